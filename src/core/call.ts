@@ -1,0 +1,71 @@
+// One running command: who calls, with which words, and where the reply goes. The dispatcher keeps one and reuses
+// it; commands read their words in place, as ranges of `bytes`, and never keep them past the call.
+import { parseInteger } from '../data/integer.ts';
+import type { ReplyWriter } from '../resp/reply-writer.ts';
+import type { Client } from './client.ts';
+import type { CommandSpec } from './command.ts';
+import type { Database } from './database.ts';
+import { NOT_AN_INTEGER } from './errors.ts';
+import type { Server } from './server.ts';
+
+export class Call {
+  server!: Server;
+  client!: Client;
+  db!: Database;
+  reply!: ReplyWriter;
+  spec!: CommandSpec;
+
+  /** Where the words lie: the received frame itself, or the client's query buffer. */
+  bytes: Uint8Array = new Uint8Array(0);
+  /** Number of words, the command's name included. */
+  argc = 0;
+  /** Offset and length of each word in `bytes`. */
+  offsets = new Int32Array(64);
+  lengths = new Int32Array(64);
+
+  /** Word `i` as a Latin-1 string: one character a byte, nothing lost. */
+  latin1(i: number): string {
+    const { bytes } = this;
+    const start = this.offsets[i];
+    return Buffer.from(bytes.buffer, bytes.byteOffset + start, this.lengths[i]).latin1Slice();
+  }
+
+  /** Word `i` decoded as UTF-8, for messages and file names. */
+  text(i: number): string {
+    const { bytes } = this;
+    return Buffer.from(bytes.buffer, bytes.byteOffset + this.offsets[i], this.lengths[i]).utf8Slice();
+  }
+
+  /** A copy of word `i`. */
+  copy(i: number): Uint8Array {
+    return this.bytes.slice(this.offsets[i], this.offsets[i] + this.lengths[i]);
+  }
+
+  /** Whether word `i` is `lowerCase`, any case. */
+  is(i: number, lowerCase: string): boolean {
+    const length = this.lengths[i];
+    if (length !== lowerCase.length) return false;
+    const { bytes } = this;
+    const start = this.offsets[i];
+    for (let k = 0; k < length; k++) {
+      const byte = bytes[start + k];
+      const folded = byte >= 65 && byte <= 90 ? byte + 32 : byte;
+      if (folded !== lowerCase.charCodeAt(k)) return false;
+    }
+    return true;
+  }
+
+  /**
+   * Word `i` as a signed 64-bit integer, rounded to a double when beyond 2^53.
+   * @returns NaN after having written the error reply (`message`) when it is not one.
+   */
+  integer(i: number, message: string = NOT_AN_INTEGER): number {
+    const value = parseInteger(this.bytes, this.offsets[i], this.lengths[i]);
+    if (Number.isNaN(value)) this.reply.error(message);
+    return value;
+  }
+
+  syntaxError(): void {
+    this.reply.error('ERR syntax error');
+  }
+}

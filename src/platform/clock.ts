@@ -1,0 +1,51 @@
+// The only place where the server reads the time. `update()` runs once a tick; everyone else reads fields.
+
+export interface ServerClock {
+  /** Milliseconds since start, int32, wraps. */
+  readonly nowMs: number;
+  /** Microseconds since start, int32, wraps. */
+  readonly nowUs: number;
+  /** Wall clock, milliseconds since the Unix epoch. */
+  readonly unixMs: number;
+  update(): void;
+}
+
+export class SystemClock implements ServerClock {
+  nowMs = 0;
+  nowUs = 0;
+  unixMs = Date.now();
+
+  update(): void {
+    // performance.now() is monotonic and, unlike hrtime.bigint(), allocates nothing that outlives the call.
+    const sinceStart = performance.now();
+    this.nowMs = sinceStart | 0;
+    this.nowUs = (sinceStart * 1000) | 0;
+    this.unixMs = Date.now();
+  }
+}
+
+/** A clock that moves when told to, for tests and the simulator. */
+export class ManualClock implements ServerClock {
+  nowMs = 0;
+  nowUs = 0;
+  unixMs: number;
+  #elapsedUs = 0;
+
+  constructor(unixMs = 1_700_000_000_000) {
+    this.unixMs = unixMs;
+  }
+
+  update(): void {}
+
+  /** @param microseconds how far to move on; whole. */
+  advanceUs(microseconds: number): void {
+    this.#elapsedUs += microseconds;
+    this.nowUs = this.#elapsedUs | 0;
+    const elapsedMs = Math.floor(this.#elapsedUs / 1000);
+    this.unixMs += elapsedMs - this.#lastMs;
+    this.#lastMs = elapsedMs;
+    this.nowMs = elapsedMs | 0;
+  }
+
+  #lastMs = 0;
+}

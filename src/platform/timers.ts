@@ -1,0 +1,50 @@
+// The only place that schedules: the event loop for a real server, virtual time for the simulator.
+
+/** A timer that can be armed again and again without allocating. */
+export interface Alarm {
+  /** Fires once, `delayMs` from now, replacing any earlier arming. */
+  arm(delayMs: number): void;
+  disarm(): void;
+}
+
+export interface Scheduler {
+  /** @param onAlarm called when an armed time has come. */
+  createAlarm(onAlarm: () => void): Alarm;
+  /** Runs `task` after the current tick's callbacks, before the loop sleeps. */
+  soon(task: () => void): void;
+}
+
+export class SystemScheduler implements Scheduler {
+  createAlarm(onAlarm: () => void): Alarm {
+    return new SystemAlarm(onAlarm);
+  }
+
+  soon(task: () => void): void {
+    setImmediate(task);
+  }
+}
+
+class SystemAlarm implements Alarm {
+  readonly #onAlarm: () => void;
+  #timer: NodeJS.Timeout | null = null;
+  #delayMs = -1;
+
+  constructor(onAlarm: () => void) {
+    this.#onAlarm = onAlarm;
+  }
+
+  arm(delayMs: number): void {
+    if (this.#timer !== null && this.#delayMs === delayMs) {
+      this.#timer.refresh();
+      return;
+    }
+    this.disarm();
+    this.#delayMs = delayMs;
+    this.#timer = setTimeout(this.#onAlarm, delayMs);
+  }
+
+  disarm(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+}

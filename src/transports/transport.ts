@@ -1,0 +1,79 @@
+// What the Redis core knows of the network. Two implementations: `userspace` (our stack) and `kernel`
+// (node:net); everything above this file is the same code for both.
+
+export type TransportName = 'userspace' | 'kernel';
+
+/** Why a connection is gone: null when both sides closed in order. */
+export type CloseReason = null | 'ECONNRESET' | 'ETIMEDOUT' | 'ECONNREFUSED' | 'EHOSTUNREACH' | 'ECONNABORTED';
+
+/** One established byte stream, as its handler sees it. */
+export interface Connection {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  /** Bytes taken by `write` that the peer has not acknowledged (userspace) or the kernel not taken (kernel). */
+  readonly queuedBytes: number;
+  /**
+   * Takes as many bytes as there is room for and returns that number; fewer than `length` means that `onDrain`
+   * follows. The range may be reused at once. Nothing leaves before the transport's `beforeOutput` has run.
+   */
+  write(bytes: Uint8Array, offset: number, length: number): number;
+  /** Stops `onData`: the peer's window closes. */
+  pause(): void;
+  resume(): void;
+  /** FIN behind everything written. `onClose` follows when the peer has closed too. */
+  end(): void;
+  /** RST now; `onClose` follows. */
+  destroy(): void;
+}
+
+/** What a connection tells its owner. Handlers never throw. */
+export interface ConnectionHandler {
+  /**
+   * Received bytes in stream order, readable only during the call; the handler takes all of them. It may call any
+   * method of the connection.
+   */
+  onData(bytes: Uint8Array, offset: number, length: number): void;
+  /** There is room again after a short `write`. */
+  onDrain(): void;
+  /** The peer sent FIN: no more data comes, writing still works. */
+  onEnd(): void;
+  /** Gone for good; called exactly once, last. */
+  onClose(reason: CloseReason): void;
+}
+
+/** Takes a new connection; null refuses it (RST). */
+export type Acceptor = (connection: Connection) => ConnectionHandler | null;
+
+export interface Listener {
+  readonly address: string;
+  readonly port: number;
+  /** Stops accepting; connections that exist go on. */
+  close(): void;
+}
+
+export interface Transport {
+  readonly name: TransportName;
+  /**
+   * Called once a tick, after every `onData` and before any byte written leaves: the place for the append-only
+   * file. Set by the server before `listen`.
+   */
+  beforeOutput: () => void;
+  /** @throws TransportError when the address cannot be listened on; the message says what to do. */
+  listen(address: string, port: number, backlog: number, acceptor: Acceptor): Promise<Listener>;
+  /** Opens a connection; `onOpen` of the result's handler is not needed: the promise resolves when established. */
+  connect(address: string, port: number, attach: (connection: Connection) => ConnectionHandler): Promise<Connection>;
+  /** Ends every connection in order (FIN, what was written is delivered), waits at most `graceMs`, then lets go. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** A listen or connect that failed; `code` is the errno name Node would use. */
+export class TransportError extends Error {
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.name = 'TransportError';
+    this.code = code;
+  }
+}

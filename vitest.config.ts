@@ -1,0 +1,30 @@
+// Four projects: unit beside the code, contract suites run over every implementation, the
+// simulator, and the lab (root, network namespaces, real peers).
+import { defineConfig } from 'vitest/config';
+
+const shared = { testTimeout: 20_000 };
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: 'unit',
+          include: ['{io-engine,stack,src}/**/*.test.ts', 'test/unit/**/*.test.ts'],
+        },
+      },
+      { test: { ...shared, name: 'contract', include: ['test/contract/**/*.test.ts'], fileParallelism: false } },
+      { test: { name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 300_000 } },
+      {
+        test: {
+          name: 'lab',
+          include: ['test/lab/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 600_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
