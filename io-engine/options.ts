@@ -1,0 +1,30 @@
+// What an engine needs to know to open its device; `netdev.conf` is parsed into this (and more) by stack/config.ts.
+
+/** An IPv4 address as an int32, network order read as a big-endian number (10.0.0.1 is 0x0a000001). */
+export interface InterfaceAddress {
+  readonly ip: number;
+  readonly prefixLength: number;
+}
+
+export type EngineChoice = 'auto' | 'afxdp' | 'afpacket' | 'pcap' | 'tap' | 'raw';
+
+export interface EngineOptions {
+  readonly engine: EngineChoice;
+  /** Interface name; for `tap` the device is made when it does not exist. */
+  readonly interface: string;
+  /** Hardware address to use; null: the interface's own (tap: a random, locally administered one). */
+  readonly mac: Uint8Array | null;
+  /** Bytes; 0: the interface's own. */
+  readonly mtu: number;
+  /** Slots of the receive and transmit rings; powers of two. */
+  readonly rxRing: number;
+  readonly txRing: number;
+  /** Receive queues to open. */
+  readonly queues: number;
+  /** Addresses the stack will answer for: none may be the kernel's (`raw`: all must be). */
+  readonly addresses: readonly InterfaceAddress[];
+  /** What to do with checksums of received frames: `auto` verifies unless the device or kernel vouches. */
+  readonly rxChecksum: 'auto' | 'verify' | 'trust';
+  /** Microseconds to poll the device before sleeping; 0: never. */
+  readonly busyPollUs: number;
+}
