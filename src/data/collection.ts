@@ -1,0 +1,14 @@
+// What the keyspace knows of a value that is not a string: lists, sets, sorted sets, hashes and streams implement
+// this. The keyspace holds them by index, beside the key.
+export interface Collection {
+  /** TYPE_* of value-type.ts. */
+  readonly type: number;
+  /** Elements, members, fields or entries. A collection whose length is 0 does not stay in the keyspace. */
+  readonly length: number;
+  /** Name as OBJECT ENCODING prints it. */
+  encoding(): string;
+  /** Bytes held, on and off the heap. */
+  memoryBytes(): number;
+  /** Gives off-heap memory back; the collection is not used afterwards. */
+  release(): void;
+}

@@ -1,0 +1,525 @@
+// Hash table over byte keys in an Arena: the keyspace, large hashes and large sets. An entry is one arena block that
+// holds header, key and value; the table is a linear-hashing directory of 64-byte buckets (twelve entry refs, a byte
+// of hash for each, a ref to an overflow bucket), so it grows and shrinks one bucket at a time: no insertion copies
+// or clears more than 64 KiB, whatever the size. A look-up touches one bucket and, nearly always, one entry.
+// Anyone in src/ may import it.
+//
+// Entry block, int32 words: key length, value length, `extraWords` words for the owner, then key and value bytes.
+import type { Arena } from './arena.ts';
+import { hashKey } from './key-hash.ts';
+
+// Copied from Arena, so that the hot path needs no call.
+const SEGMENT_SHIFT = 22;
+const GRANULE_MASK = (1 << SEGMENT_SHIFT) - 1;
+
+const BUCKET_GRANULES = 4;
+const BUCKET_BYTES = 64;
+/** Entry refs a bucket holds, packed from slot 0. */
+const SLOTS = 12;
+const TAG_WORD = 12;
+const OVERFLOW_WORD = 15;
+
+/** Buckets of a directory chunk: 64 KiB. */
+const CHUNK_SHIFT = 10;
+const CHUNK_BUCKETS = 1 << CHUNK_SHIFT;
+
+/** Entries a bucket, on average, above which the table grows and below which it shrinks. */
+const GROW_ABOVE = 7;
+const SHRINK_BELOW = 2;
+
+/** Slots that `random` can hit: entries of a bucket's chain behind these would never be drawn. */
+const RANDOM_SLOTS = 3 * SLOTS;
+
+/** A reused list of entry refs. */
+export class EntryList {
+  refs = new Int32Array(64);
+  length = 0;
+
+  push(ref: number): void {
+    if (this.length === this.refs.length) {
+      const grown = new Int32Array(this.length * 2);
+      grown.set(this.refs);
+      this.refs = grown;
+    }
+    this.refs[this.length++] = ref;
+  }
+}
+
+/** Entries of the bucket that is being split or merged; never in use across calls. */
+const moving = new EntryList();
+
+export class Dict {
+  readonly arena: Arena;
+  /** Bytes of the entry header. */
+  readonly headerBytes: number;
+  /** Number of entries. */
+  size = 0;
+  /** Number of buckets, without overflow; `bucketEntries` takes 0 <= index < bucketCount. */
+  bucketCount = 1;
+  /** Bytes of arena blocks held by entries and table. */
+  memory = 0;
+  /** While above 0 the table neither grows nor shrinks: entries stay in their buckets. */
+  resizePaused = 0;
+  /** bucketCount <= #mask + 1 < 2 * bucketCount. */
+  #mask = 0;
+  #chunks = new Int32Array(1);
+  #firstChunkBuckets = 1;
+
+  /** @param extraWords int32 words of every entry for the owner, from word 2 on. */
+  constructor(arena: Arena, extraWords = 0) {
+    this.arena = arena;
+    this.headerBytes = 8 + extraWords * 4;
+    this.#chunks[0] = this.#allocBuckets(1);
+  }
+
+  /** @returns the entry, or 0. */
+  find(bytes: Uint8Array, offset: number, length: number): number {
+    return this.#find(hashKey(bytes, offset, length), bytes, offset, length);
+  }
+
+  #find(hash: number, bytes: Uint8Array, offset: number, length: number): number {
+    const { segments, words } = this.arena;
+    const keyStart = this.headerBytes;
+    const pattern = Math.imul(hash >>> 24, 0x01010101);
+    let bucket = this.#bucketOf(hash);
+    do {
+      const table = words[bucket >> SEGMENT_SHIFT];
+      const at = (bucket & GRANULE_MASK) << 2;
+      for (let group = 0; group < 3; group++) {
+        // Bytes of x that are 0 are tags that match; a borrow can add false ones, the key decides.
+        const x = table[at + TAG_WORD + group] ^ pattern;
+        let matches = (x - 0x01010101) & ~x & 0x80808080;
+        while (matches !== 0) {
+          const slot = (group << 2) + ((31 - Math.clz32(matches & -matches)) >> 3);
+          matches &= matches - 1;
+          const ref = table[at + slot];
+          if (ref === 0) continue;
+          const segment = ref >> SEGMENT_SHIFT;
+          if (words[segment][(ref & GRANULE_MASK) << 2] !== length) continue;
+          const entry = segments[segment];
+          const key = ((ref & GRANULE_MASK) << 4) + keyStart;
+          let i = 0;
+          while (i < length && entry[key + i] === bytes[offset + i]) i++;
+          if (i === length) return ref;
+        }
+      }
+      bucket = table[at + OVERFLOW_WORD];
+    } while (bucket !== 0);
+    return 0;
+  }
+
+  /**
+   * Adds an entry; the key must be absent. Its owner's words are 0, its value bytes are not set.
+   * @param room value bytes to leave for growth beyond `valueLength`.
+   */
+  insert(bytes: Uint8Array, offset: number, length: number, valueLength: number, room = 0): number {
+    const ref = this.#allocEntry(length, valueLength, room);
+    const start = this.keyOffset(ref);
+    copyBytes(this.arena.bytesOf(ref), start, bytes, offset, length);
+    this.#place(hashKey(bytes, offset, length), ref);
+    this.size++;
+    if (this.size > this.bucketCount * GROW_ABOVE && this.resizePaused === 0) this.#split();
+    return ref;
+  }
+
+  /** Adds or replaces. @returns whether the key is new. */
+  set(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    value: Uint8Array,
+    valueOffset: number,
+    valueLength: number,
+  ): boolean {
+    let ref = this.find(bytes, offset, length);
+    const isNew = ref === 0;
+    if (isNew) ref = this.insert(bytes, offset, length, valueLength);
+    else ref = this.resizeValue(ref, valueLength, 0);
+    copyBytes(this.arena.bytesOf(ref), this.valueOffset(ref), value, valueOffset, valueLength);
+    return isNew;
+  }
+
+  /**
+   * Changes the length of an entry's value, in place where the block allows. The bytes up to the smaller length stay.
+   * @param room value bytes to leave for growth when the entry has to move.
+   * @returns the entry, which may be another ref; the old one is then gone.
+   */
+  resizeValue(ref: number, valueLength: number, room: number): number {
+    const { arena } = this;
+    const words = arena.words[ref >> SEGMENT_SHIFT];
+    const at = (ref & GRANULE_MASK) << 2;
+    if (words[at + 1] === valueLength) return ref;
+    const keyLength = words[at];
+    const size = this.headerBytes + keyLength + valueLength;
+    const capacity = arena.capacityOf(ref);
+    // A block may stay up to twice as large as needed; small ones always fit well enough.
+    if (size <= capacity && (capacity <= 64 || size * 2 >= capacity || room > 0)) {
+      words[at + 1] = valueLength;
+      return ref;
+    }
+    const moved = this.#allocEntry(keyLength, valueLength, room);
+    const kept = this.headerBytes + keyLength + Math.min(valueLength, words[at + 1]);
+    copyBytes(arena.bytesOf(moved), arena.offsetOf(moved), arena.bytesOf(ref), arena.offsetOf(ref), kept);
+    arena.words[moved >> SEGMENT_SHIFT][((moved & GRANULE_MASK) << 2) + 1] = valueLength;
+    this.#replace(ref, moved);
+    this.#freeEntry(ref);
+    return moved;
+  }
+
+  /** @returns whether the key was there. */
+  delete(bytes: Uint8Array, offset: number, length: number): boolean {
+    const ref = this.find(bytes, offset, length);
+    if (ref === 0) return false;
+    this.deleteEntry(ref);
+    return true;
+  }
+
+  /** Removes an entry of this table. */
+  deleteEntry(ref: number): void {
+    const { words } = this.arena;
+    const hash = this.#hashOf(ref);
+    const home = this.#bucketOf(hash);
+    let bucket = home;
+    let before = 0;
+    let slot = -1;
+    for (;;) {
+      slot = this.#slotOf(bucket, ref);
+      if (slot >= 0) break;
+      before = bucket;
+      bucket = words[bucket >> SEGMENT_SHIFT][((bucket & GRANULE_MASK) << 2) + OVERFLOW_WORD];
+      if (bucket === 0) throw new Error('assert: entry is not in its table');
+    }
+    // The last entry of the chain fills the hole, so that chains stay packed.
+    let last = bucket;
+    for (;;) {
+      const next = words[last >> SEGMENT_SHIFT][((last & GRANULE_MASK) << 2) + OVERFLOW_WORD];
+      if (next === 0) break;
+      before = last;
+      last = next;
+    }
+    const lastWords = words[last >> SEGMENT_SHIFT];
+    const lastAt = (last & GRANULE_MASK) << 2;
+    let lastSlot = SLOTS - 1;
+    while (lastWords[lastAt + lastSlot] === 0) lastSlot--;
+    const tags = this.arena.segments;
+    const tag = tags[last >> SEGMENT_SHIFT][((last & GRANULE_MASK) << 4) + TAG_WORD * 4 + lastSlot];
+    words[bucket >> SEGMENT_SHIFT][((bucket & GRANULE_MASK) << 2) + slot] = lastWords[lastAt + lastSlot];
+    tags[bucket >> SEGMENT_SHIFT][((bucket & GRANULE_MASK) << 4) + TAG_WORD * 4 + slot] = tag;
+    lastWords[lastAt + lastSlot] = 0;
+    if (lastSlot === 0 && last !== home) {
+      words[before >> SEGMENT_SHIFT][((before & GRANULE_MASK) << 2) + OVERFLOW_WORD] = 0;
+      this.#freeBucket(last);
+    }
+    this.#freeEntry(ref);
+    this.size--;
+    if (this.size < this.bucketCount * SHRINK_BELOW && this.bucketCount > 1 && this.resizePaused === 0) this.#merge();
+  }
+
+  /** The segment that holds an entry, for use with the offsets below. */
+  bytesOf(ref: number): Uint8Array {
+    return this.arena.segments[ref >> SEGMENT_SHIFT];
+  }
+
+  keyLength(ref: number): number {
+    return this.arena.words[ref >> SEGMENT_SHIFT][(ref & GRANULE_MASK) << 2];
+  }
+
+  keyOffset(ref: number): number {
+    return ((ref & GRANULE_MASK) << 4) + this.headerBytes;
+  }
+
+  valueLength(ref: number): number {
+    return this.arena.words[ref >> SEGMENT_SHIFT][((ref & GRANULE_MASK) << 2) + 1];
+  }
+
+  valueOffset(ref: number): number {
+    return ((ref & GRANULE_MASK) << 4) + this.headerBytes + this.keyLength(ref);
+  }
+
+  /** Word `index` (from 0) of the owner's in the entry header. */
+  extra(ref: number, index: number): number {
+    return this.arena.words[ref >> SEGMENT_SHIFT][((ref & GRANULE_MASK) << 2) + 2 + index];
+  }
+
+  setExtra(ref: number, index: number, value: number): void {
+    this.arena.words[ref >> SEGMENT_SHIFT][((ref & GRANULE_MASK) << 2) + 2 + index] = value;
+  }
+
+  /**
+   * One step of an iteration over the table, as SCAN's: start with cursor 0, go on with what is returned until that
+   * is 0. Entries present throughout are emitted at least once whatever happens between the steps; the table is
+   * walked by reversed bits, so a cursor means the same at any size.
+   * @param out receives the entries of one step, appended.
+   */
+  scan(cursor: number, out: EntryList): number {
+    // Buckets b and b + half share b's low bits; while the table is between two sizes both are visited in one step.
+    const half = this.#mask >>> 1;
+    const low = (cursor & half) >>> 0;
+    const whole = this.bucketCount === this.#mask + 1;
+    if (whole) {
+      this.bucketEntries((cursor & this.#mask) >>> 0, out);
+      return nextCursor(cursor, this.#mask);
+    }
+    this.bucketEntries(low, out);
+    if (low + half + 1 < this.bucketCount) this.bucketEntries(low + half + 1, out);
+    return nextCursor(cursor, half);
+  }
+
+  /** Appends the entries of one bucket. Walking all indices visits all entries if nothing changes meanwhile. */
+  bucketEntries(index: number, out: EntryList): void {
+    const { words } = this.arena;
+    let bucket = this.#bucketAt(index);
+    do {
+      const table = words[bucket >> SEGMENT_SHIFT];
+      const at = (bucket & GRANULE_MASK) << 2;
+      for (let slot = 0; slot < SLOTS; slot++) {
+        const ref = table[at + slot];
+        if (ref === 0) break;
+        out.push(ref);
+      }
+      bucket = table[at + OVERFLOW_WORD];
+    } while (bucket !== 0);
+  }
+
+  /**
+   * An entry, each as likely as any other (but for those behind a bucket's 36th, which practically do not exist).
+   * @param random source of int32 numbers. @returns 0 when empty.
+   */
+  random(random: { int32(): number }): number {
+    if (this.size === 0) return 0;
+    for (let tries = 0; tries < 1000; tries++) {
+      const drawn = random.int32() >>> 0;
+      const index = Math.floor((drawn / 0x1_0000_0000) * this.bucketCount);
+      const ref = this.#nth(index, Math.floor(((random.int32() >>> 0) / 0x1_0000_0000) * RANDOM_SLOTS));
+      if (ref !== 0) return ref;
+    }
+    for (let index = 0; ; index++) {
+      const ref = this.#nth(index, 0);
+      if (ref !== 0) return ref;
+    }
+  }
+
+  /** Entry number `position` of a bucket's chain, or 0. */
+  #nth(index: number, position: number): number {
+    const { words } = this.arena;
+    let bucket = this.#bucketAt(index);
+    let rest = position;
+    while (rest >= SLOTS) {
+      bucket = words[bucket >> SEGMENT_SHIFT][((bucket & GRANULE_MASK) << 2) + OVERFLOW_WORD];
+      if (bucket === 0) return 0;
+      rest -= SLOTS;
+    }
+    return words[bucket >> SEGMENT_SHIFT][((bucket & GRANULE_MASK) << 2) + rest];
+  }
+
+  /** Removes every entry. */
+  clear(): void {
+    this.release();
+    this.#chunks = new Int32Array(1);
+    this.#firstChunkBuckets = 1;
+    this.#chunks[0] = this.#allocBuckets(1);
+  }
+
+  /** Gives all memory back; only `clear` makes the table usable again. */
+  release(): void {
+    const { arena } = this;
+    for (let index = 0; index < this.bucketCount; index++) {
+      this.#takeChain(this.#bucketAt(index));
+      for (let i = 0; i < moving.length; i++) this.#freeEntry(moving.refs[i]);
+    }
+    for (const chunk of this.#chunks) if (chunk !== 0) arena.free(chunk);
+    this.#chunks = new Int32Array(1);
+    this.size = 0;
+    this.bucketCount = 1;
+    this.memory = 0;
+    this.#mask = 0;
+  }
+
+  #allocEntry(keyLength: number, valueLength: number, room: number): number {
+    const { arena } = this;
+    const ref = arena.alloc(this.headerBytes + keyLength + valueLength + room);
+    this.memory += arena.capacityOf(ref);
+    const words = arena.words[ref >> SEGMENT_SHIFT];
+    const at = (ref & GRANULE_MASK) << 2;
+    words[at] = keyLength;
+    words[at + 1] = valueLength;
+    const end = this.headerBytes >> 2;
+    for (let i = 2; i < end; i++) words[at + i] = 0;
+    return ref;
+  }
+
+  #freeEntry(ref: number): void {
+    this.memory -= this.arena.capacityOf(ref);
+    this.arena.free(ref);
+  }
+
+  #hashOf(ref: number): number {
+    return hashKey(this.bytesOf(ref), this.keyOffset(ref), this.keyLength(ref));
+  }
+
+  /** Home bucket of a hash. */
+  #bucketOf(hash: number): number {
+    let index = hash & this.#mask;
+    if (index >= this.bucketCount) index &= this.#mask >>> 1;
+    return this.#chunks[index >> CHUNK_SHIFT] + (index & (CHUNK_BUCKETS - 1)) * BUCKET_GRANULES;
+  }
+
+  #bucketAt(index: number): number {
+    return this.#chunks[index >> CHUNK_SHIFT] + (index & (CHUNK_BUCKETS - 1)) * BUCKET_GRANULES;
+  }
+
+  #slotOf(bucket: number, ref: number): number {
+    const table = this.arena.words[bucket >> SEGMENT_SHIFT];
+    const at = (bucket & GRANULE_MASK) << 2;
+    for (let slot = 0; slot < SLOTS; slot++) if (table[at + slot] === ref) return slot;
+    return -1;
+  }
+
+  /** Puts another ref where `ref` is. */
+  #replace(ref: number, other: number): void {
+    const { words } = this.arena;
+    let bucket = this.#bucketOf(this.#hashOf(ref));
+    for (;;) {
+      const at = (bucket & GRANULE_MASK) << 2;
+      const slot = this.#slotOf(bucket, ref);
+      if (slot >= 0) {
+        words[bucket >> SEGMENT_SHIFT][at + slot] = other;
+        return;
+      }
+      bucket = words[bucket >> SEGMENT_SHIFT][at + OVERFLOW_WORD];
+      if (bucket === 0) throw new Error('assert: entry is not in its table');
+    }
+  }
+
+  /** Puts an entry into the first free slot of its chain. */
+  #place(hash: number, ref: number): void {
+    const { segments, words } = this.arena;
+    let bucket = this.#bucketOf(hash);
+    for (;;) {
+      const table = words[bucket >> SEGMENT_SHIFT];
+      const at = (bucket & GRANULE_MASK) << 2;
+      if (table[at + SLOTS - 1] === 0) {
+        let slot = 0;
+        while (table[at + slot] !== 0) slot++;
+        table[at + slot] = ref;
+        segments[bucket >> SEGMENT_SHIFT][(at << 2) + TAG_WORD * 4 + slot] = hash >>> 24;
+        return;
+      }
+      let next = table[at + OVERFLOW_WORD];
+      if (next === 0) {
+        next = this.#allocBuckets(1);
+        table[at + OVERFLOW_WORD] = next;
+      }
+      bucket = next;
+    }
+  }
+
+  /** Moves a chain's entries to `moving` and leaves its home bucket empty. */
+  #takeChain(home: number): void {
+    const { words } = this.arena;
+    moving.length = 0;
+    let bucket = home;
+    do {
+      const table = words[bucket >> SEGMENT_SHIFT];
+      const at = (bucket & GRANULE_MASK) << 2;
+      for (let slot = 0; slot < SLOTS && table[at + slot] !== 0; slot++) moving.push(table[at + slot]);
+      const next = table[at + OVERFLOW_WORD];
+      if (bucket === home) table.fill(0, at, at + BUCKET_BYTES / 4);
+      else this.#freeBucket(bucket);
+      bucket = next;
+    } while (bucket !== 0);
+  }
+
+  /** One bucket more: the entries of the bucket it shares low bits with are dealt out anew. */
+  #split(): void {
+    const index = this.bucketCount;
+    const chunk = index >> CHUNK_SHIFT;
+    if (chunk === 0) {
+      if (index === this.#firstChunkBuckets) this.#resizeFirstChunk(index * 2);
+    } else if ((index & (CHUNK_BUCKETS - 1)) === 0) {
+      if (chunk === this.#chunks.length) {
+        const grown = new Int32Array(chunk * 2);
+        grown.set(this.#chunks);
+        this.#chunks = grown;
+      }
+      this.#chunks[chunk] = this.#allocBuckets(CHUNK_BUCKETS);
+    }
+    if (index > this.#mask) this.#mask = this.#mask * 2 + 1;
+    this.bucketCount = index + 1;
+    this.#takeChain(this.#bucketAt(index & (this.#mask >>> 1)));
+    this.#placeMoving();
+  }
+
+  /** One bucket less: the entries of the last one go back to the bucket they came from. */
+  #merge(): void {
+    const index = --this.bucketCount;
+    this.#takeChain(this.#bucketAt(index));
+    if (index === (this.#mask >>> 1) + 1) this.#mask >>>= 1;
+    this.#placeMoving();
+    const chunk = index >> CHUNK_SHIFT;
+    if (chunk === 0) {
+      if (index > 1 && index * 4 <= this.#firstChunkBuckets) this.#resizeFirstChunk(this.#firstChunkBuckets / 2);
+    } else if ((index & (CHUNK_BUCKETS - 1)) === 0) {
+      this.memory -= CHUNK_BUCKETS * BUCKET_BYTES;
+      this.arena.free(this.#chunks[chunk]);
+      this.#chunks[chunk] = 0;
+    }
+  }
+
+  #placeMoving(): void {
+    for (let i = 0; i < moving.length; i++) this.#place(this.#hashOf(moving.refs[i]), moving.refs[i]);
+  }
+
+  #resizeFirstChunk(buckets: number): void {
+    const { arena } = this;
+    const old = this.#chunks[0];
+    const fresh = this.#allocBuckets(buckets);
+    const kept = Math.min(buckets, this.#firstChunkBuckets) * BUCKET_BYTES;
+    const from = arena.offsetOf(old);
+    arena.bytesOf(fresh).set(arena.bytesOf(old).subarray(from, from + kept), arena.offsetOf(fresh));
+    this.memory -= arena.capacityOf(old);
+    arena.free(old);
+    this.#chunks[0] = fresh;
+    this.#firstChunkBuckets = buckets;
+  }
+
+  #allocBuckets(count: number): number {
+    const { arena } = this;
+    const ref = arena.alloc(count * BUCKET_BYTES);
+    const start = arena.offsetOf(ref);
+    arena.bytesOf(ref).fill(0, start, start + count * BUCKET_BYTES);
+    this.memory += arena.capacityOf(ref);
+    return ref;
+  }
+
+  #freeBucket(bucket: number): void {
+    this.memory -= BUCKET_BYTES;
+    this.arena.free(bucket);
+  }
+}
+
+/** The cursor after `cursor` among those of `mask + 1` buckets: reversed bits, plus one. */
+function nextCursor(cursor: number, mask: number): number {
+  return reverseBits((reverseBits(cursor | ~mask) + 1) | 0) >>> 0;
+}
+
+function reverseBits(value: number): number {
+  let v = value;
+  v = ((v >>> 1) & 0x55555555) | ((v & 0x55555555) << 1);
+  v = ((v >>> 2) & 0x33333333) | ((v & 0x33333333) << 2);
+  v = ((v >>> 4) & 0x0f0f0f0f) | ((v & 0x0f0f0f0f) << 4);
+  v = ((v >>> 8) & 0x00ff00ff) | ((v & 0x00ff00ff) << 8);
+  return (v >>> 16) | (v << 16);
+}
+
+/** Copies a range; short ones byte by byte, which is faster than setting a view up. */
+export function copyBytes(
+  to: Uint8Array,
+  toOffset: number,
+  from: Uint8Array,
+  fromOffset: number,
+  length: number,
+): void {
+  if (length > 96) to.set(from.subarray(fromOffset, fromOffset + length), toOffset);
+  else for (let i = 0; i < length; i++) to[toOffset + i] = from[fromOffset + i];
+}

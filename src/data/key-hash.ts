@@ -1,0 +1,60 @@
+// Keyed hash of a byte range: HalfSipHash-1-2 (Aumasson and Bernstein), which needs 32-bit arithmetic only. The key
+// is drawn once per process, so nobody outside can choose keys that collide. Anyone in src/data may import it.
+
+let key0 = 0x736f6d65;
+let key1 = 0x646f7261;
+
+/** Sets the process's hash key. Only before the first table holds an entry. */
+export function seedKeyHash(a: number, b: number): void {
+  key0 = a | 0;
+  key1 = b | 0;
+}
+
+/** @returns an int32, all bits of it good. */
+export function hashKey(bytes: Uint8Array, offset: number, length: number): number {
+  let v0 = key0;
+  let v1 = key1;
+  let v2 = key0 ^ 0x6c796765;
+  let v3 = key1 ^ 0x74656462;
+  const whole = offset + (length & ~3);
+  let m = 0;
+  for (let at = offset; at < whole; at += 4) {
+    m = bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24);
+    v3 ^= m;
+    v0 = (v0 + v1) | 0;
+    v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
+    v0 = (v0 << 16) | (v0 >>> 16);
+    v2 = (v2 + v3) | 0;
+    v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2;
+    v0 = (v0 + v3) | 0;
+    v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0;
+    v2 = (v2 + v1) | 0;
+    v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
+    v2 = (v2 << 16) | (v2 >>> 16);
+    v0 ^= m;
+  }
+  m = length << 24;
+  const rest = length & 3;
+  if (rest > 0) m |= bytes[whole];
+  if (rest > 1) m |= bytes[whole + 1] << 8;
+  if (rest > 2) m |= bytes[whole + 2] << 16;
+  v3 ^= m;
+  for (let round = 0; round < 3; round++) {
+    v0 = (v0 + v1) | 0;
+    v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
+    v0 = (v0 << 16) | (v0 >>> 16);
+    v2 = (v2 + v3) | 0;
+    v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2;
+    v0 = (v0 + v3) | 0;
+    v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0;
+    v2 = (v2 + v1) | 0;
+    v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
+    v2 = (v2 << 16) | (v2 >>> 16);
+    if (round === 0) {
+      // The last word is in; what follows are the two rounds that finish.
+      v0 ^= m;
+      v2 ^= 0xff;
+    }
+  }
+  return v1 ^ v3;
+}
