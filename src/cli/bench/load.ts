@@ -1,0 +1,89 @@
+// Load: what redis-benchmark is called with, what it answers, and a keyspace filled before it starts.
+import type { Lab } from '../lab/lab.ts';
+import type { Result } from '../lab/process.ts';
+import { CliError } from '../tool.ts';
+
+/** One row of redis-benchmark's --csv. */
+export interface LoadResult {
+  /** As redis-benchmark names it, e.g. `GET` or `LRANGE_100 (first 100 elements)`. */
+  readonly test: string;
+  readonly requestsPerSecond: number;
+  readonly p50Ms: number;
+  readonly p95Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
+
+export interface Load {
+  /** A name for redis-benchmark's -t. */
+  readonly test: string;
+  readonly requests: number;
+  readonly clients: number;
+  readonly pipeline: number;
+  readonly valueBytes: number;
+  /** Random keys are drawn from this many; 0: one key. */
+  readonly keyspace: number;
+}
+
+export function benchmarkWords(address: string, port: number, load: Load): string[] {
+  return [
+    ...['redis-benchmark', '--csv', '-h', address, '-p', String(port), '-t', load.test],
+    ...['-n', String(load.requests), '-c', String(load.clients), '-P', String(load.pipeline)],
+    ...['-d', String(load.valueBytes)],
+    ...(load.keyspace > 0 ? ['-r', String(load.keyspace)] : []),
+  ];
+}
+
+/** @throws CliError when it failed or reported an error, with what it said. */
+export function readBenchmark(result: Result): LoadResult[] {
+  const rows = parseBenchmark(result.stdout);
+  const complaint = result.stderr
+    .split('\n')
+    .map((line) => line.trim())
+    .find((line) => line !== '' && !/^WARNING: Could not fetch server CONFIG/.test(line));
+  const failed = /^(Error|Could not connect|ERR|Server closed)/m.exec(`${result.stdout}\n${result.stderr}`);
+  if (result.code !== 0 || rows.length === 0 || failed !== null) {
+    throw new CliError('LOAD_FAILED', `redis-benchmark failed: ${complaint ?? `exit code ${result.code}`}`);
+  }
+  return rows;
+}
+
+/** Rows of --csv output; header and anything else are passed over. */
+export function parseBenchmark(text: string): LoadResult[] {
+  const rows: LoadResult[] = [];
+  for (const line of text.split('\n')) {
+    const fields = [...line.matchAll(/"([^"]*)"/g)].map((match) => match[1]);
+    if (fields.length !== 8 || fields[0] === 'test') continue;
+    const [requestsPerSecond, , , p50Ms, p95Ms, p99Ms, maxMs] = fields.slice(1).map(Number);
+    rows.push({ test: fields[0], requestsPerSecond, p50Ms, p95Ms, p99Ms, maxMs });
+  }
+  return rows;
+}
+
+/** Sets every key that redis-benchmark's -r may draw, through redis-cli --pipe, and checks that all arrived. */
+export async function fillKeyspace(lab: Lab, address: string, port: number, load: Load): Promise<void> {
+  if (load.keyspace === 0) return;
+  const value = 'x'.repeat(load.valueBytes);
+  const result = await lab.run(
+    'client',
+    ['redis-cli', '-h', address, '-p', String(port), '--pipe'],
+    fillCommands(load.keyspace, value),
+  );
+  const outcome = /errors: (\d+), replies: (\d+)/.exec(result.stdout);
+  if (outcome === null || outcome[1] !== '0' || Number(outcome[2]) !== load.keyspace) {
+    throw new CliError(
+      'LOAD_FAILED',
+      `filling ${load.keyspace} keys failed: ${(result.stderr || result.stdout).trim()}`,
+    );
+  }
+}
+
+/** SET of key:000000000000 and on, as redis-benchmark spells them, in RESP. */
+export function fillCommands(keys: number, value: string): Buffer {
+  const tail = `\r\n$${value.length}\r\n${value}\r\n`;
+  const parts: string[] = [];
+  for (let i = 0; i < keys; i++) {
+    parts.push(`*3\r\n$3\r\nSET\r\n$16\r\nkey:${String(i).padStart(12, '0')}${tail}`);
+  }
+  return Buffer.from(parts.join(''), 'latin1');
+}

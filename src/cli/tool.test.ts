@@ -1,0 +1,35 @@
+import { describe, expect, it } from 'vitest';
+import { nearestName, parseOptions, UsageError, wholeNumber } from './tool.ts';
+
+describe('nearestName', () => {
+  const tools = ['lab', 'bench', 'netstat', 'capture'];
+
+  it.each([
+    ['lba', 'lab'],
+    ['bnech', 'bench'],
+    ['cap', 'capture'],
+    ['netstats', 'netstat'],
+  ])('takes %s for %s', (word, meant) => {
+    expect(nearestName(word, tools)).toBe(meant);
+  });
+
+  it('does not guess wildly', () => {
+    expect(nearestName('quicksilver', tools)).toBeNull();
+    expect(nearestName('', tools)).toBeNull();
+  });
+});
+
+describe('command lines', () => {
+  it('turns an unknown option into one line', () => {
+    const parse = () => parseOptions({ args: ['--nmae', 'x'], options: { name: { type: 'string' } } });
+    expect(parse).toThrow(UsageError);
+    expect(parse).toThrow(/^Unknown option '--nmae'$/);
+  });
+
+  it('checks whole numbers', () => {
+    expect(wholeNumber('12', 'rounds', 1)).toBe(12);
+    for (const bad of ['0', '-1', '1.5', 'x', '', '1e3']) {
+      expect(() => wholeNumber(bad, 'rounds', 1)).toThrow(`--rounds wants a whole number of at least 1, not '${bad}'`);
+    }
+  });
+});

@@ -1,0 +1,23 @@
+// Every `wiredis` tool, one row each. A tool's module is loaded only when it is asked for, so that a broken
+// dependency of one leaves the others working.
+import type { Tool } from '../tool.ts';
+
+export interface ToolRow {
+  readonly name: string;
+  /** Half a sentence for the list of tools. */
+  readonly summary: string;
+  load(): Promise<Tool>;
+}
+
+export const tools: readonly ToolRow[] = [
+  {
+    name: 'lab',
+    summary: 'two hosts on this machine, in network namespaces: up, down, exec, status',
+    load: async () => (await import('./lab.ts')).lab,
+  },
+  {
+    name: 'bench',
+    summary: 'measure redis-server and every transport and engine that works here',
+    load: async () => (await import('./bench.ts')).bench,
+  },
+];
