@@ -1,0 +1,392 @@
+// One SELECT-able database: keys with their type, access bits and expiry. Strings lie beside their key in the arena;
+// other values are Collection objects, held by index. An entry (int32, 0: none) stays valid until its key is
+// written, deleted or found expired. Commands reach it by way of lookup.ts or the methods here.
+//
+// Owner's words of an entry: 0: type (4 bits), string encoding (4 bits), access bits (24); 1: expiry slot + 1, or 0.
+import type { Collection } from '../data/collection.ts';
+import { copyBytes, Dict } from '../data/dict.ts';
+import { ExpiryIndex } from '../data/expiry-index.ts';
+import { parseInteger } from '../data/integer.ts';
+import { TYPE_STRING } from '../data/value-type.ts';
+import { EXPIRY_DELETE, EXPIRY_HIDE, EXPIRY_IGNORE, type Keyspace } from './keyspace.ts';
+import { NOTIFY_EXPIRED, NOTIFY_KEY_MISS, NOTIFY_NEW } from './notify-flags.ts';
+
+/** The string was stored whole: `int` if it is one, else by length (Redis's tryObjectEncoding). */
+export const STRING_STORED = 0;
+/** Made as a string that is not looked at for being an integer: `embstr` or `raw` by length. */
+export const STRING_MADE = 1;
+/** Changed in place by APPEND or SETRANGE: `raw`. */
+export const STRING_CHANGED = 2;
+
+const EMBSTR_LENGTH_MAX = 44;
+const META = 0;
+const EXPIRY_SLOT = 1;
+const EXTRA_WORDS = 2;
+
+export class Database {
+  readonly index: number;
+  readonly keyspace: Keyspace;
+  /** Exchanged by SWAPDB: do not keep a copy. */
+  dict: Dict;
+  expiries = new ExpiryIndex();
+  #collections: (Collection | null)[] = [];
+  #vacant: number[] = [];
+  /** Sum of time to live when last sampled, milliseconds: INFO's avg_ttl. */
+  averageTtlMs = 0;
+  /** Where the active expire cycle goes on. */
+  expireCursor = 0;
+
+  constructor(index: number, keyspace: Keyspace) {
+    this.index = index;
+    this.keyspace = keyspace;
+    this.dict = new Dict(keyspace.arena, EXTRA_WORDS);
+  }
+
+  /** Number of keys, those included that have expired and were not met since. */
+  get size(): number {
+    return this.dict.size;
+  }
+
+  // --- look-up ---
+
+  /** The key's entry, or 0; an expired key is deleted. Leaves access bits and counts alone. */
+  peek(bytes: Uint8Array, offset: number, length: number): number {
+    const entry = this.dict.find(bytes, offset, length);
+    if (entry === 0 || this.dict.extra(entry, EXPIRY_SLOT) === 0) return entry;
+    return this.#peekVolatile(entry, bytes, offset, length);
+  }
+
+  #peekVolatile(entry: number, bytes: Uint8Array, offset: number, length: number): number {
+    if (!this.isExpired(entry)) return entry;
+    if (this.keyspace.expiryMode === EXPIRY_DELETE) this.expireEntry(entry, bytes, offset, length);
+    return 0;
+  }
+
+  /** `peek`, and counts as an access (LRU, LFU). For commands that write. */
+  find(bytes: Uint8Array, offset: number, length: number): number {
+    const entry = this.peek(bytes, offset, length);
+    if (entry !== 0) this.touch(entry);
+    return entry;
+  }
+
+  /** `find`, and counts as a hit or miss. For commands that read. */
+  findForRead(bytes: Uint8Array, offset: number, length: number): number {
+    const entry = this.peek(bytes, offset, length);
+    const { keyspace } = this;
+    if (entry !== 0) {
+      keyspace.stats.hits++;
+      this.touch(entry);
+    } else {
+      keyspace.stats.misses++;
+      keyspace.event(NOTIFY_KEY_MISS, 'keymiss', this, bytes, offset, length);
+    }
+    return entry;
+  }
+
+  /** Whether the entry's time has come and expired keys are not to be seen. */
+  isExpired(entry: number): boolean {
+    const slot = this.dict.extra(entry, EXPIRY_SLOT);
+    if (slot === 0) return false;
+    const { keyspace } = this;
+    return keyspace.clock.unixMs > this.expiries.timeOf(slot - 1) && keyspace.expiryMode !== EXPIRY_IGNORE;
+  }
+
+  /** Deletes an entry that has expired and tells everyone. The range is its key, outside the entry itself. */
+  expireEntry(entry: number, bytes: Uint8Array, offset: number, length: number): void {
+    const { keyspace } = this;
+    keyspace.stats.expiredKeys++;
+    this.deleteEntry(entry);
+    keyspace.hooks.keyExpired(this, bytes, offset, length);
+    keyspace.event(NOTIFY_EXPIRED, 'expired', this, bytes, offset, length);
+    keyspace.hooks.keyModified(this, bytes, offset, length);
+  }
+
+  // --- an entry's fields ---
+
+  typeOf(entry: number): number {
+    return this.dict.extra(entry, META) & 15;
+  }
+
+  /** Name as OBJECT ENCODING prints it. */
+  encodingOf(entry: number): string {
+    const { dict } = this;
+    const meta = dict.extra(entry, META);
+    if ((meta & 15) !== TYPE_STRING) return this.collectionOf(entry).encoding();
+    const how = (meta >> 4) & 15;
+    if (how === STRING_CHANGED) return 'raw';
+    const length = dict.valueLength(entry);
+    if (how === STRING_STORED && !Number.isNaN(parseInteger(dict.bytesOf(entry), dict.valueOffset(entry), length))) {
+      return 'int';
+    }
+    return length <= EMBSTR_LENGTH_MAX ? 'embstr' : 'raw';
+  }
+
+  /** The 24 access bits: see Keyspace. */
+  accessOf(entry: number): number {
+    return this.dict.extra(entry, META) >>> 8;
+  }
+
+  setAccess(entry: number, access: number): void {
+    const meta = this.dict.extra(entry, META);
+    this.dict.setExtra(entry, META, (meta & 255) | (access << 8));
+  }
+
+  /** Counts an access; writes only when the bits change. */
+  touch(entry: number): void {
+    const meta = this.dict.extra(entry, META);
+    const access = this.keyspace.nextAccess(meta >>> 8);
+    if (access !== meta >>> 8) this.dict.setExtra(entry, META, (meta & 255) | (access << 8));
+  }
+
+  /** The segment in which key and value of an entry lie. */
+  bytesOf(entry: number): Uint8Array {
+    return this.dict.bytesOf(entry);
+  }
+
+  keyOffset(entry: number): number {
+    return this.dict.keyOffset(entry);
+  }
+
+  keyLength(entry: number): number {
+    return this.dict.keyLength(entry);
+  }
+
+  /** A copy of the key. */
+  keyOf(entry: number): Uint8Array {
+    const start = this.dict.keyOffset(entry);
+    return this.dict.bytesOf(entry).slice(start, start + this.dict.keyLength(entry));
+  }
+
+  /** Of a string. */
+  valueOffset(entry: number): number {
+    return this.dict.valueOffset(entry);
+  }
+
+  /** Of a string. */
+  valueLength(entry: number): number {
+    return this.dict.valueLength(entry);
+  }
+
+  /** Of an entry that is not a string. */
+  collectionOf(entry: number): Collection {
+    const { dict } = this;
+    const collection = this.#collections[readIndex(dict.bytesOf(entry), dict.valueOffset(entry))];
+    if (collection === null || collection === undefined) throw new Error('assert: entry without its collection');
+    return collection;
+  }
+
+  // --- strings ---
+
+  /**
+   * Makes the key hold a string, whatever it held; its expiry goes unless `keepTtl`. A value of a length that fits
+   * is written in place. The value may not lie in the entry itself.
+   * @param how STRING_*.
+   */
+  setString(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    value: Uint8Array,
+    valueOffset: number,
+    valueLength: number,
+    keepTtl = false,
+    how = STRING_STORED,
+  ): number {
+    let entry = this.peek(bytes, offset, length);
+    if (entry === 0) entry = this.addString(bytes, offset, length, valueLength, 0, how);
+    else entry = this.#overwrite(entry, valueLength, keepTtl, how);
+    copyBytes(this.dict.bytesOf(entry), this.dict.valueOffset(entry), value, valueOffset, valueLength);
+    return entry;
+  }
+
+  #overwrite(entry: number, valueLength: number, keepTtl: boolean, how: number): number {
+    const meta = this.dict.extra(entry, META);
+    if ((meta & 15) !== TYPE_STRING) this.#dropCollection(entry);
+    if (!keepTtl) this.removeExpiry(entry);
+    const access = this.keyspace.lfu ? this.keyspace.nextAccess(meta >>> 8) : this.keyspace.initialAccess();
+    this.dict.setExtra(entry, META, TYPE_STRING | (how << 4) | (access << 8));
+    return this.resizeString(entry, valueLength, 0);
+  }
+
+  /** Adds a key, which must be absent, with a string of that length whose bytes the caller writes. */
+  addString(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    valueLength: number,
+    room = 0,
+    how = STRING_STORED,
+  ): number {
+    const entry = this.dict.insert(bytes, offset, length, valueLength, room);
+    this.dict.setExtra(entry, META, TYPE_STRING | (how << 4) | (this.keyspace.initialAccess() << 8));
+    this.keyspace.event(NOTIFY_NEW, 'new', this, bytes, offset, length);
+    return entry;
+  }
+
+  /**
+   * Changes a string's length; bytes up to the smaller length stay, others are to be written by the caller.
+   * @param room bytes to leave for later growth if it has to move.
+   * @returns the entry, perhaps another one.
+   */
+  resizeString(entry: number, valueLength: number, room: number): number {
+    const moved = this.dict.resizeValue(entry, valueLength, room);
+    if (moved !== entry) {
+      const slot = this.dict.extra(moved, EXPIRY_SLOT);
+      if (slot !== 0) this.expiries.setRef(slot - 1, moved);
+    }
+    return moved;
+  }
+
+  /** @param how STRING_*. */
+  setStringKind(entry: number, how: number): void {
+    const meta = this.dict.extra(entry, META);
+    this.dict.setExtra(entry, META, (meta & ~0xf0) | (how << 4));
+  }
+
+  // --- collections ---
+
+  /** The key's collection, of any type; null when the key is missing or holds a string. */
+  getCollection(bytes: Uint8Array, offset: number, length: number): Collection | null {
+    const entry = this.find(bytes, offset, length);
+    return entry === 0 || this.typeOf(entry) === TYPE_STRING ? null : this.collectionOf(entry);
+  }
+
+  /** Adds a key, which must be absent. The database owns the collection from now on. */
+  addCollection(bytes: Uint8Array, offset: number, length: number, collection: Collection): number {
+    const { keyspace } = this;
+    const entry = this.dict.insert(bytes, offset, length, 4);
+    this.dict.setExtra(entry, META, collection.type | (keyspace.initialAccess() << 8));
+    this.#keep(entry, collection);
+    keyspace.event(NOTIFY_NEW, 'new', this, bytes, offset, length);
+    keyspace.hooks.keyReady(this, collection.type, bytes, offset, length);
+    return entry;
+  }
+
+  /** Makes the key hold this collection, whatever it held; its expiry goes unless `keepTtl`. */
+  setCollection(bytes: Uint8Array, offset: number, length: number, collection: Collection, keepTtl = false): number {
+    const old = this.peek(bytes, offset, length);
+    const expiry = old !== 0 && keepTtl ? this.expiryOf(old) : -1;
+    if (old !== 0) this.deleteEntry(old);
+    const entry = this.addCollection(bytes, offset, length, collection);
+    if (expiry !== -1) this.setExpiry(entry, expiry);
+    return entry;
+  }
+
+  /** Deletes an entry without releasing its collection, which the caller takes over. */
+  detachCollection(entry: number): Collection {
+    const collection = this.collectionOf(entry);
+    this.#forget(entry);
+    this.removeExpiry(entry);
+    this.dict.deleteEntry(entry);
+    return collection;
+  }
+
+  #keep(entry: number, collection: Collection): void {
+    const index = this.#vacant.pop() ?? this.#collections.length;
+    this.#collections[index] = collection;
+    writeIndex(this.dict.bytesOf(entry), this.dict.valueOffset(entry), index);
+  }
+
+  #forget(entry: number): void {
+    const index = readIndex(this.dict.bytesOf(entry), this.dict.valueOffset(entry));
+    this.#collections[index] = null;
+    this.#vacant.push(index);
+  }
+
+  #dropCollection(entry: number): void {
+    const collection = this.collectionOf(entry);
+    this.#forget(entry);
+    collection.release();
+  }
+
+  // --- deletion ---
+
+  /** @returns whether the key was there, and not expired. */
+  delete(bytes: Uint8Array, offset: number, length: number): boolean {
+    const entry = this.peek(bytes, offset, length);
+    if (entry === 0) return false;
+    this.deleteEntry(entry);
+    return true;
+  }
+
+  /** Removes an entry, its value and its expiry; tells nobody. */
+  deleteEntry(entry: number): void {
+    if (this.typeOf(entry) !== TYPE_STRING) this.#dropCollection(entry);
+    this.removeExpiry(entry);
+    this.dict.deleteEntry(entry);
+  }
+
+  /** Removes every key. @returns how many there were. */
+  clear(): number {
+    const removed = this.dict.size;
+    for (const collection of this.#collections) collection?.release();
+    this.#collections = [];
+    this.#vacant = [];
+    this.expiries.clear();
+    this.dict.clear();
+    this.expireCursor = 0;
+    this.averageTtlMs = 0;
+    return removed;
+  }
+
+  /** Exchanges the contents of two databases. */
+  swap(other: Database): void {
+    [this.dict, other.dict] = [other.dict, this.dict];
+    [this.expiries, other.expiries] = [other.expiries, this.expiries];
+    [this.#collections, other.#collections] = [other.#collections, this.#collections];
+    [this.#vacant, other.#vacant] = [other.#vacant, this.#vacant];
+    [this.averageTtlMs, other.averageTtlMs] = [other.averageTtlMs, this.averageTtlMs];
+    [this.expireCursor, other.expireCursor] = [other.expireCursor, this.expireCursor];
+  }
+
+  // --- expiry ---
+
+  /** Unix time in milliseconds, -1: none. */
+  expiryOf(entry: number): number {
+    const slot = this.dict.extra(entry, EXPIRY_SLOT);
+    return slot === 0 ? -1 : this.expiries.timeOf(slot - 1);
+  }
+
+  /** @param unixMs when the key goes. */
+  setExpiry(entry: number, unixMs: number): void {
+    const slot = this.dict.extra(entry, EXPIRY_SLOT);
+    if (slot !== 0) this.expiries.setTime(slot - 1, unixMs);
+    else this.dict.setExtra(entry, EXPIRY_SLOT, this.expiries.add(entry, unixMs) + 1);
+  }
+
+  /** @returns whether there was one. */
+  removeExpiry(entry: number): boolean {
+    const slot = this.dict.extra(entry, EXPIRY_SLOT);
+    if (slot === 0) return false;
+    const moved = this.expiries.remove(slot - 1);
+    if (moved !== 0) this.dict.setExtra(moved, EXPIRY_SLOT, slot);
+    this.dict.setExtra(entry, EXPIRY_SLOT, 0);
+    return true;
+  }
+
+  /** Any key that has not expired, each as likely; 0 when there is none. */
+  randomEntry(): number {
+    const { dict, keyspace } = this;
+    // With nothing but expired keys that may not be deleted, Redis gives up after a hundred tries.
+    const triesMax = this.expiries.size === dict.size && keyspace.expiryMode === EXPIRY_HIDE ? 100 : Infinity;
+    for (let tries = 1; ; tries++) {
+      const entry = dict.random(keyspace.random);
+      if (entry === 0 || !this.isExpired(entry) || tries >= triesMax) return entry;
+      if (keyspace.expiryMode === EXPIRY_DELETE) {
+        const key = this.keyOf(entry);
+        this.expireEntry(entry, key, 0, key.length);
+      }
+    }
+  }
+}
+
+function readIndex(bytes: Uint8Array, offset: number): number {
+  return bytes[offset] | (bytes[offset + 1] << 8) | (bytes[offset + 2] << 16) | (bytes[offset + 3] << 24);
+}
+
+function writeIndex(bytes: Uint8Array, offset: number, index: number): void {
+  bytes[offset] = index;
+  bytes[offset + 1] = index >>> 8;
+  bytes[offset + 2] = index >>> 16;
+  bytes[offset + 3] = index >>> 24;
+}

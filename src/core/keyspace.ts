@@ -1,0 +1,123 @@
+// What all databases of a server share: memory, time, randomness, counts, and the hooks through which WATCH,
+// tracking, keyspace notifications and replication learn of changes. Built by the server; tests build their own.
+import type { Arena } from '../data/arena.ts';
+import { seedKeyHash } from '../data/key-hash.ts';
+import type { ServerClock } from '../platform/clock.ts';
+import type { Random } from '../platform/random.ts';
+import { Database } from './database.ts';
+
+/** Expired keys are deleted when met: a master. */
+export const EXPIRY_DELETE = 0;
+/** Expired keys are hidden but stay until the master deletes them: a replica, or while writes are paused. */
+export const EXPIRY_HIDE = 1;
+/** Expired keys are there: while a dump is being loaded. */
+export const EXPIRY_IGNORE = 2;
+
+/** Told of what happens to keys. All ranges are readable during the call only. */
+export interface KeyspaceHooks {
+  /** A key was changed, deleted or expired: WATCH and client tracking (Redis's signalModifiedKey). */
+  keyModified(db: Database, bytes: Uint8Array, offset: number, length: number): void;
+  /** A key with a collection appeared: clients may be blocked on it (Redis's signalKeyAsReady). */
+  keyReady(db: Database, type: number, bytes: Uint8Array, offset: number, length: number): void;
+  /** A key was deleted because it expired or was evicted: replicas and the append-only file need a DEL. */
+  keyExpired(db: Database, bytes: Uint8Array, offset: number, length: number): void;
+  /** A keyspace event whose class `notifyFlags` asks for. */
+  keyEvent(notifyClass: number, event: string, db: Database, bytes: Uint8Array, offset: number, length: number): void;
+  /** Databases were emptied or swapped: WATCH and tracking of everything in them. -1: all. */
+  databaseChanged(index: number): void;
+}
+
+export const NO_HOOKS: KeyspaceHooks = {
+  keyModified() {},
+  keyReady() {},
+  keyExpired() {},
+  keyEvent() {},
+  databaseChanged() {},
+};
+
+export class Keyspace {
+  readonly arena: Arena;
+  readonly clock: ServerClock;
+  readonly random: Random;
+  readonly databases: Database[] = [];
+  hooks: KeyspaceHooks = NO_HOOKS;
+  /** NOTIFY_* bits that are wanted: `notify-keyspace-events`. */
+  notifyFlags = 0;
+  /** EXPIRY_*: what happens to a key found expired. */
+  expiryMode = EXPIRY_DELETE;
+  /** Keys carry access frequency (an LFU `maxmemory-policy`) instead of the time of the last access. */
+  lfu = false;
+  lfuLogFactor = 10;
+  /** Minutes after which the frequency loses one. */
+  lfuDecayTime = 1;
+  readonly stats = {
+    hits: 0,
+    misses: 0,
+    expiredKeys: 0,
+    /** Estimated share of keys with expiry that are expired, percent. */
+    expiredStalePercent: 0,
+    expiredTimeCapReached: 0,
+    /** Time spent in the active expire cycle, microseconds. */
+    expireCycleUs: 0,
+  };
+
+  constructor(arena: Arena, clock: ServerClock, random: Random, databases = 16) {
+    this.arena = arena;
+    this.clock = clock;
+    this.random = random;
+    if (!hashSeeded) {
+      seedKeyHash(random.int32(), random.int32());
+      hashSeeded = true;
+    }
+    for (let i = 0; i < databases; i++) this.databases.push(new Database(i, this));
+  }
+
+  /** Tells hooks of an event if anyone wants its class. */
+  event(notifyClass: number, event: string, db: Database, bytes: Uint8Array, offset: number, length: number): void {
+    if ((this.notifyFlags & notifyClass) !== 0) this.hooks.keyEvent(notifyClass, event, db, bytes, offset, length);
+  }
+
+  /** The 24 access bits of a new key. */
+  initialAccess(): number {
+    return this.lfu ? (this.#minutes() << 8) | LFU_INIT : this.#seconds();
+  }
+
+  /** The 24 access bits after one more access. */
+  nextAccess(access: number): number {
+    if (!this.lfu) return this.#seconds();
+    const counter = this.decayed(access);
+    return (this.#minutes() << 8) | this.#incremented(counter);
+  }
+
+  /** LFU counter of these access bits, less what time took. */
+  decayed(access: number): number {
+    const then = (access >>> 8) & 0xffff;
+    const elapsed = (this.#minutes() - then) & 0xffff;
+    const periods = this.lfuDecayTime > 0 ? Math.floor(elapsed / this.lfuDecayTime) : 0;
+    return Math.max(0, (access & 255) - periods);
+  }
+
+  /** Seconds since the last access, as these access bits tell (LRU). */
+  idleSeconds(access: number): number {
+    return (this.#seconds() - access) & 0xffffff;
+  }
+
+  #incremented(counter: number): number {
+    if (counter === 255) return 255;
+    const base = Math.max(0, counter - LFU_INIT);
+    const drawn = (this.random.int32() >>> 0) / 0x1_0000_0000;
+    return drawn < 1 / (base * this.lfuLogFactor + 1) ? counter + 1 : counter;
+  }
+
+  #seconds(): number {
+    return Math.floor(this.clock.unixMs / 1000) & 0xffffff;
+  }
+
+  #minutes(): number {
+    return Math.floor(this.clock.unixMs / 60_000) & 0xffff;
+  }
+}
+
+const LFU_INIT = 5;
+/** The hash key is the process's, and must not change once a table holds an entry. */
+let hashSeeded = false;
