@@ -1,0 +1,123 @@
+// redis.conf: lines of `directive word ...`, quotes as in split-args.ts, `include` with globs, `rename-command`. The
+// command line is read as more such lines behind the file. Errors carry file, line and text and print as Redis's do.
+
+import { quoted, splitArgs } from '../resp/split-args.ts';
+import { type Config, findDirective, setDirective } from './config.ts';
+import { globSync, readFileSync } from './config-source.ts';
+import { DirectiveError } from './directive.ts';
+
+export interface LoadedConfig {
+  /** Pairs of `rename-command`; an empty new name removes the command. */
+  readonly renames: [from: string, to: string][];
+}
+
+export class ConfigFileError extends Error {
+  readonly code = 'BAD_CONFIG';
+  /**
+   * @param line 1-based; 0 when no line is to blame.
+   */
+  constructor(version: string, file: string, line: number, text: string, problem: string) {
+    const where =
+      line === 0
+        ? ''
+        : `Reading the configuration file, at line ${line}${file === '' ? '' : ` of ${file}`}\n>>> '${text}'\n`;
+    super(`\n*** FATAL CONFIG FILE ERROR (Redis ${version}) ***\n${where}${problem}`);
+    this.name = 'ConfigFileError';
+  }
+}
+
+const INCLUDE_DEPTH_MAX = 16;
+
+/** Reads configuration text into a config; one loader per server start. */
+export class ConfigLoader {
+  readonly renames: [from: string, to: string][] = [];
+  readonly #config: Config;
+  readonly #version: string;
+  #saveSeen = false;
+
+  constructor(config: Config, version: string) {
+    this.#config = config;
+    this.#version = version;
+  }
+
+  /** @throws ConfigFileError */
+  loadFile(path: string, depth = 0): void {
+    let content: string;
+    try {
+      content = readFileSync(path);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new ConfigFileError(this.#version, '', 0, '', `Fatal error, can't open config file '${path}': ${reason}`);
+    }
+    this.loadText(content, path, depth);
+  }
+
+  /** @throws ConfigFileError */
+  loadText(content: string, file: string, depth = 0): void {
+    content.split('\n').forEach((raw, i) => {
+      const line = raw.trim();
+      if (line === '' || line.startsWith('#')) return;
+      const problem = this.#line(line, depth);
+      if (problem !== null) throw new ConfigFileError(this.#version, file, i + 1, line, problem);
+    });
+  }
+
+  #line(line: string, depth: number): string | null {
+    const words = splitArgs(line);
+    if (words === null) return 'Unbalanced quotes in configuration line';
+    if (words.length === 0) return null;
+    const name = words[0].toLowerCase();
+    if (name === 'include' && words.length === 2) return this.#include(words[1], depth);
+    if (name === 'rename-command' && words.length === 3) {
+      this.renames.push([words[1].toLowerCase(), words[2].toLowerCase()]);
+      return null;
+    }
+    const named = findDirective(name);
+    if (named === undefined || words.length < 2) return 'Bad directive or wrong number of arguments';
+    const earlier = this.#config.save;
+    try {
+      setDirective(this.#config, named, words.slice(1).map(fromBytes));
+    } catch (error) {
+      if (error instanceof DirectiveError) return error.message;
+      throw error;
+    }
+    // Save points add up over lines, the first line replacing the defaults.
+    if (named.name === 'save') {
+      if (this.#saveSeen) this.#config.save = [...earlier, ...this.#config.save];
+      this.#saveSeen = true;
+    }
+    return null;
+  }
+
+  #include(pattern: string, depth: number): string | null {
+    if (depth >= INCLUDE_DEPTH_MAX) return 'Too many nested includes';
+    for (const path of globSync(pattern)) this.loadFile(path, depth + 1);
+    return null;
+  }
+}
+
+/** Lines are read byte by byte, so that `\xHH` means a byte; values are text. */
+function fromBytes(word: string): string {
+  return Buffer.from(word, 'latin1').toString('utf8');
+}
+
+/**
+ * The `--directive value ...` words of a command line as configuration text. A word behind an option is its value even
+ * when it starts with `--`, except behind `--save`, which may stand alone.
+ */
+export function argumentsToText(words: readonly string[]): string {
+  const lines: string[] = [];
+  let valueDone = true;
+  words.forEach((word, i) => {
+    if (!valueDone || !word.startsWith('--')) {
+      const value = quoted(Buffer.from(word, 'utf8').toString('latin1'));
+      lines.push(lines.length === 0 ? value : `${lines.pop()} ${value}`);
+      valueDone = true;
+      return;
+    }
+    const alone = /^--save$/i.test(word) && (i === words.length - 1 || words[i + 1].startsWith('--'));
+    lines.push(alone ? 'save ""' : word.slice(2));
+    valueDone = alone || /\S\s+\S/.test(word);
+  });
+  return lines.join('\n');
+}

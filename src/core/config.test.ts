@@ -1,0 +1,187 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { type ChangeRules, changeConfig, createConfig, directiveNames, findDirective, getDirective } from './config.ts';
+import { argumentsToText, ConfigLoader } from './config-file.ts';
+import { rewriteConfigFile, rewriteConfigText } from './config-rewrite.ts';
+import { DirectiveError } from './directive.ts';
+
+const rules: ChangeRules = { loading: false, protectedAllowed: false, apply: () => undefined };
+const get = (config: ReturnType<typeof createConfig>, name: string): string =>
+  getDirective(config, findDirective(name)!);
+
+function load(text: string): ReturnType<typeof createConfig> {
+  const config = createConfig();
+  new ConfigLoader(config, '7.0.15').loadText(text, 'redis.conf');
+  return config;
+}
+
+describe('directives', () => {
+  test('all 192 names of Redis 7.0.15 and our three', () => {
+    expect(directiveNames.length).toBe(192 + 3);
+  });
+
+  test('typed fields and their text', () => {
+    const config = createConfig();
+    expect(config.listMaxListpackSize).toBe(-2);
+    expect(config.aofRewriteCpulist).toBe('');
+    expect(get(config, 'save')).toBe('3600 1 300 100 60 10000');
+    expect(get(config, 'client-output-buffer-limit')).toBe(
+      'normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60',
+    );
+    expect(get(config, 'unixsocketperm')).toBe('0');
+    expect(get(config, 'slaveof')).toBe('');
+  });
+});
+
+describe('changeConfig', () => {
+  test('memory units, percents, aliases, several words in one value', () => {
+    const config = createConfig();
+    const pairs = [
+      ['MAXMEMORY', '2gb'],
+      ['maxmemory-clients', '5%'],
+      ['list-max-ziplist-size', '-1'],
+      ['client-output-buffer-limit', 'pubsub 1mb 0 10'],
+      ['save', '900 1 10 100'],
+      ['notify-keyspace-events', 'KEA'],
+    ] as const;
+    expect(changeConfig(config, pairs, rules)).toBe(null);
+    expect(config.maxmemory).toBe(2 * 1024 ** 3);
+    expect(get(config, 'maxmemory-clients')).toBe('5%');
+    expect(get(config, 'list-max-listpack-size')).toBe('-1');
+    expect(config.clientOutputBufferLimit[2]).toEqual({ hard: 1048576, soft: 0, softSeconds: 10 });
+    expect(config.clientOutputBufferLimit[1].hard).toBe(268435456);
+    expect(config.save).toEqual([
+      { seconds: 900, changes: 1 },
+      { seconds: 10, changes: 100 },
+    ]);
+    expect(get(config, 'notify-keyspace-events')).toBe('AKE');
+  });
+
+  test.each([
+    [[['nope', '1']], "ERR Unknown option or number of arguments for CONFIG SET - 'nope'"],
+    [
+      [['databases', '1']],
+      "ERR CONFIG SET failed (possibly related to argument 'databases') - can't set immutable config",
+    ],
+    [[['dir', '/tmp']], "ERR CONFIG SET failed (possibly related to argument 'dir') - can't set protected config"],
+    [
+      [
+        ['maxclients', '10'],
+        ['Maxclients', '20'],
+      ],
+      "ERR CONFIG SET failed (possibly related to argument 'Maxclients') - duplicate parameter",
+    ],
+    [
+      [['appendonly', 'maybe']],
+      "ERR CONFIG SET failed (possibly related to argument 'appendonly') - argument must be 'yes' or 'no'",
+    ],
+    [
+      [['maxclients', '0']],
+      "ERR CONFIG SET failed (possibly related to argument 'maxclients') - argument must be between 1 and 4294967295 inclusive",
+    ],
+    [
+      [['appendfsync', 'x']],
+      "ERR CONFIG SET failed (possibly related to argument 'appendfsync') - argument(s) must be one of the following: everysec, always, no",
+    ],
+    [
+      [['maxmemory', '10zb']],
+      "ERR CONFIG SET failed (possibly related to argument 'maxmemory') - argument must be a memory value",
+    ],
+    [
+      [['timeout', '1x']],
+      "ERR CONFIG SET failed (possibly related to argument 'timeout') - argument couldn't be parsed into an integer",
+    ],
+  ] as const)('%j is refused as Redis does', (pairs, message) => {
+    expect(changeConfig(createConfig(), pairs, rules)).toBe(message);
+  });
+
+  test('one refusal undoes the others, in values and in effect', () => {
+    const config = createConfig();
+    const applied: string[] = [];
+    const failing: ChangeRules = {
+      ...rules,
+      apply(named) {
+        applied.push(`${named.name}=${getDirective(config, named)}`);
+        if (named.name === 'port' && config.port === 99) throw new DirectiveError('Unable to listen');
+      },
+    };
+    expect(
+      changeConfig(
+        config,
+        [
+          ['hz', '50'],
+          ['port', '99'],
+        ],
+        failing,
+      ),
+    ).toContain("'port') - Unable to listen");
+    expect([config.hz, config.port]).toEqual([10, 6379]);
+    expect(applied).toEqual(['hz=50', 'port=99', 'hz=10', 'port=6379']);
+  });
+});
+
+describe('redis.conf', () => {
+  test('comments, quotes, save lines that add up, rename-command', () => {
+    const config = load('# hello\n\nrequirepass "a b\\x41"\nsave 900 1\nsave 10 2 5 3\nbind 127.0.0.1 -::1\r\n');
+    expect(config.requirepass).toBe('a bA');
+    expect(config.save.map((point) => point.seconds)).toEqual([900, 10, 5]);
+    expect(config.bind).toEqual(['127.0.0.1', '-::1']);
+    expect(load('save ""').save).toEqual([]);
+  });
+
+  test.each([
+    ['port 1\nfoo bar', 2, 'foo bar', 'Bad directive or wrong number of arguments'],
+    ['port', 1, 'port', 'Bad directive or wrong number of arguments'],
+    ['port abc', 1, 'port abc', "argument couldn't be parsed into an integer"],
+    ['port 1 2', 1, 'port 1 2', 'wrong number of arguments'],
+    ['dir "x', 1, 'dir "x', 'Unbalanced quotes in configuration line'],
+  ])('%j names the line', (text, line, quotedLine, problem) => {
+    expect(() => load(text)).toThrow(
+      `\n*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***\nReading the configuration file, at line ${line} of redis.conf\n>>> '${quotedLine}'\n${problem}`,
+    );
+  });
+
+  test('include reads files by pattern', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'wiredis-config-'));
+    writeFileSync(join(folder, 'a.conf'), 'port 7001\n');
+    writeFileSync(join(folder, 'b.conf'), 'hz 33\n');
+    const config = load(`include ${folder}/*.conf`);
+    expect([config.port, config.hz]).toEqual([7001, 33]);
+    expect(() => load(`include ${folder}/none.conf`)).toThrow("can't open config file");
+    rmSync(folder, { recursive: true });
+  });
+
+  test('command line words become lines', () => {
+    const text = argumentsToText([
+      '--port',
+      '7000',
+      '--save',
+      '--requirepass',
+      '--odd',
+      '--bind',
+      '1.1.1.1',
+      '::1',
+      '--hz 20',
+    ]);
+    const config = load(text);
+    expect([config.port, config.save, config.requirepass, config.hz]).toEqual([7000, [], '--odd', 20]);
+    expect(config.bind).toEqual(['1.1.1.1', '::1']);
+  });
+
+  test('CONFIG REWRITE keeps what it can', () => {
+    const config = load('maxmemory 1mb\nhz 20\nsave 5 5');
+    const text = rewriteConfigText(config, '# top\nmaxmemory 3mb\nrename-command a b\nmaxmemory 4mb\n');
+    expect(text).toBe('# top\nmaxmemory 1048576\nrename-command a b\n# Generated by CONFIG REWRITE\nhz 20\nsave 5 5\n');
+    const folder = mkdtempSync(join(tmpdir(), 'wiredis-config-'));
+    const path = join(folder, 'redis.conf');
+    writeFileSync(path, 'port 1\n');
+    config.requirepass = 'two words';
+    rewriteConfigFile(config, path);
+    const again = createConfig();
+    new ConfigLoader(again, '7.0.15').loadText(readFileSync(path, 'latin1'), path);
+    expect(again).toEqual(config);
+    rmSync(folder, { recursive: true });
+  });
+});

@@ -1,0 +1,139 @@
+// The server's settings as typed fields: the directive `list-max-listpack-size` is `config.listMaxListpackSize`. Also
+// CONFIG SET's transaction over several directives. The directives themselves are in config-directives.ts.
+import { directives } from './config-directives.ts';
+import { DENY_LOADING, type Directive, DirectiveError, IMMUTABLE, MULTI_WORD, PROTECTED } from './directive.ts';
+
+type CamelCase<S extends string> = S extends `${infer Head}-${infer Tail}`
+  ? `${Head}${Capitalize<CamelCase<Tail>>}`
+  : S extends `${infer Head}_${infer Tail}`
+    ? `${Head}${Capitalize<CamelCase<Tail>>}`
+    : S;
+type Directives = typeof directives;
+export type DirectiveName = keyof Directives;
+export type Config = {
+  -readonly [Name in DirectiveName as CamelCase<Name>]: Directives[Name] extends Directive<infer T> ? T : never;
+};
+
+/** A directive with the names it goes by. */
+export interface NamedDirective {
+  readonly name: DirectiveName;
+  readonly field: keyof Config;
+  readonly directive: Directive;
+}
+
+const camelCase = (name: string): string => name.replace(/[-_](.)/g, (_, letter: string) => letter.toUpperCase());
+
+export const allDirectives: readonly NamedDirective[] = Object.entries(directives).map(([name, directive]) => ({
+  name: name as DirectiveName,
+  field: camelCase(name) as keyof Config,
+  directive: directive as unknown as Directive,
+}));
+
+/** By name and by alias. */
+const byName = new Map<string, NamedDirective>();
+for (const named of allDirectives) {
+  byName.set(named.name, named);
+  if (named.directive.alias !== undefined) byName.set(named.directive.alias, named);
+}
+
+/** Names and aliases, sorted. */
+export const directiveNames: readonly string[] = [...byName.keys()].sort();
+
+export function findDirective(name: string): NamedDirective | undefined {
+  return byName.get(name.toLowerCase());
+}
+
+/** Every directive at its default. */
+export function createConfig(): Config {
+  const config = Object.fromEntries(allDirectives.map(({ field, directive }) => [field, directive.fallback]));
+  return withFastFields(config) as Config;
+}
+
+/** V8 keeps an object built in a loop as a hash table; as a prototype it becomes a struct, and commands read it often. */
+function withFastFields(object: object): object {
+  Object.setPrototypeOf({}, object);
+  return object;
+}
+
+export function getDirective(config: Config, named: NamedDirective): string {
+  return named.directive.format(config[named.field]);
+}
+
+/** @throws DirectiveError with Redis's words when the value is refused. */
+export function setDirective(config: Config, named: NamedDirective, words: readonly string[]): void {
+  const { directive, field } = named;
+  if (words.length !== 1 && (directive.flags & MULTI_WORD) === 0) throw new DirectiveError('wrong number of arguments');
+  assign(config, field, directive.parse(words, config[field]));
+}
+
+function assign(config: Config, field: keyof Config, value: unknown): void {
+  (config as Record<string, unknown>)[field] = value;
+}
+
+export interface ChangeRules {
+  readonly loading: boolean;
+  /** Whether this client may set protected directives. */
+  readonly protectedAllowed: boolean;
+  /** Makes a changed value take effect; an error undoes the whole change. @throws DirectiveError */
+  readonly apply: (named: NamedDirective) => void;
+}
+
+/**
+ * Sets several directives or none.
+ * @returns the error reply, or null.
+ */
+export function changeConfig(
+  config: Config,
+  pairs: readonly (readonly [name: string, value: string])[],
+  rules: ChangeRules,
+): string | null {
+  const found: { named: NamedDirective; name: string; value: string }[] = [];
+  for (const [name, value] of pairs) {
+    const named = findDirective(name);
+    if (named === undefined) return `ERR Unknown option or number of arguments for CONFIG SET - '${name}'`;
+    const problem = found.some((other) => other.named === named) ? 'duplicate parameter' : forbidden(named, rules);
+    if (problem !== null) return failure(name, problem);
+    found.push({ named, name, value });
+  }
+  const before = found.map(({ named }) => config[named.field]);
+  let current = '';
+  try {
+    for (const { named, name, value } of found) {
+      current = name;
+      setDirective(config, named, [value]);
+    }
+    for (const [i, { named, name }] of found.entries()) {
+      current = name;
+      if (config[named.field] !== before[i]) rules.apply(named);
+    }
+    return null;
+  } catch (error) {
+    if (!(error instanceof DirectiveError)) throw error;
+    found.forEach(({ named }, i) => {
+      const changed = config[named.field] !== before[i];
+      assign(config, named.field, before[i]);
+      if (changed) reapply(named, rules);
+    });
+    return failure(current, error.message);
+  }
+}
+
+function forbidden(named: NamedDirective, rules: ChangeRules): string | null {
+  const { flags } = named.directive;
+  if ((flags & IMMUTABLE) !== 0) return "can't set immutable config";
+  if ((flags & PROTECTED) !== 0 && !rules.protectedAllowed) return "can't set protected config";
+  return (flags & DENY_LOADING) !== 0 && rules.loading ? "can't set config while loading" : null;
+}
+
+function failure(name: string, problem: string): string {
+  return `ERR CONFIG SET failed (possibly related to argument '${name}') - ${problem}`;
+}
+
+/** The value that worked before is put back: should it fail now, there is nothing better to do. */
+function reapply(named: NamedDirective, rules: ChangeRules): void {
+  try {
+    rules.apply(named);
+  } catch (error) {
+    if (!(error instanceof DirectiveError)) throw error;
+  }
+}
