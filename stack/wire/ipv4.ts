@@ -20,6 +20,8 @@ export const PROTOCOL_UDP = 17;
 
 export const LIMITED_BROADCAST_IP = -1;
 
+/** Version 4, five words, no traffic class. */
+const VERSION_AND_LENGTH = 0x4500;
 const FLAG_DONT_FRAGMENT = 0x4000;
 const FLAG_MORE_FRAGMENTS = 0x2000;
 const FRAGMENT_OFFSET_MASK = 0x1fff;
@@ -142,16 +144,26 @@ export function writeIpv4Header(
   sourceIp: number,
   destinationIp: number,
 ): number {
-  writeUint16(bytes, offset, 0x4500);
+  const fragment = dontFragment ? FLAG_DONT_FRAGMENT : 0;
+  const ttlAndProtocol = (ttl << 8) | protocol;
+  const words =
+    VERSION_AND_LENGTH +
+    totalLength +
+    identification +
+    fragment +
+    ttlAndProtocol +
+    (sourceIp >>> 16) +
+    (sourceIp & 0xffff) +
+    (destinationIp >>> 16) +
+    (destinationIp & 0xffff);
+  writeUint16(bytes, offset, VERSION_AND_LENGTH);
   writeUint16(bytes, offset + 2, totalLength);
   writeUint16(bytes, offset + 4, identification);
-  writeUint16(bytes, offset + 6, dontFragment ? FLAG_DONT_FRAGMENT : 0);
-  bytes[offset + 8] = ttl;
-  bytes[offset + 9] = protocol;
-  writeUint16(bytes, offset + 10, 0);
+  writeUint16(bytes, offset + 6, fragment);
+  writeUint16(bytes, offset + 8, ttlAndProtocol);
+  writeUint16(bytes, offset + 10, finish(words));
   writeInt32(bytes, offset + 12, sourceIp);
   writeInt32(bytes, offset + 16, destinationIp);
-  writeUint16(bytes, offset + 10, finish(sum(bytes, offset, IPV4_HEADER_LENGTH, 0)));
   return IPV4_HEADER_LENGTH;
 }
 

@@ -1,0 +1,257 @@
+// ICMP on this host (RFC 792, RFC 1122 3.2.2): answers echo, sends "unreachable" at a bounded rate, and turns the
+// errors it receives into calls on TCP, which knows whether to believe them (RFC 5927). Used by ip.ts.
+import type { FrameEngine } from '../io-engine/frame-engine.ts';
+import type { Clock } from './clock.ts';
+import type { NextHop } from './neighbors.ts';
+import type { Routes } from './routes.ts';
+import {
+  DROP_ICMP_FOREIGN_QUOTE,
+  DROP_ICMP_IGNORED,
+  DROP_ICMP_RATE_LIMITED,
+  DROP_OUTPUT_FULL,
+  type Stats,
+} from './stats.ts';
+import { readInt32, readUint16 } from './wire/bytes.ts';
+import {
+  ICMP_ECHO_REPLY,
+  ICMP_ECHO_REQUEST,
+  ICMP_HEADER_LENGTH,
+  ICMP_PARAMETER_PROBLEM,
+  ICMP_TIME_EXCEEDED,
+  ICMP_UNREACHABLE,
+  IcmpHeader,
+  parseIcmp,
+  UNREACHABLE_FRAGMENTATION_NEEDED,
+  UNREACHABLE_PORT,
+  UNREACHABLE_PROTOCOL,
+  writeIcmp,
+} from './wire/icmp.ts';
+import { IPV4_HEADER_LENGTH, Ipv4Header, PROTOCOL_ICMP, PROTOCOL_TCP, parseQuotedIpv4 } from './wire/ipv4.ts';
+import { ICMP_BAD_QUOTE, OK } from './wire/status.ts';
+
+/** What an error says about the connection whose segment it quotes (RFC 1122, 4.2.3.9). */
+export const ICMP_SOFT_UNREACHABLE = 1;
+/** Protocol or port unreachable, or administratively so: would abort a connection that is being opened. */
+export const ICMP_HARD_UNREACHABLE = 2;
+/** The segment was too big for a link on the way: path MTU discovery. */
+export const ICMP_PACKET_TOO_BIG = 3;
+export const ICMP_TTL_EXPIRED = 4;
+export const ICMP_HEADER_REFUSED = 5;
+
+/** Takes errors about our own TCP segments. Any `ip` is an int32, `seq` is that of the quoted segment. */
+export interface IcmpErrorHandler {
+  /** @param mtu bytes the narrow link takes, with ICMP_PACKET_TOO_BIG; else 0. */
+  onIcmpError(
+    kind: number,
+    localIp: number,
+    localPort: number,
+    remoteIp: number,
+    remotePort: number,
+    seq: number,
+    mtu: number,
+  ): void;
+}
+
+/** The part of ip.ts that sends. */
+export interface PacketOutput {
+  nextHop(destinationIp: number): NextHop | null;
+  beginPacket(hop: NextHop, sourceIp: number, destinationIp: number, protocol: number): number;
+  finishPacket(transportLength: number, segmentSize: number): void;
+}
+
+/** Errors a second, and how many may come at once (RFC 1812, 4.3.2.8, as routers do). */
+const ERRORS_PER_SECOND = 100;
+const ERRORS_BURST = 50;
+/** An error is no longer than this with its IP header (RFC 1812, 4.3.2.3). */
+const ERROR_PACKET_MAX = 576;
+/** IPv4's smallest MTU (RFC 791, 3.2). */
+const MTU_MIN = 68;
+/** For routers that do not tell their MTU (RFC 1191, 7.1). */
+const MTU_PLATEAUS: readonly number[] = [32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68];
+
+export class Icmp {
+  readonly #engine: FrameEngine;
+  readonly #clock: Clock;
+  readonly #routes: Routes;
+  readonly #stats: Stats;
+  readonly #output: PacketOutput;
+  readonly #header = new IcmpHeader();
+  readonly #quoted = new Ipv4Header();
+  #errorHandler: IcmpErrorHandler | null = null;
+  #tokens = ERRORS_BURST;
+  #refilledMs: number;
+
+  constructor(engine: FrameEngine, clock: Clock, routes: Routes, stats: Stats, output: PacketOutput) {
+    this.#engine = engine;
+    this.#clock = clock;
+    this.#routes = routes;
+    this.#stats = stats;
+    this.#output = output;
+    this.#refilledMs = clock.nowMs;
+  }
+
+  setErrorHandler(handler: IcmpErrorHandler): void {
+    this.#errorHandler = handler;
+  }
+
+  /** A message to one of our addresses; `ip` describes the packet around it. */
+  input(bytes: Uint8Array, ip: Ipv4Header): number {
+    this.#stats.icmpInMsgs++;
+    const header = this.#header;
+    const status = parseIcmp(bytes, ip.payloadOffset, ip.payloadLength, header);
+    if (status !== OK) {
+      this.#stats.icmpInErrors++;
+      return status;
+    }
+    switch (header.type) {
+      case ICMP_ECHO_REQUEST:
+        this.#stats.icmpInEchos++;
+        return this.#echoReply(bytes, ip);
+      case ICMP_UNREACHABLE:
+        this.#stats.icmpInDestUnreachs++;
+        return this.#error(bytes, unreachableKind(header.code));
+      case ICMP_TIME_EXCEEDED:
+        this.#stats.icmpInTimeExcds++;
+        return this.#error(bytes, ICMP_TTL_EXPIRED);
+      case ICMP_PARAMETER_PROBLEM:
+        this.#stats.icmpInParmProbs++;
+        return this.#error(bytes, ICMP_HEADER_REFUSED);
+      default:
+        return DROP_ICMP_IGNORED;
+    }
+  }
+
+  /**
+   * Tells the sender of a packet that nobody here takes it. The caller has made sure that the packet was for us
+   * alone, came from a host, is no later fragment and no ICMP error (RFC 1122, 3.2.2).
+   * @param offset of the packet's IP header.
+   */
+  sendUnreachable(bytes: Uint8Array, offset: number, ip: Ipv4Header, code: number): void {
+    if (!this.#takeToken()) {
+      this.#stats.drop(DROP_ICMP_RATE_LIMITED);
+      return;
+    }
+    const room = Math.min(ERROR_PACKET_MAX, this.#engine.link.mtu) - IPV4_HEADER_LENGTH - ICMP_HEADER_LENGTH;
+    const quoteLength = Math.min(ip.totalLength, room);
+    if (this.#send(ICMP_UNREACHABLE, code, 0, bytes, offset, quoteLength, ip.destinationIp, ip.sourceIp)) {
+      this.#stats.icmpOutDestUnreachs++;
+    }
+  }
+
+  sendPortUnreachable(bytes: Uint8Array, offset: number, ip: Ipv4Header): void {
+    this.sendUnreachable(bytes, offset, ip, UNREACHABLE_PORT);
+  }
+
+  sendProtocolUnreachable(bytes: Uint8Array, offset: number, ip: Ipv4Header): void {
+    this.sendUnreachable(bytes, offset, ip, UNREACHABLE_PROTOCOL);
+  }
+
+  /** Reports one of our own packets, whole, that could not be delivered to its next hop. */
+  reportUnreachable(packet: Uint8Array): void {
+    this.#quote(packet, 0, packet.length, ICMP_SOFT_UNREACHABLE, 0);
+  }
+
+  #echoReply(bytes: Uint8Array, ip: Ipv4Header): number {
+    const { payloadOffset, payloadLength } = this.#header;
+    const rest = readInt32(bytes, ip.payloadOffset + 4);
+    const isSent = this.#send(
+      ICMP_ECHO_REPLY,
+      0,
+      rest,
+      bytes,
+      payloadOffset,
+      payloadLength,
+      ip.destinationIp,
+      ip.sourceIp,
+    );
+    if (isSent) this.#stats.icmpOutEchoReps++;
+    return OK;
+  }
+
+  #send(
+    type: number,
+    code: number,
+    rest: number,
+    payload: Uint8Array,
+    payloadOffset: number,
+    payloadLength: number,
+    sourceIp: number,
+    destinationIp: number,
+  ): boolean {
+    const length = ICMP_HEADER_LENGTH + payloadLength;
+    const hop = this.#output.nextHop(destinationIp);
+    if (hop === null || length > this.#engine.link.mtu - IPV4_HEADER_LENGTH) {
+      this.#stats.ipOutNoRoutes++;
+      return false;
+    }
+    const at = this.#output.beginPacket(hop, sourceIp, destinationIp, PROTOCOL_ICMP);
+    if (at < 0) {
+      this.#stats.drop(DROP_OUTPUT_FULL);
+      return false;
+    }
+    const { memory } = this.#engine;
+    const to = at + ICMP_HEADER_LENGTH;
+    // Received frames lie in the engine's memory too, and moving inside one array makes no new view.
+    if (payload === memory) memory.copyWithin(to, payloadOffset, payloadOffset + payloadLength);
+    else memory.set(payload.subarray(payloadOffset, payloadOffset + payloadLength), to);
+    writeIcmp(memory, at, type, code, rest, payloadLength);
+    this.#output.finishPacket(length, 0);
+    this.#stats.icmpOutMsgs++;
+    return true;
+  }
+
+  #error(bytes: Uint8Array, kind: number): number {
+    const { payloadOffset, payloadLength, mtu } = this.#header;
+    const status = this.#quote(bytes, payloadOffset, payloadLength, kind, mtu);
+    if (status !== OK) this.#stats.icmpInErrors++;
+    return status;
+  }
+
+  /** Finds the connection's addresses in a packet that we are said to have sent. */
+  #quote(bytes: Uint8Array, offset: number, length: number, kind: number, mtu: number): number {
+    const quoted = this.#quoted;
+    if (parseQuotedIpv4(bytes, offset, length, quoted) !== OK) return ICMP_BAD_QUOTE;
+    if (quoted.protocol !== PROTOCOL_TCP || quoted.fragmentOffset !== 0 || !this.#routes.isLocal(quoted.sourceIp)) {
+      return DROP_ICMP_FOREIGN_QUOTE;
+    }
+    // Eight bytes of the quoted segment hold both ports and the sequence number (RFC 792).
+    if (quoted.payloadLength < 8) return ICMP_BAD_QUOTE;
+    const at = quoted.payloadOffset;
+    this.#errorHandler?.onIcmpError(
+      kind,
+      quoted.sourceIp,
+      readUint16(bytes, at),
+      quoted.destinationIp,
+      readUint16(bytes, at + 2),
+      readInt32(bytes, at + 4),
+      kind === ICMP_PACKET_TOO_BIG ? nextMtu(mtu, quoted.totalLength) : 0,
+    );
+    return OK;
+  }
+
+  #takeToken(): boolean {
+    const elapsedMs = (this.#clock.nowMs - this.#refilledMs) | 0;
+    const earned = Math.floor((Math.max(0, elapsedMs) * ERRORS_PER_SECOND) / 1000);
+    if (earned > 0 || elapsedMs < 0) {
+      this.#tokens = Math.min(ERRORS_BURST, this.#tokens + earned);
+      this.#refilledMs = this.#clock.nowMs;
+    }
+    if (this.#tokens === 0) return false;
+    this.#tokens--;
+    return true;
+  }
+}
+
+/** Codes 2, 3, 9, 10 and 13 say that it will not get better (RFC 1122, 3.2.2.1; RFC 1812, 5.2.7.1). */
+function unreachableKind(code: number): number {
+  if (code === UNREACHABLE_FRAGMENTATION_NEEDED) return ICMP_PACKET_TOO_BIG;
+  const isHard = code === UNREACHABLE_PROTOCOL || code === UNREACHABLE_PORT || code === 9 || code === 10 || code === 13;
+  return isHard ? ICMP_HARD_UNREACHABLE : ICMP_SOFT_UNREACHABLE;
+}
+
+/** The router's word, or the next plateau below the packet it refused. */
+function nextMtu(told: number, totalLength: number): number {
+  if (told >= MTU_MIN) return told;
+  for (const plateau of MTU_PLATEAUS) if (plateau < totalLength) return plateau;
+  return MTU_MIN;
+}

@@ -1,0 +1,283 @@
+// IPv4 on this host (RFC 791, RFC 1122 3.2): takes frames apart and hands payloads to TCP and ICMP; puts headers
+// before what they send, straight in the engine's outgoing frames. Used by stack.ts and tcp/.
+import { type FrameEngine, NO_FRAME, RX_CHECKSUM_TRUSTED } from '../io-engine/frame-engine.ts';
+import type { Clock, RandomSource } from './clock.ts';
+import type { StackConfig } from './config.ts';
+import { Icmp, type IcmpErrorHandler, type PacketOutput } from './icmp.ts';
+import { Neighbors, NextHop } from './neighbors.ts';
+import { Routes } from './routes.ts';
+import {
+  DROP_ETHERNET_NOT_FOR_US,
+  DROP_ETHERNET_UNKNOWN_TYPE,
+  DROP_IPV4_BAD_SOURCE,
+  DROP_IPV4_BROADCAST,
+  DROP_IPV4_FRAGMENT,
+  DROP_IPV4_NOT_FOR_US,
+  DROP_IPV4_UNKNOWN_PROTOCOL,
+  DROP_UDP_NO_PORT,
+  type Stats,
+} from './stats.ts';
+import type { TimerWheel } from './timer-wheel.ts';
+import { equalBytes } from './wire/bytes.ts';
+import {
+  ETHERNET_HEADER_LENGTH,
+  ETHERTYPE_ARP,
+  ETHERTYPE_IPV4,
+  isGroupMac,
+  MAC_LENGTH,
+  readEtherType,
+  writeEthernetHeader,
+} from './wire/ethernet.ts';
+import {
+  IPV4_HEADER_LENGTH,
+  Ipv4Header,
+  isMulticastIp,
+  PROTOCOL_ICMP,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+  parseIpv4,
+  writeIpv4Header,
+} from './wire/ipv4.ts';
+import { ETHERNET_TRUNCATED, OK } from './wire/status.ts';
+
+const DEFAULT_TTL = 64;
+
+/** What IP needs of TCP. */
+export interface TcpHandler extends IcmpErrorHandler {
+  /**
+   * A segment between two unicast addresses, the second one ours. Counts its own drops.
+   * @param offset of the TCP header; `length` is header and payload.
+   * @param isChecksumTrusted the checksum need not be verified.
+   */
+  input(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    sourceIp: number,
+    destinationIp: number,
+    isChecksumTrusted: boolean,
+  ): void;
+}
+
+export class Ip implements PacketOutput {
+  readonly routes: Routes;
+  readonly neighbors: Neighbors;
+  readonly icmp: Icmp;
+
+  readonly #engine: FrameEngine;
+  readonly #stats: Stats;
+  readonly #rxChecksum: StackConfig['rxChecksum'];
+  readonly #isEthernet: boolean;
+  /** Bytes of a frame before its IP header. */
+  readonly #linkHeaderLength: number;
+  readonly #mac: Uint8Array;
+  readonly #header = new Ipv4Header();
+  /** Where every packet goes on a medium without hardware addresses. */
+  readonly #onlyHop: NextHop;
+  #tcp: TcpHandler | null = null;
+  #identification: number;
+
+  // The packet between beginPacket and finishPacket.
+  #frame = NO_FRAME;
+  #hop: NextHop;
+  #sourceIp = 0;
+  #destinationIp = 0;
+  #protocol = 0;
+
+  constructor(
+    engine: FrameEngine,
+    config: StackConfig,
+    clock: Clock,
+    random: RandomSource,
+    timers: TimerWheel,
+    stats: Stats,
+  ) {
+    this.#engine = engine;
+    this.#stats = stats;
+    this.#rxChecksum = config.rxChecksum;
+    this.#isEthernet = engine.link.medium === 'ethernet';
+    this.#linkHeaderLength = this.#isEthernet ? ETHERNET_HEADER_LENGTH : 0;
+    this.#mac = engine.link.mac;
+    this.#identification = random.int32();
+    this.routes = new Routes(config.addresses, config.gateway, config.routes);
+    this.neighbors = new Neighbors(engine, clock, timers, this.routes, stats);
+    this.icmp = new Icmp(engine, clock, this.routes, stats, this);
+    this.neighbors.onUnreachable = (packet) => this.icmp.reportUnreachable(packet);
+    for (const { ip, mac } of config.arp) this.neighbors.addStatic(ip, mac);
+    this.#onlyHop = new NextHop(0, this.neighbors);
+    this.#onlyHop.resolved = true;
+    this.#hop = this.#onlyHop;
+  }
+
+  setTcp(handler: TcpHandler): void {
+    this.#tcp = handler;
+    this.icmp.setErrorHandler(handler);
+  }
+
+  /** Tells the network who we are. Frames leave with the next flush. */
+  start(): void {
+    if (this.#isEthernet) this.neighbors.announce();
+  }
+
+  close(): void {
+    this.neighbors.close();
+  }
+
+  /**
+   * Takes one received frame.
+   * @param flags the engine's RX_* bits.
+   * @returns 0, or the reason for which it was dropped (counted already).
+   */
+  input(bytes: Uint8Array, offset: number, length: number, flags: number): number {
+    const status = this.#isEthernet
+      ? this.#ethernetInput(bytes, offset, length, flags)
+      : this.#ipv4Input(bytes, offset, length, flags);
+    return status === OK ? OK : this.#stats.drop(status);
+  }
+
+  /**
+   * Whom to send to for a destination; a connection keeps the answer. Null: no route, or not a host's address.
+   * Allocates when the neighbour is a new one.
+   */
+  nextHop(destinationIp: number): NextHop | null {
+    const hopIp = this.routes.nextHopIp(destinationIp);
+    if (hopIp === null) {
+      this.#stats.ipOutNoRoutes++;
+      return null;
+    }
+    return this.#isEthernet ? this.neighbors.lookup(hopIp) : this.#onlyHop;
+  }
+
+  /** Our address to use towards a destination, 0 if there is no route to it. */
+  sourceFor(destinationIp: number): number {
+    const hopIp = this.routes.nextHopIp(destinationIp);
+    return hopIp === null ? 0 : this.routes.sourceFor(hopIp);
+  }
+
+  /**
+   * Starts an outgoing packet.
+   * @returns the offset in the engine's memory where the transport header goes, with room for link.mtu - 20 bytes
+   *   (more where the device segments); -1 while no outgoing slot is free. Not finishing it costs nothing.
+   */
+  beginPacket(hop: NextHop, sourceIp: number, destinationIp: number, protocol: number): number {
+    const frame = this.#engine.reserve();
+    if (frame === NO_FRAME) return -1;
+    this.#frame = frame;
+    this.#hop = hop;
+    this.#sourceIp = sourceIp;
+    this.#destinationIp = destinationIp;
+    this.#protocol = protocol;
+    return frame + this.#linkHeaderLength + IPV4_HEADER_LENGTH;
+  }
+
+  /**
+   * Writes the headers before the transport's bytes and sends the packet, or has it wait for its next hop's address.
+   * @param transportLength transport header and payload, bytes.
+   * @param segmentSize payload bytes per segment when the device is to cut it up, else 0.
+   */
+  finishPacket(transportLength: number, segmentSize: number): void {
+    const { memory } = this.#engine;
+    const packet = this.#frame + this.#linkHeaderLength;
+    const totalLength = IPV4_HEADER_LENGTH + transportLength;
+    // TCP discovers the path's MTU (RFC 1191); what cannot be made smaller may be cut up on its way.
+    const dontFragment = this.#protocol === PROTOCOL_TCP;
+    this.#identification = (this.#identification + 1) & 0xffff;
+    writeIpv4Header(
+      memory,
+      packet,
+      totalLength,
+      this.#identification,
+      dontFragment,
+      DEFAULT_TTL,
+      this.#protocol,
+      this.#sourceIp,
+      this.#destinationIp,
+    );
+    this.#stats.ipOutRequests++;
+    if (this.#isEthernet) {
+      let hop = this.#hop;
+      if (!hop.resolved) {
+        hop = this.neighbors.current(hop);
+        if (!hop.resolved) {
+          this.neighbors.enqueue(hop, memory, packet, totalLength, segmentSize);
+          return;
+        }
+      }
+      hop.used = true;
+      writeEthernetHeader(memory, this.#frame, hop.mac, this.#mac, ETHERTYPE_IPV4);
+    }
+    this.#engine.commit(this.#linkHeaderLength + totalLength, segmentSize);
+  }
+
+  #ethernetInput(bytes: Uint8Array, offset: number, length: number, flags: number): number {
+    if (length < ETHERNET_HEADER_LENGTH) return ETHERNET_TRUNCATED;
+    const isForUs = equalBytes(bytes, offset, this.#mac, 0, MAC_LENGTH);
+    if (!isForUs && !isGroupMac(bytes, offset)) return DROP_ETHERNET_NOT_FOR_US;
+    const payload = offset + ETHERNET_HEADER_LENGTH;
+    const payloadLength = length - ETHERNET_HEADER_LENGTH;
+    const etherType = readEtherType(bytes, offset);
+    if (etherType === ETHERTYPE_IPV4) {
+      // A unicast packet in a broadcast frame is dropped unheard (RFC 1122, 3.3.6); a broadcast one is dropped later.
+      if (!isForUs) return DROP_IPV4_BROADCAST;
+      return this.#ipv4Input(bytes, payload, payloadLength, flags);
+    }
+    if (etherType === ETHERTYPE_ARP) return this.neighbors.input(bytes, payload, payloadLength);
+    return DROP_ETHERNET_UNKNOWN_TYPE;
+  }
+
+  #ipv4Input(bytes: Uint8Array, offset: number, length: number, flags: number): number {
+    this.#stats.ipInReceives++;
+    const header = this.#header;
+    const status = parseIpv4(bytes, offset, length, header);
+    if (status !== OK) {
+      this.#stats.ipInHdrErrors++;
+      return status;
+    }
+    const { sourceIp, destinationIp } = header;
+    if (!this.routes.isLocal(destinationIp)) {
+      this.#stats.ipInAddrErrors++;
+      const isGroup = isMulticastIp(destinationIp) || this.routes.isBroadcast(destinationIp);
+      return isGroup ? DROP_IPV4_BROADCAST : DROP_IPV4_NOT_FOR_US;
+    }
+    if (!this.routes.isUnicastPeer(sourceIp)) {
+      this.#stats.ipInAddrErrors++;
+      return DROP_IPV4_BAD_SOURCE;
+    }
+    if (header.moreFragments || header.fragmentOffset !== 0) {
+      this.#stats.ipReasmReqds++;
+      this.#stats.ipReasmFails++;
+      return DROP_IPV4_FRAGMENT;
+    }
+    return this.#deliver(bytes, offset, header, flags);
+  }
+
+  /** Hands a whole datagram to its protocol. `offset` is that of its IP header. */
+  #deliver(bytes: Uint8Array, offset: number, header: Ipv4Header, flags: number): number {
+    const { protocol } = header;
+    if (protocol === PROTOCOL_TCP) {
+      this.#stats.ipInDelivers++;
+      const isTrusted =
+        this.#rxChecksum === 'trust' || (this.#rxChecksum === 'auto' && (flags & RX_CHECKSUM_TRUSTED) !== 0);
+      this.#tcp?.input(
+        bytes,
+        header.payloadOffset,
+        header.payloadLength,
+        header.sourceIp,
+        header.destinationIp,
+        isTrusted,
+      );
+      return OK;
+    }
+    if (protocol === PROTOCOL_ICMP) {
+      this.#stats.ipInDelivers++;
+      return this.icmp.input(bytes, header);
+    }
+    if (protocol === PROTOCOL_UDP) {
+      this.icmp.sendPortUnreachable(bytes, offset, header);
+      return DROP_UDP_NO_PORT;
+    }
+    this.#stats.ipInUnknownProtos++;
+    this.icmp.sendProtocolUnreachable(bytes, offset, header);
+    return DROP_IPV4_UNKNOWN_PROTOCOL;
+  }
+}
