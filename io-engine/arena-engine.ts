@@ -77,6 +77,11 @@ export abstract class ArenaEngine implements FrameEngine {
     return this.#rx.count;
   }
 
+  /** Whether a `receive()` would give something. */
+  protected get hasFrames(): boolean {
+    return this.#rx.count > 0;
+  }
+
   /** Frames that still fit into the receive ring. */
   protected get freeRxSlots(): number {
     return this.#rx.capacity - this.#rx.count - this.#held;
@@ -142,7 +147,7 @@ export abstract class ArenaEngine implements FrameEngine {
       this.#keepAlive = this.holdProcess();
       this.startReading();
     }
-    if (this.#rx.count > 0) this.wake();
+    if (this.hasFrames) this.wake();
   }
 
   close(): void {
@@ -186,12 +191,12 @@ export abstract class ArenaEngine implements FrameEngine {
   readonly #runWake = (): void => {
     this.#wakeQueued = false;
     this.callReader();
-    if (this.#rx.count > 0) this.wake();
+    if (this.hasFrames) this.wake();
   };
 
   /** Calls the reader now, if there is one and something to read. */
   protected callReader(): void {
-    if (this.#onReadable === null || this.#rx.count === 0) return;
+    if (this.#onReadable === null || !this.hasFrames) return;
     this.counters.wakeups++;
     this.#onReadable();
   }
