@@ -18,6 +18,8 @@ export interface Path {
   readonly link: LinkName;
   /** Needs real root (bpf, /dev/net/tun). */
   readonly needsRoot: boolean;
+  /** Measured unless --paths says otherwise. */
+  readonly byDefault: boolean;
   /** `workDirectory` holds the dump. */
   command(lab: Lab, port: number): string[];
 }
@@ -32,6 +34,7 @@ function userspace(engine: string, link: 'direct' | 'tap', summary: string, need
     summary,
     link,
     needsRoot,
+    byDefault: engine !== 'auto',
     command: (lab, port) => [
       ...[process.execPath, serverScript, '--transport', 'userspace', '--netdev', lab.netdevFile(link)],
       ...['--engine', engine, '--bind', lab.plan.links[link].serverAddress, '--port', String(port), '--save', ''],
@@ -46,6 +49,7 @@ export const paths: readonly Path[] = [
     summary: 'redis-server over kernel sockets',
     link: 'kernel',
     needsRoot: false,
+    byDefault: true,
     command: (lab, port) => [
       ...['redis-server', '--bind', lab.plan.links.kernel.serverAddress, '--port', String(port)],
       ...['--save', '', '--appendonly', 'no', '--protected-mode', 'no'],
@@ -56,6 +60,7 @@ export const paths: readonly Path[] = [
     summary: 'wiredis-server --transport kernel',
     link: 'kernel',
     needsRoot: false,
+    byDefault: true,
     command: (lab, port) => [
       ...[process.execPath, serverScript, '--transport', 'kernel', '--protected-mode', 'no'],
       ...['--bind', lab.plan.links.kernel.serverAddress, '--port', String(port), '--save', ''],
@@ -65,6 +70,7 @@ export const paths: readonly Path[] = [
   userspace('afpacket', 'direct', 'user space over AF_PACKET rings', false),
   userspace('pcap', 'direct', 'user space over libpcap', false),
   userspace('tap', 'tap', 'user space over a tap device, bridged', true),
+  userspace('auto', 'direct', 'user space over the engine that --engine auto picks; only when named', false),
 ];
 
 /** Why `path` cannot be measured in this lab; null when it can. */

@@ -89,9 +89,15 @@ describe('summary', () => {
   });
 
   it('prints a row each, columns aligned', () => {
-    const lines = table(summarise(samples)).split('\n');
+    const lines = table(summarise(samples), false).split('\n');
     expect(lines).toHaveLength(3);
     expect(new Set(lines.map((line) => line.length)).size).toBe(1);
     expect(lines[2]).toMatch(/^GET +1 +afxdp +200 +75% +2\.00x/);
+    expect(lines[0]).toContain('server us/req');
+  });
+
+  it('leaves out what needs long runs when brief', () => {
+    const [header] = table(summarise(samples), true).split('\n');
+    expect(header.split(/ {2,}/)).toEqual(['test', 'P', 'path', 'rps', 'x', 'p50 ms', 'p99 ms']);
   });
 });

@@ -97,41 +97,40 @@ function ratio(value: number, reference: number): number | null {
   return reference > 0 ? value / reference : null;
 }
 
-/** A table for the terminal, grouped by test. */
-export function table(rows: readonly Row[]): string {
-  const header = [
-    'test',
-    'P',
-    'path',
-    'rps',
-    'spread',
-    'x',
-    'p50 ms',
-    'p99 ms',
-    'server us/req',
-    'x',
-    '(usr sys irq)',
-    'client',
-    'both x',
-  ];
-  const cells = [...rows]
-    .sort(byTest(rows))
-    .map((row) => [
-      row.test.replace(/ .*/, ''),
-      String(row.pipeline),
-      row.path,
-      Math.round(row.requestsPerSecond).toLocaleString('en-US'),
-      `${(row.spread * 100).toFixed(0)}%`,
-      times(row.rateRatio),
-      row.p50Ms.toFixed(3),
-      row.p99Ms.toFixed(3),
-      row.serverUs.toFixed(2),
-      times(row.serverRatio),
-      [row.serverUserUs, row.serverSystemUs, row.serverSoftirqUs].map((us) => us.toFixed(1)).join(' '),
-      row.clientUs.toFixed(2),
-      times(row.bothRatio),
-    ]);
-  return alignColumns([header, ...cells], 3);
+interface Column {
+  readonly title: string;
+  readonly text: boolean;
+  /** Left out of the brief table: needs long runs to mean something. */
+  readonly long: boolean;
+  readonly cell: (row: Row) => string;
+}
+
+const COLUMNS: readonly Column[] = [
+  { title: 'test', text: true, long: false, cell: (row) => row.test.replace(/ .*/, '') },
+  { title: 'P', text: true, long: false, cell: (row) => String(row.pipeline) },
+  { title: 'path', text: true, long: false, cell: (row) => row.path },
+  { title: 'rps', text: false, long: false, cell: (row) => Math.round(row.requestsPerSecond).toLocaleString('en-US') },
+  { title: 'spread', text: false, long: true, cell: (row) => `${(row.spread * 100).toFixed(0)}%` },
+  { title: 'x', text: false, long: false, cell: (row) => times(row.rateRatio) },
+  { title: 'p50 ms', text: false, long: false, cell: (row) => row.p50Ms.toFixed(3) },
+  { title: 'p99 ms', text: false, long: false, cell: (row) => row.p99Ms.toFixed(3) },
+  { title: 'server us/req', text: false, long: true, cell: (row) => row.serverUs.toFixed(2) },
+  { title: 'x', text: false, long: true, cell: (row) => times(row.serverRatio) },
+  { title: '(usr sys irq)', text: false, long: true, cell: serverParts },
+  { title: 'client us/req', text: false, long: true, cell: (row) => row.clientUs.toFixed(2) },
+  { title: 'both x', text: false, long: true, cell: (row) => times(row.bothRatio) },
+];
+
+function serverParts(row: Row): string {
+  return [row.serverUserUs, row.serverSystemUs, row.serverSoftirqUs].map((us) => us.toFixed(1)).join(' ');
+}
+
+/** A table for the terminal, grouped by test. @param brief without the columns that need long runs. */
+export function table(rows: readonly Row[], brief: boolean): string {
+  const columns = COLUMNS.filter((column) => !(brief && column.long));
+  const cells = [...rows].sort(byTest(rows)).map((row) => columns.map((column) => column.cell(row)));
+  const textColumns = columns.filter((column) => column.text).length;
+  return alignColumns([columns.map((column) => column.title), ...cells], textColumns);
 }
 
 /** Tests in the order they were first run, then pipelines, then paths as measured. */

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { SystemClock } from '../../platform/clock.ts';
 import { sleep } from '../../platform/sleep.ts';
 import { buildLab } from '../lab/build.ts';
-import type { Lab } from '../lab/lab.ts';
+import { Lab } from '../lab/lab.ts';
 import { defaultCores } from '../lab/plan.ts';
 import { requirePrograms } from '../lab/process.ts';
 import {
@@ -41,8 +41,10 @@ Options:
   --pipeline LIST   pipeline depths (default 1,16)
   --value-bytes N   size of values (default 3)
   --keyspace N      keys filled before and drawn from at random; 0: one key (default 1000000)
+  --lab PREFIX      use this lab, which is up, and leave it up (default: one of its own)
   --output FOLDER   for the JSON file (default bench/results)
-  --quick           one round of few requests over a small keyspace: does it work, not how fast is it`;
+  --quick           one round of few requests over a small keyspace: does it work, not how fast is it;
+                    the table leaves out the cores' time, which needs longer runs`;
 
 interface Plan {
   readonly paths: readonly Path[];
@@ -50,6 +52,10 @@ interface Plan {
   readonly rounds: number;
   readonly warmUp: boolean;
   readonly output: string;
+  /** Without the columns that need long runs. */
+  readonly brief: boolean;
+  /** A lab that is up already, or null. */
+  readonly lab: string | null;
 }
 
 const PORT = 6379;
@@ -61,8 +67,11 @@ export const bench: Tool = {
     const plan = readPlan(args);
     requirePrograms(['redis-benchmark', 'redis-cli']);
     const clock = new SystemClock();
-    const lab = await buildLab({ name: `wiredis-bench-${process.pid}`, cores: defaultCores(), progress });
-    const interrupted = takeDownOnSignal(lab);
+    const own = plan.lab === null;
+    const lab = own
+      ? await buildLab({ name: `wiredis-bench-${process.pid}`, cores: defaultCores(), progress })
+      : await Lab.attach(plan.lab!);
+    const interrupted = own ? takeDownOnSignal(lab) : null;
     try {
       const usable = plan.paths.filter((path) => {
         const reason = obstacle(path, lab);
@@ -73,8 +82,8 @@ export const bench: Tool = {
       report(plan, lab, samples, clock);
       return samples.length > 0 && failures === 0 ? EXIT_OK : EXIT_FAILED;
     } finally {
-      interrupted.forget();
-      await lab.down();
+      interrupted?.forget();
+      if (own) await lab.down();
     }
   },
 };
@@ -92,6 +101,7 @@ function readPlan(args: string[]): Plan {
       'value-bytes': { type: 'string', default: '3' },
       keyspace: { type: 'string' },
       output: { type: 'string', default: join('bench', 'results') },
+      lab: { type: 'string' },
       quick: { type: 'boolean', default: false },
     },
   });
@@ -113,11 +123,19 @@ function readPlan(args: string[]): Plan {
       }),
     ),
   );
-  return { paths: choosePaths(values.paths), loads, rounds, warmUp: !values.quick, output: resolve(values.output) };
+  return {
+    paths: choosePaths(values.paths),
+    loads,
+    rounds,
+    warmUp: !values.quick,
+    output: resolve(values.output),
+    brief: values.quick,
+    lab: values.lab ?? null,
+  };
 }
 
 function choosePaths(list: string | undefined): readonly Path[] {
-  if (list === undefined) return paths;
+  if (list === undefined) return paths.filter((path) => path.byDefault);
   const names = paths.map((path) => path.name);
   return list.split(',').map((word) => {
     const path = paths.find((candidate) => candidate.name === word.trim());
@@ -186,7 +204,7 @@ async function measurePath(
 
 function report(plan: Plan, lab: Lab, samples: readonly Sample[], clock: SystemClock): void {
   const rows = summarise(samples);
-  if (rows.length > 0) process.stdout.write(`${table(rows)}\n`);
+  if (rows.length > 0) process.stdout.write(`${table(rows, plan.brief)}\n`);
   clock.update();
   const when = new Date(clock.unixMs).toISOString();
   const file = join(plan.output, `bench-${when.replace(/[:.]/g, '-')}.json`);

@@ -1,0 +1,99 @@
+#!/bin/sh
+# Makes a fresh clone ready on Debian or Ubuntu: apt packages only where something is missing, npm packages when
+# the lock file is newer, a build when a source is newer. Says what it does; does nothing the second time.
+#   scripts/setup.sh [--no-build]
+set -eu
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+cd "$root"
+PATH=$PATH:/usr/sbin:/sbin
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+build=yes
+case "${1:-}" in
+  '') ;;
+  --no-build) build=no ;;
+  --help | -h) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  *) fail "unknown option '$1'" ;;
+esac
+
+check_node() {
+  command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 || fail 'Node.js >= 20.19 with npm is needed: https://nodejs.org'
+  node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' ||
+    fail "Node.js >= 20.19 is needed, this is $(node --version)"
+}
+
+missing_packages() {
+  while read -r what package; do
+    case $what in
+      /*) [ -e "$what" ] || printf '%s\n' "$package" ;;
+      *) command -v "$what" >/dev/null 2>&1 || printf '%s\n' "$package" ;;
+    esac
+  done <<LIST | sort -u
+redis-server redis-server
+redis-benchmark redis-tools
+ip iproute2
+ss iproute2
+ethtool ethtool
+tcpdump tcpdump
+ping iputils-ping
+taskset util-linux
+/usr/include/pcap/pcap.h libpcap-dev
+python3 python3
+make make
+g++ g++
+LIST
+}
+
+install_packages() {
+  packages=$(missing_packages | tr '\n' ' ')
+  [ -n "$packages" ] || return 0
+  if [ "$(id -u)" -ne 0 ]; then
+    say "missing: ${packages}- run as root: apt-get install $packages"
+    return 0
+  fi
+  command -v apt-get >/dev/null 2>&1 || fail "missing: ${packages}- no apt-get here, install them your system's way"
+  say "installing $packages"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq >/dev/null
+  # RUNLEVEL=1 keeps invoke-rc.d from starting what it installs.
+  # shellcheck disable=SC2086
+  RUNLEVEL=1 apt-get install -qq -y --no-install-recommends $packages >/dev/null
+  case " $packages" in *' redis-server '*) stop_new_redis ;; esac
+}
+
+# Only after we installed it: a redis-server that was here before is somebody's.
+stop_new_redis() {
+  if [ -d /run/systemd/system ]; then
+    systemctl disable --now redis-server >/dev/null 2>&1 || true
+  else
+    service redis-server stop >/dev/null 2>&1 || true
+    update-rc.d redis-server disable >/dev/null 2>&1 || true
+  fi
+  say 'redis-server is installed and not left running'
+}
+
+install_modules() {
+  if [ node_modules/.package-lock.json -nt package-lock.json ]; then return 0; fi
+  say 'npm ci'
+  npm ci --no-audit --no-fund --loglevel=error
+  touch node_modules/.package-lock.json
+}
+
+build_dist() {
+  if [ -e dist/.built ] &&
+    [ -z "$(find src stack io-engine package.json tsconfig.json tsconfig.build.json -newer dist/.built -print | head -n 1)" ]; then
+    return 0
+  fi
+  say 'npm run build'
+  rm -rf dist
+  npm run --silent build
+  touch dist/.built
+}
+
+check_node
+install_packages
+install_modules
+if [ "$build" = yes ]; then build_dist; fi
+say 'ready'
