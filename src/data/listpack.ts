@@ -4,7 +4,7 @@
 //
 //   total bytes (u32) | entries (u16, 65535: count them) | entry ... | 0xff
 //   entry: encoding and data | back length: the size before it, 7 bits a byte, read from its end
-import { copyBytes, type Element } from './element.ts';
+import { copyBytes, Element, type ElementSink } from './element.ts';
 import { int64, parseInt64, readInt32, writeInt32LE } from './int64.ts';
 
 export const HEADER_BYTES = 6;
@@ -165,6 +165,31 @@ export function read(bytes: Uint8Array, at: number, element: Element): void {
     element.setInteger(int64.high, int64.low);
   }
 }
+
+/** Hands up to `entries` entries from `at` on to a sink. @returns how many there were. */
+export function emit(bytes: Uint8Array, at: number, entries: number, sink: ElementSink): number {
+  let entry = at;
+  for (let i = 0; i < entries; i++) {
+    const tag = bytes[entry];
+    if (tag === END) return i;
+    if (tag >= 0x80 && tag < 0xc0) {
+      const size = tag & 63;
+      sink.bulk(bytes, entry + 1, size);
+      entry += size + 2;
+    } else {
+      emitOne(bytes, entry, sink);
+      entry += entryBytes(bytes, entry);
+    }
+  }
+  return entries;
+}
+
+export function emitOne(bytes: Uint8Array, at: number, sink: ElementSink): void {
+  read(bytes, at, emitted);
+  sink.bulk(emitted.bytes, emitted.offset, emitted.length);
+}
+
+const emitted = new Element();
 
 /** Puts an integer entry's value into `int64`. */
 export function readInteger(bytes: Uint8Array, at: number): void {

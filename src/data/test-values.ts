@@ -6,7 +6,7 @@ import type { Element } from './element.ts';
 export const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0));
 
 export const textOf = (element: Element): string =>
-  Buffer.from(element.bytes.buffer, element.bytes.byteOffset + element.offset, element.length).latin1Slice();
+  Buffer.from(element.bytes.buffer, element.bytes.byteOffset + element.offset, element.length).toString('latin1');
 
 const edges = [
   0n,
@@ -47,7 +47,7 @@ const lengths = [1, 62, 63, 64, 65, 126, 127, 128, 4094, 4095, 4096];
 export const boundaryText: fc.Arbitrary<string> = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom(...integers) },
   { weight: 2, arbitrary: fc.constantFrom(...lookAlikes) },
-  { weight: 3, arbitrary: fc.uint8Array({ maxLength: 12 }).map((bytes) => Buffer.from(bytes).latin1Slice()) },
+  { weight: 3, arbitrary: fc.uint8Array({ maxLength: 12 }).map((bytes) => Buffer.from(bytes).toString('latin1')) },
   {
     weight: 2,
     arbitrary: fc.tuple(fc.constantFrom(...lengths), fc.constantFrom('x', '\xff', '\0')).map(([n, c]) => c.repeat(n)),

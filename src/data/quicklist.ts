@@ -1,0 +1,560 @@
+// Redis's quicklist: a doubly linked list of listpacks, so that both ends are O(1) and memory is dense; an element at
+// or beyond the packed threshold has a plain node of its own. A node is one arena block: 16 bytes of links, then the
+// listpack or the plain bytes. Only src/data/ imports this file.
+import type { Arena } from './arena.ts';
+import { grow, shrink } from './blocks.ts';
+import { copyBytes, type Element, type ElementSink } from './element.ts';
+import * as listpack from './listpack.ts';
+
+/** Where a node's payload starts. */
+export const NODE_HEADER_BYTES = 16;
+// words of the node header
+const PREVIOUS = 0;
+const NEXT = 1;
+const PLAIN_LENGTH = 2;
+const PACKED = -1;
+
+const SIZE_LIMITS = [4096, 8192, 16384, 32768, 65536];
+const SIZE_SAFETY_LIMIT = 8192;
+const SIZE_ESTIMATE_OVERHEAD = 8;
+const COUNT_LIMIT_MAX = 32767;
+const PACKED_THRESHOLD_DEFAULT = 2 ** 30;
+
+/** Elements of at least this many bytes get a plain node; DEBUG QUICKLIST-PACKED-THRESHOLD changes it. */
+let packedThreshold = PACKED_THRESHOLD_DEFAULT;
+
+/** @param bytes 0 restores the default. */
+export function setPackedThreshold(bytes: number): void {
+  packedThreshold = bytes === 0 ? PACKED_THRESHOLD_DEFAULT : bytes;
+}
+
+/** A place in a list. Moves with `next` and `previous`; any other change of the list ends its use. */
+export class ListCursor {
+  node = 0;
+  /** Offset of the entry in the node's segment; of the payload in a plain node. */
+  at = 0;
+}
+
+export class Quicklist {
+  readonly arena: Arena;
+  /** list-max-listpack-size: 1 and up is entries a node, -1 to -5 is 4 to 64 KiB a node. */
+  readonly fill: number;
+  head = 0;
+  tail = 0;
+  length = 0;
+  nodes = 0;
+  #bytes = 0;
+
+  constructor(arena: Arena, fill: number) {
+    this.arena = arena;
+    this.fill = fill;
+  }
+
+  /** Bytes of all nodes. */
+  get nodeBytes(): number {
+    return this.#bytes;
+  }
+
+  release(): void {
+    for (let node = this.head; node !== 0; ) {
+      const next = this.nextNode(node);
+      this.arena.free(node);
+      node = next;
+    }
+    this.head = 0;
+    this.tail = 0;
+    this.length = 0;
+    this.nodes = 0;
+    this.#bytes = 0;
+  }
+
+  // ---- nodes, as RDB saves them ----
+
+  nextNode(node: number): number {
+    return this.#word(node, NEXT);
+  }
+
+  previousNode(node: number): number {
+    return this.#word(node, PREVIOUS);
+  }
+
+  isPlain(node: number): boolean {
+    return this.#word(node, PLAIN_LENGTH) !== PACKED;
+  }
+
+  /** Elements in a node. */
+  countOf(node: number): number {
+    return this.isPlain(node) ? 1 : listpack.count(this.arena.bytesOf(node), this.payloadOf(node));
+  }
+
+  /** Offset of the listpack or the plain bytes in `arena.bytesOf(node)`. */
+  payloadOf(node: number): number {
+    return this.arena.offsetOf(node) + NODE_HEADER_BYTES;
+  }
+
+  payloadBytes(node: number): number {
+    const plain = this.#word(node, PLAIN_LENGTH);
+    return plain !== PACKED ? plain : listpack.totalBytes(this.arena.bytesOf(node), this.payloadOf(node));
+  }
+
+  /** Appends a whole node: a listpack blob, or with `plain` one huge element. The bytes are copied. */
+  appendNode(bytes: Uint8Array, offset: number, length: number, plain: boolean): void {
+    const node = this.#newNode(length, plain ? length : PACKED, this.tail, 0);
+    this.arena.bytesOf(node).set(bytes.subarray(offset, offset + length), this.payloadOf(node));
+    this.length += this.countOf(node);
+  }
+
+  #word(node: number, index: number): number {
+    return this.arena.words[node >> 22][(this.arena.offsetOf(node) >> 2) + index];
+  }
+
+  #setWord(node: number, index: number, value: number): void {
+    this.arena.words[node >> 22][(this.arena.offsetOf(node) >> 2) + index] = value;
+  }
+
+  #newNode(payloadBytes: number, plainLength: number, previous: number, next: number): number {
+    const node = this.arena.alloc(NODE_HEADER_BYTES + payloadBytes);
+    this.#bytes += this.arena.capacityOf(node);
+    this.nodes++;
+    this.#setWord(node, PREVIOUS, previous);
+    this.#setWord(node, NEXT, next);
+    this.#setWord(node, PLAIN_LENGTH, plainLength);
+    this.#linkNeighbours(node, previous, next);
+    return node;
+  }
+
+  #newPacked(previous: number, next: number, room: number): number {
+    const node = this.#newNode(listpack.EMPTY_BYTES + room, PACKED, previous, next);
+    listpack.initialize(this.arena.bytesOf(node), this.payloadOf(node));
+    return node;
+  }
+
+  #newPlain(bytes: Uint8Array, offset: number, length: number, previous: number, next: number): number {
+    const node = this.#newNode(length, length, previous, next);
+    copyBytes(bytes, offset, length, this.arena.bytesOf(node), this.payloadOf(node));
+    return node;
+  }
+
+  #linkNeighbours(node: number, previous: number, next: number): void {
+    if (previous === 0) this.head = node;
+    else this.#setWord(previous, NEXT, node);
+    if (next === 0) this.tail = node;
+    else this.#setWord(next, PREVIOUS, node);
+  }
+
+  #dropNode(node: number): void {
+    const previous = this.previousNode(node);
+    const next = this.nextNode(node);
+    if (previous === 0) this.head = next;
+    else this.#setWord(previous, NEXT, next);
+    if (next === 0) this.tail = previous;
+    else this.#setWord(next, PREVIOUS, previous);
+    this.#bytes -= this.arena.capacityOf(node);
+    this.nodes--;
+    this.arena.free(node);
+  }
+
+  /** Room for `extra` more payload bytes; the node may move. */
+  #growNode(node: number, extra: number): number {
+    const used = NODE_HEADER_BYTES + this.payloadBytes(node);
+    return this.#moved(node, this.arena.capacityOf(node), grow(this.arena, node, used, used + extra));
+  }
+
+  #shrinkNode(node: number): number {
+    const used = NODE_HEADER_BYTES + this.payloadBytes(node);
+    return this.#moved(node, this.arena.capacityOf(node), shrink(this.arena, node, used));
+  }
+
+  #moved(from: number, capacity: number, to: number): number {
+    if (from !== to) {
+      this.#bytes += this.arena.capacityOf(to) - capacity;
+      this.#linkNeighbours(to, this.previousNode(to), this.nextNode(to));
+    }
+    return to;
+  }
+
+  // ---- limits ----
+
+  #withinLimit(bytes: number, entries: number): boolean {
+    const { fill } = this;
+    if (fill < 0) return bytes <= SIZE_LIMITS[Math.min(-fill, SIZE_LIMITS.length) - 1];
+    return bytes <= SIZE_SAFETY_LIMIT && entries <= Math.min(Math.max(fill, 1), COUNT_LIMIT_MAX);
+  }
+
+  #takes(node: number, length: number): boolean {
+    if (node === 0 || this.isPlain(node)) return false;
+    const bytes = this.arena.bytesOf(node);
+    const base = this.payloadOf(node);
+    const size = listpack.totalBytes(bytes, base) + length + SIZE_ESTIMATE_OVERHEAD;
+    return this.#withinLimit(size, listpack.count(bytes, base) + 1);
+  }
+
+  // ---- both ends ----
+
+  /** The element must not lie in the arena's memory: blocks move. */
+  pushHead(bytes: Uint8Array, offset: number, length: number): void {
+    this.length++;
+    if (length >= packedThreshold) {
+      this.#newPlain(bytes, offset, length, 0, this.head);
+      return;
+    }
+    const size = listpack.plan(bytes, offset, length);
+    const node = this.#takes(this.head, length) ? this.#growNode(this.head, size) : this.#newPacked(0, this.head, size);
+    const base = this.payloadOf(node);
+    listpack.insert(this.arena.bytesOf(node), base, base + listpack.HEADER_BYTES, bytes, offset, length);
+  }
+
+  pushTail(bytes: Uint8Array, offset: number, length: number): void {
+    this.length++;
+    if (length >= packedThreshold) {
+      this.#newPlain(bytes, offset, length, this.tail, 0);
+      return;
+    }
+    const size = listpack.plan(bytes, offset, length);
+    const node = this.#takes(this.tail, length) ? this.#growNode(this.tail, size) : this.#newPacked(this.tail, 0, size);
+    listpack.append(this.arena.bytesOf(node), this.payloadOf(node), bytes, offset, length);
+  }
+
+  /** @returns false when the list is empty. */
+  seekHead(cursor: ListCursor): boolean {
+    cursor.node = this.head;
+    if (this.head === 0) return false;
+    cursor.at = this.#firstOf(this.head);
+    return true;
+  }
+
+  seekTail(cursor: ListCursor): boolean {
+    cursor.node = this.tail;
+    if (this.tail === 0) return false;
+    cursor.at = this.#lastOf(this.tail);
+    return true;
+  }
+
+  #firstOf(node: number): number {
+    const base = this.payloadOf(node);
+    return this.isPlain(node) ? base : base + listpack.HEADER_BYTES;
+  }
+
+  #lastOf(node: number): number {
+    const base = this.payloadOf(node);
+    return this.isPlain(node) ? base : listpack.last(this.arena.bytesOf(node), base);
+  }
+
+  // ---- cursors ----
+
+  /** @param index from the head, or from the tail when negative. @returns false when out of range. */
+  seek(index: number, cursor: ListCursor): boolean {
+    let rest = index < 0 ? index + this.length : index;
+    if (rest < 0 || rest >= this.length) return false;
+    let node: number;
+    if (rest <= this.length >> 1) {
+      node = this.head;
+      for (let entries = this.countOf(node); rest >= entries; entries = this.countOf(node)) {
+        rest -= entries;
+        node = this.nextNode(node);
+      }
+    } else {
+      node = this.tail;
+      let behind = this.length - 1 - rest;
+      let entries = this.countOf(node);
+      for (; behind >= entries; entries = this.countOf(node)) {
+        behind -= entries;
+        node = this.previousNode(node);
+      }
+      rest = entries - 1 - behind;
+    }
+    cursor.node = node;
+    const base = this.payloadOf(node);
+    cursor.at = this.isPlain(node) ? base : listpack.seek(this.arena.bytesOf(node), base, rest);
+    return true;
+  }
+
+  next(cursor: ListCursor): boolean {
+    const { node } = cursor;
+    if (!this.isPlain(node)) {
+      const at = listpack.next(this.arena.bytesOf(node), cursor.at);
+      if (at !== -1) {
+        cursor.at = at;
+        return true;
+      }
+    }
+    return this.#enter(cursor, this.nextNode(node), true);
+  }
+
+  previous(cursor: ListCursor): boolean {
+    const { node } = cursor;
+    if (!this.isPlain(node)) {
+      const at = listpack.prev(this.arena.bytesOf(node), this.payloadOf(node), cursor.at);
+      if (at !== -1) {
+        cursor.at = at;
+        return true;
+      }
+    }
+    return this.#enter(cursor, this.previousNode(node), false);
+  }
+
+  #enter(cursor: ListCursor, node: number, atStart: boolean): boolean {
+    cursor.node = node;
+    if (node === 0) return false;
+    cursor.at = atStart ? this.#firstOf(node) : this.#lastOf(node);
+    return true;
+  }
+
+  read(cursor: ListCursor, element: Element): void {
+    const bytes = this.arena.bytesOf(cursor.node);
+    if (this.isPlain(cursor.node)) element.set(bytes, cursor.at, this.payloadBytes(cursor.node));
+    else listpack.read(bytes, cursor.at, element);
+  }
+
+  equals(cursor: ListCursor, bytes: Uint8Array, offset: number, length: number): boolean {
+    const own = this.arena.bytesOf(cursor.node);
+    if (!this.isPlain(cursor.node)) return listpack.equals(own, cursor.at, bytes, offset, length);
+    if (this.payloadBytes(cursor.node) !== length) return false;
+    for (let i = 0; i < length; i++) if (own[cursor.at + i] !== bytes[offset + i]) return false;
+    return true;
+  }
+
+  /** Hands `count` elements from index `start` on to a sink; the range must exist. */
+  emit(start: number, count: number, sink: ElementSink): void {
+    const cursor = emitCursor;
+    if (count <= 0 || !this.seek(start, cursor)) return;
+    let rest = count;
+    let { node, at } = cursor;
+    for (;;) {
+      const bytes = this.arena.bytesOf(node);
+      if (this.isPlain(node)) {
+        sink.bulk(bytes, at, this.payloadBytes(node));
+        rest--;
+      } else {
+        rest -= listpack.emit(bytes, at, rest, sink);
+      }
+      if (rest === 0) return;
+      node = this.nextNode(node);
+      at = this.#firstOf(node);
+    }
+  }
+
+  /** The same towards the head. */
+  emitBackwards(start: number, count: number, sink: ElementSink): void {
+    const cursor = emitCursor;
+    if (count <= 0 || !this.seek(start, cursor)) return;
+    for (let rest = count; rest > 0; rest--) {
+      const bytes = this.arena.bytesOf(cursor.node);
+      if (this.isPlain(cursor.node)) sink.bulk(bytes, cursor.at, this.payloadBytes(cursor.node));
+      else listpack.emitOne(bytes, cursor.at, sink);
+      this.previous(cursor);
+    }
+  }
+
+  // ---- changes at a cursor ----
+
+  /** Deletes the element; the cursor then stands on the one behind it. @returns false when there is none. */
+  remove(cursor: ListCursor): boolean {
+    const { node } = cursor;
+    this.length--;
+    if (this.countOf(node) === 1) {
+      const next = this.nextNode(node);
+      this.#dropNode(node);
+      return this.#enter(cursor, next, true);
+    }
+    const bytes = this.arena.bytesOf(node);
+    const base = this.payloadOf(node);
+    const distance = cursor.at - base;
+    listpack.remove(bytes, base, cursor.at);
+    const moved = this.#shrinkNode(node);
+    cursor.node = moved;
+    cursor.at = this.payloadOf(moved) + distance;
+    if (cursor.at !== listpack.end(this.arena.bytesOf(moved), this.payloadOf(moved))) return true;
+    return this.#enter(cursor, this.nextNode(moved), true);
+  }
+
+  /** Deletes the element; the cursor then stands on the one before it. @returns false when there is none. */
+  removeBackwards(cursor: ListCursor): boolean {
+    const { node } = cursor;
+    if (cursor.at === this.#firstOf(node)) {
+      const previous = this.previousNode(node);
+      this.remove(cursor);
+      return this.#enter(cursor, previous, false);
+    }
+    const bytes = this.arena.bytesOf(node);
+    const base = this.payloadOf(node);
+    const before = listpack.prev(bytes, base, cursor.at) - base;
+    this.length--;
+    listpack.remove(bytes, base, cursor.at);
+    const moved = this.#shrinkNode(node);
+    cursor.node = moved;
+    cursor.at = this.payloadOf(moved) + before;
+    return true;
+  }
+
+  replace(cursor: ListCursor, bytes: Uint8Array, offset: number, length: number): void {
+    const { node } = cursor;
+    const size = listpack.plan(bytes, offset, length);
+    const fits =
+      !this.isPlain(node) &&
+      length < packedThreshold &&
+      this.#withinLimit(
+        this.payloadBytes(node) + size - listpack.entryBytes(this.arena.bytesOf(node), cursor.at),
+        this.countOf(node),
+      );
+    if (!fits) {
+      this.insert(cursor, true, bytes, offset, length);
+      // the cursor still stands on the old element
+      this.remove(cursor);
+      return;
+    }
+    const distance = cursor.at - this.payloadOf(node);
+    const moved = this.#growNode(node, size);
+    const base = this.payloadOf(moved);
+    listpack.replace(this.arena.bytesOf(moved), base, base + distance, bytes, offset, length);
+    cursor.node = this.#shrinkNode(moved);
+    cursor.at = this.payloadOf(cursor.node) + distance;
+  }
+
+  /** Inserts before or behind the element at the cursor, which goes on standing on that element. */
+  insert(cursor: ListCursor, before: boolean, bytes: Uint8Array, offset: number, length: number): void {
+    const { node } = cursor;
+    this.length++;
+    const plain = this.isPlain(node);
+    const base = this.payloadOf(node);
+    const own = this.arena.bytesOf(node);
+    const distance = cursor.at - base;
+    const entry = plain ? 0 : listpack.entryBytes(own, cursor.at);
+    const place = before ? cursor.at : cursor.at + entry;
+    const atStart = plain ? before : place === base + listpack.HEADER_BYTES;
+    const atEnd = plain ? !before : place === listpack.end(own, base);
+    const packs = length < packedThreshold;
+    const size = listpack.plan(bytes, offset, length);
+
+    if (packs && this.#takes(node, length)) {
+      const moved = this.#growNode(node, size);
+      const to = this.payloadOf(moved);
+      listpack.insert(this.arena.bytesOf(moved), to, to + place - base, bytes, offset, length);
+      cursor.node = moved;
+      cursor.at = to + distance + (before ? size : 0);
+    } else if (atStart || atEnd) {
+      const neighbour = atStart ? this.previousNode(node) : this.nextNode(node);
+      if (packs && this.#takes(neighbour, length)) {
+        const moved = this.#growNode(neighbour, size);
+        const to = this.payloadOf(moved);
+        const target = atStart ? listpack.end(this.arena.bytesOf(moved), to) : to + listpack.HEADER_BYTES;
+        listpack.insert(this.arena.bytesOf(moved), to, target, bytes, offset, length);
+      } else if (atStart) {
+        this.#insertNode(neighbour, node, bytes, offset, length);
+      } else {
+        this.#insertNode(node, neighbour, bytes, offset, length);
+      }
+    } else {
+      this.#insertInSplit(cursor, place, before, bytes, offset, length);
+    }
+  }
+
+  #insertNode(previous: number, next: number, bytes: Uint8Array, offset: number, length: number): void {
+    if (length >= packedThreshold) {
+      this.#newPlain(bytes, offset, length, previous, next);
+      return;
+    }
+    const node = this.#newPacked(previous, next, listpack.plan(bytes, offset, length));
+    listpack.append(this.arena.bytesOf(node), this.payloadOf(node), bytes, offset, length);
+  }
+
+  /** Cuts a full node in two before `place`, puts the element between, and joins what fits together again. */
+  #insertInSplit(
+    cursor: ListCursor,
+    place: number,
+    before: boolean,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    const { node } = cursor;
+    const base = this.payloadOf(node);
+    const own = this.arena.bytesOf(node);
+    const stop = listpack.end(own, base);
+    let entriesBefore = 0;
+    for (let at = base + listpack.HEADER_BYTES; at !== place; at += listpack.entryBytes(own, at)) entriesBefore++;
+    const entriesBehind = listpack.count(own, base) - entriesBefore;
+
+    let second = this.#newPacked(node, this.nextNode(node), stop - place);
+    const secondBase = this.payloadOf(second);
+    listpack.appendRange(this.arena.bytesOf(second), secondBase, own, place, stop, entriesBehind);
+    listpack.removeRange(own, base, place, stop, entriesBehind);
+    let first = this.#shrinkNode(node);
+    if (before) {
+      cursor.node = second;
+      cursor.at = secondBase + listpack.HEADER_BYTES;
+    } else {
+      cursor.node = first;
+      cursor.at = listpack.last(this.arena.bytesOf(first), this.payloadOf(first));
+    }
+    if (length < packedThreshold && this.#takes(first, length)) {
+      const distance = cursor.at - this.payloadOf(first);
+      first = this.#growNode(first, listpack.plan(bytes, offset, length));
+      listpack.append(this.arena.bytesOf(first), this.payloadOf(first), bytes, offset, length);
+      if (!before) {
+        cursor.node = first;
+        cursor.at = this.payloadOf(first) + distance;
+      }
+    } else {
+      this.#insertNode(first, second, bytes, offset, length);
+    }
+    second = this.#join(cursor, second, this.nextNode(second));
+    this.#join(cursor, this.previousNode(first), first);
+  }
+
+  /** Moves `second`'s entries behind `first`'s when one node may hold both. @returns the node that is left, or `first`. */
+  #join(cursor: ListCursor, first: number, second: number): number {
+    if (first === 0 || second === 0 || this.isPlain(first) || this.isPlain(second)) return first;
+    const added = this.payloadBytes(second) - listpack.EMPTY_BYTES;
+    const entries = this.countOf(second);
+    if (!this.#withinLimit(this.payloadBytes(first) + added, this.countOf(first) + entries)) return first;
+    const firstDistance = cursor.at - this.payloadOf(first);
+    const joined = this.#growNode(first, added);
+    const base = this.payloadOf(joined);
+    const end = listpack.end(this.arena.bytesOf(joined), base);
+    const from = this.payloadOf(second) + listpack.HEADER_BYTES;
+    listpack.appendRange(this.arena.bytesOf(joined), base, this.arena.bytesOf(second), from, from + added, entries);
+    if (cursor.node === second) {
+      cursor.at = end + cursor.at - from;
+      cursor.node = joined;
+    } else if (cursor.node === first) {
+      cursor.at = base + firstDistance;
+      cursor.node = joined;
+    }
+    this.#dropNode(second);
+    return joined;
+  }
+
+  /** Deletes `count` elements from index `start` on; the range must exist. */
+  removeRange(start: number, count: number): void {
+    const cursor = emitCursor;
+    if (count <= 0 || !this.seek(start, cursor)) return;
+    this.length -= count;
+    let rest = count;
+    let { node, at } = cursor;
+    while (rest > 0) {
+      const next = this.nextNode(node);
+      const whole = at === this.#firstOf(node);
+      const entries = this.countOf(node);
+      if (whole && entries <= rest) {
+        rest -= entries;
+        this.#dropNode(node);
+      } else {
+        const bytes = this.arena.bytesOf(node);
+        const base = this.payloadOf(node);
+        let removed = 0;
+        let to = at;
+        for (const stop = listpack.end(bytes, base); removed < rest && to !== stop; removed++) {
+          to += listpack.entryBytes(bytes, to);
+        }
+        listpack.removeRange(bytes, base, at, to, removed);
+        this.#shrinkNode(node);
+        rest -= removed;
+      }
+      node = next;
+      if (node !== 0) at = this.#firstOf(node);
+    }
+  }
+}
+
+const emitCursor = new ListCursor();
