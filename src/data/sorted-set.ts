@@ -7,11 +7,11 @@ import type { Arena } from './arena.ts';
 import { grow, shrink, store } from './blocks.ts';
 import type { Collection } from './collection.ts';
 import { Dict, EntryList } from './dict.ts';
-import { formatScore, strtod } from './double-text.ts';
 import { compareBytes, Element } from './element.ts';
 import { below, type RandomInts, sampleDict, takeSample, walkDict } from './handles.ts';
 import { int64, int64ToNumber } from './int64.ts';
 import * as listpack from './listpack.ts';
+import { formatDouble, parseDouble } from './number-format.ts';
 import type { LexRange, ScoreRange } from './ranges.ts';
 import { readDouble, Skiplist, writeDouble } from './skiplist.ts';
 import { TYPE_ZSET } from './value-type.ts';
@@ -23,11 +23,20 @@ const SCORE_WORDS = 2;
 const SCORE_AT = 2;
 const SEGMENT_SHIFT = 22;
 const GRANULE_MASK = (1 << SEGMENT_SHIFT) - 1;
+/** Whole numbers in this range are kept as integers. */
+const WHOLE_MIN = -4503599627370495;
+const WHOLE_MAX = 4503599627370496;
 /** Longest `%.17g`. */
 const SCORE_TEXT_BYTES = 32;
 
 const scoreBytes = new Uint8Array(SCORE_TEXT_BYTES);
 const probe = new Element();
+
+/** A score as Redis keeps it in a listpack and in RDB text: whole numbers in full, others by `%.17g`. */
+export function formatScore(score: number): string {
+  const whole = Number.isInteger(score) && score >= WHOLE_MIN && score <= WHOLE_MAX && !Object.is(score, -0);
+  return whole ? String(score) : formatDouble(score);
+}
 
 export class SortedSet implements Collection {
   readonly type = TYPE_ZSET;
@@ -123,9 +132,7 @@ export class SortedSet implements Collection {
       return int64ToNumber(int64.high, int64.low);
     }
     listpack.read(own, at, probe);
-    return strtod(
-      Buffer.from(probe.bytes.buffer, probe.bytes.byteOffset + probe.offset, probe.length).toString('latin1'),
-    );
+    return parseDouble(probe.bytes, probe.offset, probe.length);
   }
 
   /** Adds a member that is absent. The bytes must not lie in this set. */
