@@ -1,0 +1,368 @@
+// The keys of netdev.conf: one table with type, default, range and meaning of each, from which the parser, the
+// errors and the shipped netdev.conf are made. Used by config.ts.
+import type { EngineChoice, InterfaceAddress } from '../io-engine/options.ts';
+import type { Route } from './routes.ts';
+import { isGroupMac, isZeroMac, parseMac } from './wire/ethernet.ts';
+import { formatIpv4, isLoopbackIp, isMulticastIp, maskOf, parseIpv4Address } from './wire/ipv4.ts';
+
+/** What is wrong with a value, in words that go on after the key: `must be ...`. */
+export class BadValue extends Error {}
+
+export interface Key<T> {
+  readonly group: string;
+  /** The default in the file's own words; '' is none, null: the key must be given. */
+  readonly default: string | null;
+  /** What is allowed, for errors and the reference: `68 to 9000 bytes`. */
+  readonly allowed: string;
+  readonly description: string;
+  /** For keys without default: what to show in the reference. */
+  readonly example?: string;
+  readonly repeatable?: boolean;
+  /** @throws BadValue */
+  read(text: string): T;
+}
+
+/** A hardware address for a neighbour. */
+interface ArpEntry {
+  readonly ip: number;
+  readonly mac: Uint8Array;
+}
+
+const BYTE_UNITS: Readonly<Record<string, number>> = { '': 1, k: 1000, kb: 1024, m: 1e6, mb: 1048576 };
+const TIME_UNITS_US: Readonly<Record<string, number>> = { us: 1, ms: 1000, s: 1e6, min: 60e6, h: 3600e6 };
+
+function text(allowed: string, pattern: RegExp): Pick<Key<string>, 'allowed' | 'read'> {
+  return {
+    allowed,
+    read(value) {
+      if (!pattern.test(value)) throw new BadValue(`must be ${allowed}`);
+      return value;
+    },
+  };
+}
+
+function choice<const T extends string>(...values: readonly T[]): Pick<Key<T>, 'allowed' | 'read'> {
+  const allowed = values.join(' | ');
+  return {
+    allowed,
+    read(value) {
+      const found = values.find((candidate) => candidate === value);
+      if (found === undefined) throw new BadValue(`must be one of ${values.join(', ')}`);
+      return found;
+    },
+  };
+}
+
+function integer(
+  min: number,
+  max: number,
+  options: { readonly zero?: string; readonly powerOfTwo?: boolean; readonly unit?: string } = {},
+): Pick<Key<number>, 'allowed' | 'read'> {
+  const unit = options.unit === undefined ? '' : ` ${options.unit}`;
+  const kind = options.powerOfTwo === true ? 'a power of two, ' : '';
+  const zero = options.zero === undefined ? '' : `, or 0: ${options.zero}`;
+  const allowed = `${kind}${min} to ${max}${unit}${zero}`;
+  return {
+    allowed,
+    read(value) {
+      const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN;
+      if (number === 0 && options.zero !== undefined) return 0;
+      const isPower = options.powerOfTwo !== true || Number.isInteger(Math.log2(number));
+      if (!(number >= min && number <= max) || !isPower) throw new BadValue(`must be ${allowed}`);
+      return number;
+    },
+  };
+}
+
+function bytes(min: string, max: string): Pick<Key<number>, 'allowed' | 'read'> {
+  const allowed = `${min} to ${max} (units: k, kb, m, mb as in redis.conf)`;
+  return {
+    allowed,
+    read(value) {
+      const size = readUnits(value, BYTE_UNITS);
+      if (!(size >= readUnits(min, BYTE_UNITS) && size <= readUnits(max, BYTE_UNITS))) {
+        throw new BadValue(`must be ${allowed}`);
+      }
+      return size;
+    },
+  };
+}
+
+/** A time with its unit; the value is in `unit`s. */
+function time(unit: 'us' | 'ms', min: string, max: string, zero?: string): Pick<Key<number>, 'allowed' | 'read'> {
+  const allowed = `${min} to ${max}${zero === undefined ? '' : `, or 0: ${zero}`}`;
+  return {
+    allowed,
+    read(value) {
+      if (value === '0' && zero !== undefined) return 0;
+      const us = readUnits(value, TIME_UNITS_US);
+      if (!(us >= readUnits(min, TIME_UNITS_US) && us <= readUnits(max, TIME_UNITS_US))) {
+        throw new BadValue(`must be ${allowed}, with its unit: us, ms, s, min or h`);
+      }
+      return Math.round(us / TIME_UNITS_US[unit]);
+    },
+  };
+}
+
+function readUnits(value: string, units: Readonly<Record<string, number>>): number {
+  const match = /^(\d{1,12}) ?([a-z]*)$/.exec(value.toLowerCase());
+  if (match === null || !Object.hasOwn(units, match[2])) return Number.NaN;
+  return Number(match[1]) * units[match[2]];
+}
+
+/** An address that a host can have. */
+function readHostIp(value: string): number {
+  const ip = parseIpv4Address(value);
+  if (ip === null) throw new BadValue(`must be an IPv4 address such as 10.0.0.1, not '${value}'`);
+  if (ip >>> 24 === 0 || isMulticastIp(ip) || isLoopbackIp(ip) || ip >>> 28 === 0xf) {
+    throw new BadValue(`cannot be ${value}: no host on a network has that address`);
+  }
+  return ip;
+}
+
+function readPrefix(value: string): InterfaceAddress {
+  const [address, length = '', ...rest] = value.split('/');
+  const ip = parseIpv4Address(address);
+  if (ip === null || rest.length > 0 || !/^\d{1,2}$/.test(length) || Number(length) > 32) {
+    throw new BadValue(`must be an address with its prefix length such as 10.0.0.1/24, not '${value}'`);
+  }
+  return { ip, prefixLength: Number(length) };
+}
+
+function readInterfaceAddress(value: string): InterfaceAddress {
+  const { ip, prefixLength } = readPrefix(value);
+  readHostIp(formatIpv4(ip));
+  if (prefixLength === 0) throw new BadValue('must have a prefix length of 1 to 32');
+  const host = ip & ~maskOf(prefixLength);
+  if (prefixLength < 31 && (host === 0 || host === ~maskOf(prefixLength))) {
+    throw new BadValue(
+      `cannot be ${value}: that is the ${host === 0 ? 'network' : 'broadcast'} address of the network`,
+    );
+  }
+  return { ip, prefixLength };
+}
+
+function readHostMac(value: string): Uint8Array {
+  const mac = parseMac(value);
+  if (mac === null) throw new BadValue(`must be a hardware address such as 02:00:00:00:00:01, not '${value}'`);
+  if (isGroupMac(mac, 0) || isZeroMac(mac, 0)) throw new BadValue(`cannot be ${value}: no host has that address`);
+  return mac;
+}
+
+function readRoute(value: string): Route {
+  const match = /^(\S+)\s+(?:via\s+(\S+)|on-link)$/.exec(value);
+  if (match === null) throw new BadValue("must be 'CIDR via GATEWAY' or 'CIDR on-link'");
+  const { ip, prefixLength } = readPrefix(match[1]);
+  if ((ip & ~maskOf(prefixLength)) !== 0 && prefixLength < 32) {
+    throw new BadValue(`must start at a network: ${formatIpv4(ip & maskOf(prefixLength))}/${prefixLength}`);
+  }
+  return { network: ip, prefixLength, gateway: match[2] === undefined ? null : readHostIp(match[2]) };
+}
+
+function readArp(value: string): ArpEntry {
+  const match = /^(\S+)\s+(\S+)$/.exec(value);
+  if (match === null) throw new BadValue("must be 'IP MAC'");
+  return { ip: readHostIp(match[1]), mac: readHostMac(match[2]) };
+}
+
+const ENGINES = ['auto', 'afxdp', 'afpacket', 'pcap', 'tap', 'raw'] as const satisfies readonly EngineChoice[];
+
+export const INTERFACE_GROUP = 'The interface';
+export const ADDRESS_GROUP = 'Addresses and routes';
+export const DEVICE_GROUP = 'Rings and polling';
+export const TCP_GROUP = 'TCP';
+
+/** Every key, in the order of the reference. */
+export const KEYS = {
+  interface: {
+    group: INTERFACE_GROUP,
+    default: null,
+    example: 'wire0',
+    ...text('the name of an interface, at most 15 characters', /^[^\s/]{1,15}$/),
+    description:
+      'The interface that belongs to wiredis. It must be up and the kernel must have no IPv4 address of ours on it,\n' +
+      'or it would answer too, with RST. With engine tap it is made when it does not exist.',
+  },
+  engine: {
+    group: INTERFACE_GROUP,
+    default: 'auto',
+    ...choice(...ENGINES),
+    description:
+      'How frames come in and go out. auto takes the fastest that works here: afxdp, then afpacket, then pcap.\n' +
+      'tap makes a virtual interface; raw is for interfaces without Ethernet and needs the kernel to own the address.',
+  },
+  mac: {
+    group: INTERFACE_GROUP,
+    default: '',
+    example: '02:00:00:00:00:01',
+    allowed: 'a hardware address; none: that of the interface (tap: a random, locally administered one)',
+    read: readHostMac,
+    description: 'Hardware address that we send from and answer for.',
+  },
+  mtu: {
+    group: INTERFACE_GROUP,
+    default: '0',
+    ...integer(576, 9216, { zero: 'that of the interface', unit: 'bytes' }),
+    description: 'Largest IP packet, without the Ethernet header.',
+  },
+  address: {
+    group: ADDRESS_GROUP,
+    default: null,
+    example: '10.77.0.1/24',
+    repeatable: true,
+    allowed: 'ADDRESS/PREFIX-LENGTH',
+    read: readInterfaceAddress,
+    description: "Our address and its network. 'bind' in redis.conf names one of them. Repeat the key for more.",
+  },
+  gateway: {
+    group: ADDRESS_GROUP,
+    default: '',
+    example: '10.77.0.254',
+    allowed: 'an address inside a network of ours; none: only our own networks and routes are reached',
+    read: readHostIp,
+    description: 'Next hop for every destination that no route below names.',
+  },
+  route: {
+    group: ADDRESS_GROUP,
+    default: '',
+    example: '192.168.0.0/16 via 10.77.0.253',
+    repeatable: true,
+    allowed: 'CIDR via GATEWAY | CIDR on-link',
+    read: readRoute,
+    description: 'A route of its own; the longest prefix wins. Repeat the key for more.',
+  },
+  arp: {
+    group: ADDRESS_GROUP,
+    default: '',
+    example: '10.77.0.9 02:00:00:00:00:09',
+    repeatable: true,
+    allowed: 'IP MAC',
+    read: readArp,
+    description: 'A neighbour that is not asked for its hardware address. Repeat the key for more.',
+  },
+  'rx-ring': {
+    group: DEVICE_GROUP,
+    default: '2048',
+    ...integer(64, 65536, { powerOfTwo: true, unit: 'frames' }),
+    description: 'Frames that may wait for us. What does not fit while we are busy is lost and sent again by the peer.',
+  },
+  'tx-ring': {
+    group: DEVICE_GROUP,
+    default: '2048',
+    ...integer(64, 65536, { powerOfTwo: true, unit: 'frames' }),
+    description: 'Frames that may wait for the device.',
+  },
+  queues: {
+    group: DEVICE_GROUP,
+    default: '1',
+    ...integer(1, 64, { unit: 'queues' }),
+    description: 'Receive queues of the device that are read.',
+  },
+  'rx-checksum': {
+    group: DEVICE_GROUP,
+    default: 'auto',
+    ...choice('auto', 'verify', 'trust'),
+    description:
+      'Checksums of received TCP segments. auto verifies unless the device or the sending kernel vouches for the\n' +
+      'frame; trust is for links whose sender leaves them out (a veth whose peer has tx offload on).',
+  },
+  'busy-poll': {
+    group: DEVICE_GROUP,
+    default: '0',
+    ...time('us', '1us', '1s', 'never, wait for the device to wake us'),
+    description: 'How long to ask the device again and again before sleeping. Shorter replies for a busier core.',
+  },
+  'max-connections': {
+    group: TCP_GROUP,
+    default: '100000',
+    ...integer(1, 1_000_000),
+    description: 'TCP connections at one time, all states counted. More are not answered.',
+  },
+  'receive-buffer': {
+    group: TCP_GROUP,
+    default: '256kb',
+    ...bytes('4kb', '16mb'),
+    description:
+      'Most bytes kept for a reader that is slow: the largest window we offer. An idle connection keeps none.',
+  },
+  'send-buffer': {
+    group: TCP_GROUP,
+    default: '256kb',
+    ...bytes('4kb', '16mb'),
+    description: 'Most bytes of a connection that are kept until the peer has acknowledged them.',
+  },
+  congestion: {
+    group: TCP_GROUP,
+    default: 'newreno',
+    ...choice('newreno', 'cubic'),
+    description: 'Congestion control: newreno (RFC 5681, RFC 6582) or cubic (RFC 9438).',
+  },
+  'rto-min': {
+    group: TCP_GROUP,
+    default: '200ms',
+    ...time('ms', '5ms', '1s'),
+    description: 'Shortest retransmission timeout. RFC 6298 asks for 1s; Linux uses 200ms.',
+  },
+  'delayed-ack': {
+    group: TCP_GROUP,
+    default: '40ms',
+    ...time('ms', '1ms', '500ms', 'acknowledge every segment at once'),
+    description:
+      'How long an acknowledgement waits for a reply to ride on. Every second full segment is acknowledged\nat once whatever this says (RFC 9293, 3.8.6.3).',
+  },
+  keepalive: {
+    group: TCP_GROUP,
+    default: '0',
+    ...time('ms', '1s', '24h', 'no probes'),
+    description:
+      'Silence after which a peer is asked whether it is still there. redis.conf has tcp-keepalive beside it.',
+  },
+  'time-wait': {
+    group: TCP_GROUP,
+    default: '60s',
+    ...time('ms', '1s', '4min'),
+    description: 'How long a connection that we closed first is remembered (2 MSL, RFC 9293, 3.6.1).',
+  },
+} as const satisfies Readonly<Record<string, Key<unknown>>>;
+
+export type KeyName = keyof typeof KEYS;
+export type KeyValue<K extends KeyName> = ReturnType<(typeof KEYS)[K]['read']>;
+
+/** Keys that have a meaning but no code behind them in this version: refused, so that nobody believes in them. */
+export const UNSUPPORTED_KEYS: Readonly<Record<string, string>> = {
+  'syn-cookies': 'the backlog drops what is too much instead',
+  coalesce: 'frames are taken in batches as they come',
+  capture: 'use tcpdump on the other side',
+  vlan: 'give wiredis an untagged interface',
+};
+
+export const KEY_NAMES = Object.keys(KEYS) as readonly KeyName[];
+
+export function isKeyName(name: string): name is KeyName {
+  return Object.hasOwn(KEYS, name);
+}
+
+/** The netdev.conf that is shipped: every key with its meaning, defaults commented out. */
+export function referenceText(): string {
+  const lines = [
+    '# netdev.conf: the network interface that wiredis serves from, and its TCP/IP stack.',
+    '#',
+    "# One 'key = value' a line; '#' starts a comment. Unknown keys and bad values are errors. What is commented out",
+    '# below is the default, or an example where there is none. Times need a unit (us, ms, s, min, h).',
+  ];
+  let group = '';
+  for (const name of KEY_NAMES) {
+    const key: Key<unknown> = KEYS[name];
+    if (key.group !== group) {
+      group = key.group;
+      lines.push('', `# --- ${group} ${'-'.repeat(Math.max(0, 100 - group.length))}`);
+    }
+    lines.push('', ...key.description.split('\n').map((line) => `# ${line}`));
+    const note =
+      key.default === null ? 'Required.' : key.default === '' ? 'Default: none.' : `Default: ${key.default}.`;
+    lines.push(`# ${note} Allowed: ${key.allowed}.`);
+    const value = key.default === null || key.default === '' ? key.example : key.default;
+    lines.push(`${key.default === null ? '' : '# '}${name} = ${value}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
