@@ -1,0 +1,163 @@
+// The layout's rules: who may import whom, and who may ask for the time or for randomness. A violation is printed
+// as file, line and rule. Tests themselves are free of the rules.
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, posix, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const FOLDERS = ['io-engine', 'stack', 'src'];
+
+interface Rule {
+  /** Which files, by path from the root. */
+  readonly applies: (file: string) => boolean;
+  /** True if the import is fine: a package name, `node:...`, or a path from the root. */
+  readonly allows: (imported: string) => boolean;
+  readonly text: string;
+}
+
+const under = (folder: string) => (path: string) => path.startsWith(`${folder}/`);
+const ENGINE_PACKAGES = ['koffi', 'cap', 'raw-socket', 'pcap-parser'];
+const CONTRACT = ['io-engine/frame-engine.ts', 'io-engine/options.ts'];
+const mayTouchNetwork = (file: string) =>
+  file === 'src/transports/userspace.ts' || file === 'src/server.ts' || under('src/cli')(file);
+
+const RULES: readonly Rule[] = [
+  {
+    applies: under('io-engine'),
+    allows: (imported) =>
+      imported.startsWith('node:') || ENGINE_PACKAGES.includes(imported) || under('io-engine')(imported),
+    text: `io-engine/ imports node:, ${ENGINE_PACKAGES.join(', ')} and itself only`,
+  },
+  {
+    applies: under('stack'),
+    allows: (imported) => imported === 'lru-cache' || CONTRACT.includes(imported) || under('stack')(imported),
+    text: `stack/ imports itself, lru-cache and ${CONTRACT.join(', ')} only`,
+  },
+  {
+    applies: under('stack/wire'),
+    allows: under('stack/wire'),
+    text: 'stack/wire/ imports nothing outside itself',
+  },
+  {
+    applies: under('src/data'),
+    allows: under('src/data'),
+    text: 'src/data/ imports nothing outside itself',
+  },
+  {
+    applies: under('src/core'),
+    allows: (imported) => !under('src/commands')(imported),
+    text: 'src/core/ never imports src/commands/: the command table is handed in',
+  },
+  {
+    applies: (file) => under('src')(file) && !mayTouchNetwork(file),
+    allows: (imported) => !under('stack')(imported) && !under('io-engine')(imported),
+    text: 'of src/, only transports/userspace.ts, server.ts and cli/ touch stack/ or io-engine/',
+  },
+  {
+    applies: under('src'),
+    allows: (imported) => !ENGINE_PACKAGES.includes(imported),
+    text: `${ENGINE_PACKAGES.join(', ')} belong to io-engine/`,
+  },
+];
+
+const TIME_AND_CHANCE =
+  /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bsetTimeout\b|\bsetInterval\b|\bperformance\.now\b/g;
+const mayTellTime = (file: string) => under('src/platform')(file) || under('io-engine')(file);
+
+const IMPORTS = [
+  /^[ \t]*(?:import|export)\b[^'";=]*?\bfrom\s+['"]([^'"]+)['"]/gm,
+  /^[ \t]*import\s+['"]([^'"]+)['"]/gm,
+  /\bimport\(\s*['"]([^'"]+)['"]/g,
+  /\brequire\(\s*['"]([^'"]+)['"]/g,
+];
+
+/** `file:line: rule` for everything in `text` that breaks a rule. */
+function violations(file: string, text: string): string[] {
+  const found: string[] = [];
+  const code = withoutComments(text);
+  for (const pattern of IMPORTS) {
+    for (const match of code.matchAll(pattern)) {
+      const line = lineOf(code, match.index + match[0].length);
+      const imported = resolveImport(file, match[1]);
+      if (match[1].startsWith('.') && !/\.(ts|json)$/.test(match[1])) {
+        found.push(`${file}:${line}: relative imports end in .ts (it imports ${match[1]})`);
+      }
+      for (const rule of RULES) {
+        if (rule.applies(file) && !rule.allows(imported))
+          found.push(`${file}:${line}: ${rule.text} (it imports ${imported})`);
+      }
+    }
+  }
+  if (!mayTellTime(file)) {
+    for (const match of code.matchAll(TIME_AND_CHANCE)) {
+      const line = lineOf(code, match.index);
+      found.push(`${file}:${line}: ${match[0]} outside src/platform/ and io-engine/: time and chance are handed in`);
+    }
+  }
+  return found;
+}
+
+function resolveImport(file: string, specifier: string): string {
+  return specifier.startsWith('.') ? posix.join(posix.dirname(file), specifier) : specifier;
+}
+
+function lineOf(text: string, index: number): number {
+  return text.slice(0, index).split('\n').length;
+}
+
+/** Blanks comments, keeping the lines. Block comments count where a line starts with them: that is where ours stand. */
+function withoutComments(text: string): string {
+  const blank = (comment: string) => comment.replace(/[^\n]/g, ' ');
+  return text.replace(/^[ \t]*\/\*[\s\S]*?\*\//gm, blank).replace(/(^|\s)\/\/.*$/gm, blank);
+}
+
+function sourceFiles(): string[] {
+  return FOLDERS.flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && entry.name.endsWith('.ts') && !entry.name.endsWith('.test.ts'))
+      .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)).split(sep).join('/')),
+  );
+}
+
+describe('import rules', () => {
+  it('hold in every source file', () => {
+    const files = sourceFiles();
+    expect(files).toContain('stack/wire/tcp.ts');
+    expect(files.flatMap((file) => violations(file, readFileSync(join(ROOT, file), 'utf8')))).toEqual([]);
+  });
+
+  it.each([
+    ['stack/wire/tcp.ts', "import { x } from '../ip.ts';", 'stack/wire/ imports nothing outside itself'],
+    ['stack/ip.ts', "import fs from 'node:fs';", 'stack/ imports itself'],
+    ['stack/ip.ts', "import { open } from '../io-engine/open.ts';", 'stack/ imports itself'],
+    ['stack/ip.ts', "export * from '../src/server.ts';", 'stack/ imports itself'],
+    ['stack/tcp/input.ts', "import {\n  a,\n  b,\n} from '../../src/core/call.ts';", 'stack/ imports itself'],
+    ['io-engine/tap.ts', "import type { A } from '../stack/clock.ts';", 'io-engine/ imports node:'],
+    ['io-engine/tap.ts', "const x = await import('lru-cache');", 'io-engine/ imports node:'],
+    ['src/data/dict.ts', "import { y } from '../core/call.ts';", 'src/data/ imports nothing'],
+    ['src/core/server.ts', "import '../commands/table.ts';", 'src/core/ never imports'],
+    ['src/core/server.ts', "import { ip } from '../../stack/ip.ts';", 'of src/, only'],
+    ['src/transports/kernel.ts', "import { Stack } from '../../stack/stack.ts';", 'of src/, only'],
+    ['src/cli/wiredis.ts', "import koffi from 'koffi';", 'belong to io-engine/'],
+    ['src/core/server.ts', "import { x } from './call.js';", 'relative imports end in .ts'],
+    ['src/core/expire.ts', 'const a = 1;\nconst now = Date.now();', 'Date.now outside'],
+    ['stack/ip.ts', '/* a */ setTimeout(f, 1);', 'setTimeout outside'],
+  ])('see what %s must not do: %s', (file, text, rule) => {
+    const found = violations(file, text);
+    expect(found.length).toBeGreaterThan(0);
+    expect(found.join('\n')).toContain(rule);
+    expect(found[0]).toMatch(new RegExp(`^${file}:${text.split('\n').length}: `));
+  });
+
+  it.each([
+    ['stack/ip.ts', "import { NO_FRAME } from '../io-engine/frame-engine.ts';\nimport { LRUCache } from 'lru-cache';"],
+    ['io-engine/tap.ts', "import { readFileSync } from 'node:fs';\nimport koffi from 'koffi';\nsetTimeout(f, 1);"],
+    ['src/server.ts', "import { Stack } from '../stack/stack.ts';"],
+    ['src/cli/tools/arp.ts', "import { formatIpv4 } from '../../../stack/wire/ipv4.ts';"],
+    ['src/core/a.ts', "// Date.now() would be wrong\n/**\n * setTimeout\n */\nconst x = 'from';\nexport const y = 1;"],
+    ['src/platform/clock.ts', 'const t = Date.now();'],
+  ])('leave %s alone', (file, text) => {
+    expect(violations(file, text)).toEqual([]);
+  });
+});
