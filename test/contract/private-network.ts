@@ -1,0 +1,54 @@
+// A network namespace of this process's own, with a veth pair in it. Whatever is made in it disappears with the
+// process, so nothing has to be cleaned up and nothing can collide with the machine's own interfaces.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import koffi from 'koffi';
+
+const CLONE_NEWNET = 0x40000000;
+
+export const NEAR = 'h2-near';
+export const FAR = 'h2-far';
+
+/** Why devices cannot be tested here; null: they can. */
+export function whyNoDevices(): string | null {
+  if (process.platform !== 'linux') return 'needs Linux';
+  if (process.getuid?.() !== 0) return 'needs root';
+  if (spawnSync('ip', ['-V']).status !== 0) return 'needs iproute2';
+  return null;
+}
+
+export function ip(...args: string[]): string {
+  return execFileSync('ip', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** Moves the calling (main) thread, and every process it starts from now on, into a new, empty namespace. */
+export function enterPrivateNetwork(): void {
+  const libc = koffi.load(null);
+  if (libc.func('int unshare(int flags)')(CLONE_NEWNET) !== 0)
+    throw new Error(`unshare failed: errno ${koffi.errno()}`);
+  for (const scope of ['all', 'default']) {
+    try {
+      // No router solicitations between the test's own frames.
+      writeFileSync(`/proc/sys/net/ipv6/conf/${scope}/disable_ipv6`, '1');
+    } catch {
+      // A kernel without IPv6 sends none.
+    }
+  }
+  ip('link', 'set', 'lo', 'up');
+}
+
+export function createVethPair(): void {
+  ip('link', 'add', NEAR, 'type', 'veth', 'peer', 'name', FAR);
+  ip('link', 'set', NEAR, 'up');
+  ip('link', 'set', FAR, 'up');
+}
+
+export function removeVethPair(): void {
+  ip('link', 'del', NEAR);
+}
+
+/** The interface's hardware address, six bytes. */
+export function macOf(name: string): Uint8Array {
+  const [{ address }] = JSON.parse(ip('-j', 'link', 'show', 'dev', name)) as { address: string }[];
+  return Uint8Array.from(address.split(':'), (byte) => Number.parseInt(byte, 16));
+}
