@@ -1,0 +1,126 @@
+// The stack over one engine. A tick is poll(), whatever the application still has to do, flush(): frames in, timers, one
+// callback per connection that has news, then output pulled from every connection that has any, one kick of the
+// device. Run to completion, single-threaded; time comes in through the clock. Used by src/transports/userspace.ts.
+import type { FrameEngine } from '../io-engine/frame-engine.ts';
+import type { Clock, RandomSource } from './clock.ts';
+import type { StackConfig } from './config.ts';
+import { Ip } from './ip.ts';
+import { Socket, type SocketEvents } from './socket.ts';
+import { Stats } from './stats.ts';
+import { openConnection, StackError } from './tcp/connect.ts';
+import { deliverAll } from './tcp/deliver.ts';
+import { type Acceptor, Listener } from './tcp/listener.ts';
+import { Tcp } from './tcp/tcp.ts';
+import { TimerWheel } from './timer-wheel.ts';
+
+/** Full batches taken in one poll, so that output and everybody else get their turn. */
+const BATCHES_MAX = 8;
+/** Kicks of a device whose outgoing slots are all in use before the rest waits for the next tick. */
+const FLUSHES_MAX = 4;
+
+export class Stack {
+  /** Called once when there is something to do outside of poll() and flush(): run a tick soon. */
+  onOutputNeeded: () => void = () => {};
+
+  readonly stats = new Stats();
+  readonly ip: Ip;
+  readonly tcp: Tcp;
+  readonly #engine: FrameEngine;
+  readonly #clock: Clock;
+  readonly #wheel: TimerWheel;
+
+  constructor(engine: FrameEngine, config: StackConfig, clock: Clock, random: RandomSource) {
+    this.#engine = engine;
+    this.#clock = clock;
+    this.#wheel = new TimerWheel(clock.nowMs);
+    this.ip = new Ip(engine, config, clock, random, this.#wheel, this.stats);
+    this.tcp = new Tcp(engine, this.ip, config, clock, random, this.#wheel, this.stats);
+    this.ip.setTcp(this.tcp);
+    this.tcp.onWork = () => this.onOutputNeeded();
+  }
+
+  /** Announces our addresses. Call once, then tick. */
+  start(): void {
+    this.ip.start();
+  }
+
+  /** First half of a tick. @returns frames received. */
+  poll(): number {
+    const engine = this.#engine;
+    const { batch, memory } = engine;
+    this.tcp.beginTick();
+    let frames = 0;
+    for (let round = 0; round < BATCHES_MAX; round++) {
+      const count = engine.receive();
+      for (let i = 0; i < count; i++) this.ip.input(memory, batch.offset[i], batch.length[i], batch.flags[i]);
+      frames += count;
+      // Before the next receive() takes the frames away.
+      deliverAll(this.tcp);
+      if (count < batch.capacity) break;
+    }
+    this.#wheel.advance(this.tcp.nowMs);
+    deliverAll(this.tcp);
+    return frames;
+  }
+
+  /** Second half: everything written since leaves. What finds no outgoing slot leaves with a later flush. */
+  flush(): void {
+    this.tcp.readClock();
+    this.tcp.inTick = true;
+    for (let i = 0; i < FLUSHES_MAX; i++) {
+      const complete = this.tcp.outputAll();
+      this.#engine.flush();
+      if (complete) break;
+    }
+    this.tcp.recycle();
+    this.tcp.endTick();
+  }
+
+  /** Milliseconds until a tick is needed although no frame comes; -1: never. */
+  nextDeadlineMs(): number {
+    if (this.tcp.ready.length > 0) return 0;
+    // Outgoing slots ran out: the device needs a moment.
+    if (this.tcp.dirty.length > 0) return 1;
+    return this.#wheel.nextDelayMs(this.#clock.nowMs);
+  }
+
+  /**
+   * Takes connections to a port.
+   * @param backlog established connections that may wait to be accepted.
+   * @param accept called with each; null refuses it with RST.
+   * @param ip one of our addresses; 0: all.
+   * @throws StackError EADDRINUSE, EADDRNOTAVAIL.
+   */
+  listen(port: number, backlog: number, accept: Acceptor, ip = 0): Listener {
+    if (ip !== 0 && !this.ip.routes.isLocal(ip)) throw new StackError('EADDRNOTAVAIL', 'the address is not ours');
+    const listener = new Listener(port, ip, backlog, accept);
+    if (!this.tcp.addListener(listener)) throw new StackError('EADDRINUSE', `port ${port} is taken`);
+    return listener;
+  }
+
+  /** No more connections to it; those that exist go on. */
+  unlisten(listener: Listener): void {
+    this.tcp.removeListener(listener);
+  }
+
+  /**
+   * Opens a connection; `onOpen` follows, or `onClose` with the reason why not.
+   * @throws StackError ENETUNREACH, EADDRNOTAVAIL (no local port is free), ENOBUFS (connection limit).
+   */
+  connect(ip: number, port: number, events: SocketEvents): Socket {
+    const c = openConnection(this.tcp, ip, port);
+    const socket = new Socket(c);
+    socket.events = events;
+    c.socket = socket;
+    return socket;
+  }
+
+  /** Connections that exist, without those in SYN-RECEIVED and TIME-WAIT. */
+  get connections(): number {
+    return this.tcp.connections;
+  }
+
+  close(): void {
+    this.ip.close();
+  }
+}

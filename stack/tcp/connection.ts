@@ -1,0 +1,236 @@
+// The transmission control block (RFC 9293 3.3.1), with the RFCs' variable names, and nothing but state: what happens to
+// it is in input.ts, output.ts, recovery.ts and timers.ts. Blocks are pooled; the `Socket` an application
+// holds is not, so an old handle never reaches a new connection. Used by stack/tcp, stack.ts and socket.ts.
+import type { Assembler } from '../assembler.ts';
+import { ReceiveBuffer, SendRing } from '../byte-ring.ts';
+import type { NextHop } from '../neighbors.ts';
+import type { Socket } from '../socket.ts';
+import type { TimerNode } from '../timer-wheel.ts';
+import type { Listener } from './listener.ts';
+import type { Tcp } from './tcp.ts';
+import { onConnectionTimer } from './timers.ts';
+
+// What the flow table holds: full connections, and two short forms for those that are not yet or no longer.
+export const FLOW_CONNECTION = 0;
+export const FLOW_HANDSHAKE = 1;
+export const FLOW_TIME_WAIT = 2;
+
+// RFC 9293 3.3.2. LISTEN is a Listener, passive SYN-RECEIVED a Handshake, TIME-WAIT a TimeWait.
+export const CLOSED = 0;
+export const SYN_SENT = 2;
+export const SYN_RECEIVED = 3;
+export const ESTABLISHED = 4;
+export const FIN_WAIT_1 = 5;
+export const FIN_WAIT_2 = 6;
+export const CLOSE_WAIT = 7;
+export const CLOSING = 8;
+export const LAST_ACK = 9;
+
+// Options both sides agreed on.
+export const OPTION_TIMESTAMPS = 1;
+export const OPTION_SACK = 2;
+
+// Loss recovery, recovery.ts.
+export const PHASE_OPEN = 0;
+export const PHASE_RECOVERY = 1;
+export const PHASE_LOSS = 2;
+
+// Timers that are set, timers.ts.
+export const TIMER_RETRANSMIT = 1;
+export const TIMER_PERSIST = 2;
+export const TIMER_DELAYED_ACK = 4;
+export const TIMER_FIN_WAIT_2 = 8;
+export const TIMER_KEEPALIVE = 16;
+
+// What the application has yet to be told.
+export const EVENT_OPEN = 1;
+export const EVENT_READABLE = 2;
+export const EVENT_WRITABLE = 4;
+export const EVENT_END = 8;
+export const EVENT_CLOSE = 16;
+
+/** Segments acknowledged at once when a connection starts, while the peer's window is still opening. */
+export const QUICK_ACKS = 16;
+
+export class Connection implements TimerNode {
+  readonly kind: number = FLOW_CONNECTION;
+  readonly tcp: Tcp;
+  state = CLOSED;
+  localIp = 0;
+  localPort = 0;
+  remoteIp = 0;
+  remotePort = 0;
+  /** Whom its packets go to. */
+  hop: NextHop;
+  socket: Socket | null = null;
+  /** Who accepted it, until the application has. */
+  listener: Listener | null = null;
+
+  // Send sequence space.
+  iss = 0;
+  sndUna = 0;
+  /** Highest sequence number sent, plus one: retransmission does not pull it back. */
+  sndNxt = 0;
+  sndWnd = 0;
+  sndWl1 = 0;
+  sndWl2 = 0;
+  /** Largest window the peer ever offered (RFC 5961 5.2, RFC 9293 3.8.6.2.1). */
+  sndWndMax = 0;
+  /** Payload bytes a segment may carry beside the options that every segment has. */
+  mss = 0;
+  sndWindShift = 0;
+
+  // Receive sequence space.
+  irs = 0;
+  rcvNxt = 0;
+  rcvWindShift = 0;
+  /** Right edge of the window as last offered: it never moves left. */
+  rcvAdv = 0;
+  /** Last.ACK.sent (RFC 7323 4.3). */
+  lastAckSent = 0;
+  /** Largest payload received: what "full-sized" means for this peer. */
+  rcvMss = 0;
+  /** Where a FIN that came out of order lies; meaningful with `finAhead`. */
+  rcvFin = 0;
+
+  options = 0;
+  tsRecent = 0;
+  tsRecentAtMs = 0;
+  tsOffset = 0;
+
+  // RFC 6298, microseconds; srtt scaled by 8 and rttvar by 4, 0: no sample yet.
+  srtt = 0;
+  rttvar = 0;
+  rtoMs = 0;
+  /** Times the timeout was doubled since the peer last acknowledged something new. */
+  backoff = 0;
+  /** The segment being timed ends here; meaningful while `rttTiming`. */
+  rttSeq = 0;
+  rttStartUs = 0;
+  rttTiming = false;
+
+  // Congestion control and loss recovery; see recovery.ts for what the marks mean.
+  cwnd = 0;
+  ssthresh = 0;
+  /** Bytes acknowledged towards the next growth of cwnd. */
+  cwndAcked = 0;
+  phase = PHASE_OPEN;
+  dupAcks = 0;
+  recover = 0;
+  rexmitNxt = 0;
+  lostEnd = 0;
+  /** What the peer holds out of order. */
+  scoreboard: Assembler | null = null;
+  /** The first retransmission of a recovery goes out whatever cwnd says. */
+  rexmitForced = false;
+
+  // Data on its way.
+  readonly sendRing = new SendRing();
+  readonly receiveBuffer = new ReceiveBuffer();
+  outOfOrder: Assembler | null = null;
+  /** Payload of this batch, readable in the engine's memory; length 0: none. It is in order and unread. */
+  inPlaceOffset = 0;
+  inPlaceLength = 0;
+
+  // FIN, both ways.
+  finQueued = false;
+  finSent = false;
+  finReceived = false;
+  finAhead = false;
+
+  // Acknowledgements owed.
+  ackNow = false;
+  quickAcks = 0;
+  lastChallengeMs = 0;
+
+  noDelay = true;
+  paused = false;
+  /** The application was refused room and waits for `onWritable`. */
+  writeBlocked = false;
+  /** Probing a window that is closed or too small; the next output sends what fits. */
+  forceSend = false;
+
+  // Membership of the stack's lists.
+  dirty = false;
+  ready = false;
+  retired = false;
+  events = 0;
+  closeReason = 0;
+
+  // Timers: true deadlines here, one entry in the wheel for the earliest.
+  timers = 0;
+  retransmitAt = 0;
+  delayedAckAt = 0;
+  finWait2At = 0;
+  lastReceivedMs = 0;
+  lastSentMs = 0;
+  /** Retransmissions or probes that nothing came back for. */
+  retries = 0;
+  keepaliveProbes = 0;
+  timerNext: TimerNode | null = null;
+  timerPrevious: TimerNode | null = null;
+  timerSlot = -1;
+  timerAt = 0;
+
+  constructor(tcp: Tcp, hop: NextHop) {
+    this.tcp = tcp;
+    this.hop = hop;
+  }
+
+  onTimer(nowMs: number): void {
+    onConnectionTimer(this.tcp, this, nowMs);
+  }
+
+  /** Sequence number behind the last byte written. */
+  get dataEnd(): number {
+    return (this.sndUna + this.sendRing.length) | 0;
+  }
+
+  /** Bytes received in order and not read yet. */
+  get unread(): number {
+    return this.receiveBuffer.end - this.receiveBuffer.start + this.inPlaceLength;
+  }
+}
+
+/** Makes a pooled block as new; addresses, sequence numbers and options are the caller's to set. */
+export function resetConnection(c: Connection): void {
+  c.state = CLOSED;
+  c.socket = null;
+  c.listener = null;
+  c.sndWnd = c.sndWl1 = c.sndWl2 = c.sndWndMax = 0;
+  c.sndWindShift = c.rcvWindShift = 0;
+  c.rcvMss = 0;
+  c.rcvFin = 0;
+  c.options = 0;
+  c.tsRecent = c.tsRecentAtMs = c.tsOffset = 0;
+  c.srtt = c.rttvar = c.backoff = 0;
+  c.rttTiming = false;
+  c.cwndAcked = 0;
+  c.phase = PHASE_OPEN;
+  c.dupAcks = 0;
+  c.rexmitForced = false;
+  c.inPlaceOffset = c.inPlaceLength = 0;
+  c.finQueued = c.finSent = c.finReceived = c.finAhead = false;
+  c.ackNow = false;
+  c.quickAcks = QUICK_ACKS;
+  c.noDelay = true;
+  c.paused = c.writeBlocked = c.forceSend = false;
+  c.dirty = c.ready = c.retired = false;
+  c.events = 0;
+  c.closeReason = 0;
+  c.timers = 0;
+  c.retries = c.keepaliveProbes = 0;
+}
+
+/** Sets the send sequence space to a new ISS (RFC 9293 3.10.1). */
+export function setIss(c: Connection, iss: number): void {
+  c.iss = iss;
+  c.sndUna = c.sndNxt = iss;
+  c.recover = c.rexmitNxt = c.lostEnd = iss;
+}
+
+/** Sets the receive sequence space from a peer's SYN. */
+export function setIrs(c: Connection, irs: number): void {
+  c.irs = irs;
+  c.rcvNxt = c.lastAckSent = c.rcvAdv = (irs + 1) | 0;
+}

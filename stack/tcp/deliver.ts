@@ -1,0 +1,140 @@
+// Tells applications what happened to their connections, once a batch and in a fixed order: open, data, room to write,
+// end of data, closed. Handlers may call anything, on any socket, while they run. Used by stack.ts.
+import { CLOSE_ABORTED, CLOSE_OK } from '../close-reasons.ts';
+import { Socket } from '../socket.ts';
+import { ACK, RST } from '../wire/tcp.ts';
+import {
+  CLOSED,
+  type Connection,
+  EVENT_CLOSE,
+  EVENT_END,
+  EVENT_OPEN,
+  EVENT_READABLE,
+  EVENT_WRITABLE,
+  SYN_SENT,
+} from './connection.ts';
+import { keep } from './receive.ts';
+import { emitReset } from './segment-out.ts';
+import type { Tcp } from './tcp.ts';
+
+/** Works off the ready list; what handlers make ready meanwhile is told too, but nobody twice. */
+export function deliverAll(tcp: Tcp): void {
+  tellStarved(tcp);
+  const { ready } = tcp;
+  const count = ready.length;
+  for (let i = 0; i < count; i++) deliver(tcp, ready[i]);
+  if (ready.length === count) ready.length = 0;
+  else ready.splice(0, count);
+}
+
+function tellStarved(tcp: Tcp): void {
+  const starved = tcp.takeStarved();
+  if (starved === null) return;
+  for (const c of starved) if (c.writeBlocked && c.state !== CLOSED) unblock(tcp, c);
+}
+
+function unblock(tcp: Tcp, c: Connection): void {
+  c.writeBlocked = false;
+  tcp.markReady(c, EVENT_WRITABLE);
+}
+
+function deliver(tcp: Tcp, c: Connection): void {
+  const { events } = c;
+  c.ready = false;
+  c.events = 0;
+  if ((events & EVENT_OPEN) !== 0 && !open(tcp, c)) return;
+  const { socket } = c;
+  if (socket === null) {
+    if (c.state === CLOSED) tcp.retire(c);
+    return;
+  }
+  if (c.unread > 0) read(tcp, c, socket);
+  if (c.socket !== socket) return;
+  if ((events & EVENT_WRITABLE) !== 0 && c.state !== CLOSED) socket.events.onWritable(socket);
+  if ((events & EVENT_END) !== 0) {
+    if (c.unread > 0) c.events |= EVENT_END;
+    else if (c.closeReason === CLOSE_OK) socket.events.onEnd(socket);
+  }
+  if (((events | c.events) & EVENT_CLOSE) === 0) return;
+  // In order means after everything that came was read; otherwise there is nothing to wait for.
+  if (c.closeReason === CLOSE_OK && c.unread > 0) c.events |= EVENT_CLOSE;
+  else close(tcp, c, socket);
+}
+
+function close(tcp: Tcp, c: Connection, socket: Socket): void {
+  socket.connection = null;
+  c.events = 0;
+  tcp.retire(c);
+  socket.events.onClose(socket, c.closeReason);
+}
+
+/** A connection is established: ours, or one for a listener, which may refuse it. */
+function open(tcp: Tcp, c: Connection): boolean {
+  const { listener } = c;
+  if (listener === null) {
+    c.socket?.events.onOpen(c.socket);
+    return true;
+  }
+  c.listener = null;
+  listener.waiting--;
+  if (c.state === CLOSED) {
+    tcp.retire(c);
+    return false;
+  }
+  const socket = new Socket(c);
+  c.socket = socket;
+  const events = listener.closed ? null : listener.accept(socket);
+  if (events === null) {
+    c.socket = null;
+    socket.connection = null;
+    abort(tcp, c);
+    return true;
+  }
+  socket.events = events;
+  events.onOpen(socket);
+  return true;
+}
+
+/** Offers what is unread once; what the handler leaves waits in the receive buffer. */
+function read(tcp: Tcp, c: Connection, socket: Socket): void {
+  if (c.paused) {
+    if (!keep(tcp, c)) outOfMemory(tcp, c);
+    return;
+  }
+  const { receiveBuffer: buffer } = c;
+  if (c.inPlaceLength === 0) {
+    const count = socket.events.onReadable(socket, buffer.bytes, buffer.start, buffer.unread);
+    if (c.socket !== socket || count === 0 || buffer.unread === 0) return;
+    buffer.consume(tcp.blocks, count);
+    if (c.state !== CLOSED) tcp.markDirty(c);
+    return;
+  }
+  const count = socket.events.onReadable(socket, tcp.memory, c.inPlaceOffset, c.inPlaceLength);
+  c.inPlaceOffset += count;
+  c.inPlaceLength = c.inPlaceLength === 0 ? 0 : c.inPlaceLength - count;
+  if (c.inPlaceLength > 0 && !keep(tcp, c)) outOfMemory(tcp, c);
+}
+
+/** Acknowledged bytes have no place to stay: the connection cannot go on. */
+function outOfMemory(tcp: Tcp, c: Connection): void {
+  c.inPlaceLength = 0;
+  abort(tcp, c);
+}
+
+/** RST, and everything on its way in either direction is forgotten (RFC 9293 3.10.5). */
+export function abort(tcp: Tcp, c: Connection): void {
+  c.inPlaceLength = 0;
+  c.receiveBuffer.release(tcp.blocks);
+  if (c.state === CLOSED) {
+    if (c.socket !== null) tcp.markReady(c, EVENT_CLOSE);
+    return;
+  }
+  if (c.state !== SYN_SENT) emitReset(tcp, c, c.sndNxt, c.rcvNxt, RST | ACK);
+  tcp.end(c, CLOSE_ABORTED);
+}
+
+/** The application reads again. */
+export function resume(tcp: Tcp, c: Connection): void {
+  c.paused = false;
+  if (c.unread > 0) tcp.markReady(c, EVENT_READABLE | c.events);
+}

@@ -1,0 +1,34 @@
+// Initial sequence numbers (RFC 6528): a clock that ticks every 4 microseconds plus a keyed hash of the four-tuple, so
+// that they grow for one pair and tell nothing about another's. The same key drives ephemeral ports (RFC 6056) and
+// timestamp offsets (RFC 7323 7.1). Used by stack/tcp only.
+import type { Clock, RandomSource } from '../clock.ts';
+import { SipHash } from '../keyed-hash.ts';
+
+const FOR_SEQUENCE = 1;
+const FOR_TIMESTAMP = 2;
+const FOR_PORT = 3;
+
+export class Iss {
+  readonly #clock: Clock;
+  readonly #hash: SipHash;
+
+  constructor(clock: Clock, random: RandomSource) {
+    this.#clock = clock;
+    this.#hash = new SipHash([random.int32(), random.int32(), random.int32(), random.int32()]);
+  }
+
+  sequence(localIp: number, localPort: number, remoteIp: number, remotePort: number): number {
+    const hash = this.#hash.hash(localIp, remoteIp, (remotePort << 16) | localPort, FOR_SEQUENCE);
+    return (hash + Math.imul(this.#clock.nowMs, 250)) | 0;
+  }
+
+  /** Same for every connection between two hosts, so that timestamps of successive ones keep growing (RFC 7323 5.8). */
+  timestampOffset(localIp: number, remoteIp: number): number {
+    return this.#hash.hash(localIp, remoteIp, 0, FOR_TIMESTAMP);
+  }
+
+  /** Where the search for a free local port begins (RFC 6056 3.3.3). */
+  portOffset(localIp: number, remoteIp: number, remotePort: number): number {
+    return this.#hash.hash(localIp, remoteIp, remotePort, FOR_PORT) >>> 0;
+  }
+}

@@ -1,0 +1,68 @@
+// Round-trip time and retransmission timeout (RFC 6298), in integers: srtt scaled by 8, rttvar by 4, microseconds. One
+// segment is timed at a time, never a retransmitted one (Karn); when everything was retransmitted the echoed
+// timestamp still tells (RFC 7323 4). Used by stack/tcp only.
+import { atOrAfter } from '../sequence.ts';
+import { type Connection, OPTION_TIMESTAMPS } from './connection.ts';
+
+/** RFC 6298 2.1. */
+export const RTO_INITIAL_MS = 1000;
+/** RFC 6298 2.5 allows any maximum of at least 60 s. */
+export const RTO_MAX_MS = 120_000;
+/** RFC 6298 5.7: where a SYN had to be sent again. */
+export const RTO_AFTER_SYN_LOSS_MS = 3000;
+/** Larger samples are clamped: the scaled sum stays an int32. */
+const SAMPLE_MAX_US = 100_000_000;
+
+/** Starts timing the segment that ends before `end`, unless one is being timed. */
+export function startTiming(c: Connection, end: number, nowUs: number): void {
+  if (c.rttTiming) return;
+  c.rttTiming = true;
+  c.rttSeq = end;
+  c.rttStartUs = nowUs;
+}
+
+/** Called for an acknowledgement of something new; takes a sample where one is to be had. */
+export function measure(
+  c: Connection,
+  ack: number,
+  hasEcho: boolean,
+  tsEcr: number,
+  nowMs: number,
+  nowUs: number,
+): void {
+  if (c.rttTiming) {
+    if (!atOrAfter(ack, c.rttSeq)) return;
+    c.rttTiming = false;
+    addSample(c, (nowUs - c.rttStartUs) | 0);
+  } else if (hasEcho && (c.options & OPTION_TIMESTAMPS) !== 0 && c.backoff > 0) {
+    const elapsedMs = (nowMs + c.tsOffset - tsEcr) | 0;
+    if (elapsedMs >= 0 && elapsedMs < RTO_MAX_MS) addSample(c, Math.min(elapsedMs * 1000, SAMPLE_MAX_US));
+  }
+}
+
+export function addSample(c: Connection, sampleUs: number): void {
+  const sample = sampleUs < 1 ? 1 : sampleUs > SAMPLE_MAX_US ? SAMPLE_MAX_US : sampleUs;
+  if (c.srtt === 0) {
+    c.srtt = sample << 3;
+    c.rttvar = sample << 1;
+  } else {
+    const error = sample - (c.srtt >> 3);
+    c.srtt += error;
+    if (c.srtt < 1) c.srtt = 1;
+    c.rttvar += (error < 0 ? -error : error) - (c.rttvar >> 2);
+  }
+  updateRto(c);
+}
+
+/** RTO = SRTT + max(G, 4 * RTTVAR), G being the clock's millisecond, within the configured bounds. */
+export function updateRto(c: Connection): void {
+  const variance = c.rttvar < 1000 ? 1000 : c.rttvar;
+  const rto = Math.ceil(((c.srtt >> 3) + variance) / 1000);
+  const min = c.tcp.config.rtoMinMs;
+  c.rtoMs = rto < min ? min : rto > RTO_MAX_MS ? RTO_MAX_MS : rto;
+}
+
+/** The timeout with its back-off (RFC 6298 5.5). */
+export function backedOffRto(c: Connection): number {
+  return Math.min(c.rtoMs * 2 ** Math.min(c.backoff, 16), RTO_MAX_MS);
+}

@@ -1,0 +1,162 @@
+// Everything that happens to a connection because time passed: retransmission (RFC 6298 5), zero-window probes (RFC 9293
+// 3.8.6.1), delayed ACK, keepalive (RFC 1122 4.2.3.6) and the end of a FIN-WAIT-2 nobody finishes. True deadlines are in
+// the connection; its one entry in the wheel is moved only when one comes earlier, and looks again when
+// it fires, so pushing a deadline out costs an assignment. Used by stack/tcp only.
+import { CLOSE_TIMED_OUT } from '../close-reasons.ts';
+import { after, atOrBefore, distance, earlier } from '../sequence.ts';
+import {
+  CLOSED,
+  type Connection,
+  FIN_WAIT_2,
+  SYN_RECEIVED,
+  SYN_SENT,
+  TIMER_DELAYED_ACK,
+  TIMER_FIN_WAIT_2,
+  TIMER_KEEPALIVE,
+  TIMER_PERSIST,
+  TIMER_RETRANSMIT,
+} from './connection.ts';
+import { sendKeepalive, sendWindowProbe } from './output.ts';
+import { onTimeout } from './recovery.ts';
+import { backedOffRto } from './rtt.ts';
+import type { Tcp } from './tcp.ts';
+
+/** R2 of RFC 9293 3.8.3 for data: with back-off well beyond its 100 s. */
+const RETRIES_MAX = 15;
+/** R2 for a SYN: over the 3 minutes that RFC 9293 3.8.3 asks for, counting back-off from 1 s. */
+export const SYN_RETRIES_MAX = 7;
+/** Silence in FIN-WAIT-2 after which the peer is taken for gone. */
+const FIN_WAIT_2_MS = 60_000;
+/** Between keepalive probes, and how many go unanswered before the connection is given up. */
+const KEEPALIVE_INTERVAL_MS = 75_000;
+const KEEPALIVE_PROBES_MAX = 9;
+
+export function armRetransmit(tcp: Tcp, c: Connection): void {
+  c.timers = (c.timers & ~TIMER_PERSIST) | TIMER_RETRANSMIT;
+  c.retransmitAt = (tcp.nowMs + backedOffRto(c)) | 0;
+  tcp.wheel.armBy(c, c.retransmitAt);
+}
+
+export function disarmRetransmit(c: Connection): void {
+  c.timers &= ~TIMER_RETRANSMIT;
+}
+
+/** The peer's window is closed, or too small to be worth a segment. */
+export function armPersist(tcp: Tcp, c: Connection): void {
+  if ((c.timers & TIMER_PERSIST) !== 0) return;
+  c.timers = (c.timers & ~TIMER_RETRANSMIT) | TIMER_PERSIST;
+  c.retransmitAt = (tcp.nowMs + backedOffRto(c)) | 0;
+  tcp.wheel.armBy(c, c.retransmitAt);
+}
+
+export function armDelayedAck(tcp: Tcp, c: Connection): void {
+  if ((c.timers & TIMER_DELAYED_ACK) !== 0) return;
+  c.timers |= TIMER_DELAYED_ACK;
+  c.delayedAckAt = (tcp.nowMs + tcp.config.delayedAckMs) | 0;
+  tcp.wheel.armBy(c, c.delayedAckAt);
+}
+
+export function armFinWait2(tcp: Tcp, c: Connection): void {
+  c.timers |= TIMER_FIN_WAIT_2;
+  c.finWait2At = (tcp.nowMs + FIN_WAIT_2_MS) | 0;
+  tcp.wheel.armBy(c, c.finWait2At);
+}
+
+export function armKeepalive(tcp: Tcp, c: Connection): void {
+  if (tcp.config.keepaliveMs === 0) return;
+  c.timers |= TIMER_KEEPALIVE;
+  tcp.wheel.armBy(c, keepaliveAt(tcp, c));
+}
+
+function keepaliveAt(tcp: Tcp, c: Connection): number {
+  return (c.lastReceivedMs + tcp.config.keepaliveMs + c.keepaliveProbes * KEEPALIVE_INTERVAL_MS) | 0;
+}
+
+/** The wheel fired for this connection: does what is due and goes back in for the earliest of the rest. */
+export function onConnectionTimer(tcp: Tcp, c: Connection, nowMs: number): void {
+  if ((c.timers & TIMER_DELAYED_ACK) !== 0 && atOrBefore(c.delayedAckAt, nowMs)) {
+    c.timers &= ~TIMER_DELAYED_ACK;
+    c.ackNow = true;
+    tcp.stats.tcpDelayedAcks++;
+    tcp.markDirty(c);
+  }
+  if ((c.timers & (TIMER_RETRANSMIT | TIMER_PERSIST)) !== 0 && atOrBefore(c.retransmitAt, nowMs)) {
+    if ((c.timers & TIMER_PERSIST) !== 0) onPersist(tcp, c);
+    else onRetransmit(tcp, c, nowMs);
+  }
+  if ((c.timers & TIMER_FIN_WAIT_2) !== 0 && atOrBefore(c.finWait2At, nowMs)) onFinWait2(tcp, c, nowMs);
+  if ((c.timers & TIMER_KEEPALIVE) !== 0 && atOrBefore(keepaliveAt(tcp, c), nowMs)) onKeepalive(tcp, c);
+  rearm(tcp, c, nowMs);
+}
+
+function rearm(tcp: Tcp, c: Connection, nowMs: number): void {
+  if (c.state === CLOSED || c.timers === 0) return;
+  let at = (nowMs + 0x3fffffff) | 0;
+  if ((c.timers & TIMER_DELAYED_ACK) !== 0) at = earlier(at, c.delayedAckAt);
+  if ((c.timers & (TIMER_RETRANSMIT | TIMER_PERSIST)) !== 0) at = earlier(at, c.retransmitAt);
+  if ((c.timers & TIMER_FIN_WAIT_2) !== 0) at = earlier(at, c.finWait2At);
+  if ((c.timers & TIMER_KEEPALIVE) !== 0) at = earlier(at, keepaliveAt(tcp, c));
+  tcp.wheel.armBy(c, at);
+}
+
+function onRetransmit(tcp: Tcp, c: Connection, nowMs: number): void {
+  const isSyn = c.state === SYN_SENT || c.state === SYN_RECEIVED;
+  if (c.retries >= (isSyn ? SYN_RETRIES_MAX : RETRIES_MAX)) {
+    tcp.end(c, CLOSE_TIMED_OUT);
+    return;
+  }
+  tcp.stats.tcpTimeouts++;
+  if (isSyn) c.rexmitForced = true;
+  else onTimeout(tcp, c, nowMs);
+  c.retries++;
+  c.backoff++;
+  armRetransmit(tcp, c);
+  tcp.markDirty(c);
+}
+
+/** Something waits for the peer's window and nothing is out that would tell of its opening. */
+function onPersist(tcp: Tcp, c: Connection): void {
+  c.timers &= ~TIMER_PERSIST;
+  if (c.retries >= RETRIES_MAX) {
+    tcp.end(c, CLOSE_TIMED_OUT);
+    return;
+  }
+  if (after((c.sndUna + c.sndWnd) | 0, c.sndNxt)) {
+    // The window is open, only small (RFC 9293 3.8.6.2.1: the override timeout).
+    c.forceSend = true;
+    tcp.markDirty(c);
+    return;
+  }
+  tcp.stats.tcpZeroWindowProbes++;
+  sendWindowProbe(tcp, c);
+  c.retries++;
+  c.backoff++;
+  armPersist(tcp, c);
+}
+
+function onFinWait2(tcp: Tcp, c: Connection, nowMs: number): void {
+  c.timers &= ~TIMER_FIN_WAIT_2;
+  if (c.state !== FIN_WAIT_2) return;
+  if (distance(nowMs, c.lastReceivedMs) >= FIN_WAIT_2_MS) {
+    tcp.end(c, CLOSE_TIMED_OUT);
+    return;
+  }
+  c.timers |= TIMER_FIN_WAIT_2;
+  c.finWait2At = (c.lastReceivedMs + FIN_WAIT_2_MS) | 0;
+}
+
+function onKeepalive(tcp: Tcp, c: Connection): void {
+  // With data out the retransmission timer finds out about a dead peer.
+  if (c.sndNxt !== c.sndUna || c.sendRing.length > 0) {
+    c.lastReceivedMs = tcp.nowMs;
+    c.keepaliveProbes = 0;
+    return;
+  }
+  if (c.keepaliveProbes >= KEEPALIVE_PROBES_MAX) {
+    tcp.end(c, CLOSE_TIMED_OUT);
+    return;
+  }
+  c.keepaliveProbes++;
+  tcp.stats.tcpKeepalives++;
+  sendKeepalive(tcp, c);
+}
