@@ -27,13 +27,13 @@ export class Call {
   latin1(i: number): string {
     const { bytes } = this;
     const start = this.offsets[i];
-    return Buffer.from(bytes.buffer, bytes.byteOffset + start, this.lengths[i]).latin1Slice();
+    return Buffer.from(bytes.buffer, bytes.byteOffset + start, this.lengths[i]).toString('latin1');
   }
 
   /** Word `i` decoded as UTF-8, for messages and file names. */
   text(i: number): string {
     const { bytes } = this;
-    return Buffer.from(bytes.buffer, bytes.byteOffset + this.offsets[i], this.lengths[i]).utf8Slice();
+    return Buffer.from(bytes.buffer, bytes.byteOffset + this.offsets[i], this.lengths[i]).toString('utf8');
   }
 
   /** A copy of word `i`. */

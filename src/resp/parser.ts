@@ -66,6 +66,7 @@ export class RequestParser {
   begin(position: number, limits: RequestLimits): void {
     this.position = position;
     this.start = position;
+    this.needed = 0;
     this.limits = limits;
     this.#wordsLeft = 0;
     this.#bulkLength = -1;

@@ -1,0 +1,407 @@
+// One connected client. Requests are parsed and run in the bytes the transport hands in; only what is left of an
+// incomplete one is copied to a query buffer. Replies of a batch go to the connection at once; what it does not take
+// waits in `#output`. An idle client owns no buffer.
+import { BROKEN, INCOMPLETE, REQUEST, type RequestLimits, type RequestParser } from '../resp/parser.ts';
+import type { ReplyWriter } from '../resp/reply-writer.ts';
+import type { CloseReason, Connection, ConnectionHandler } from '../transports/transport.ts';
+import type { Command } from './command-table.ts';
+import type { Database } from './database.ts';
+import type { Server } from './server.ts';
+import type { Transaction } from './transaction.ts';
+
+/** Replies longer than this are handed to the connection before the batch ends. */
+const FLUSH_LENGTH = 64 * 1024;
+/** With more output waiting than this the client's requests are left unread. */
+const OUTPUT_HIGH_WATER = 64 * 1024 * 1024;
+const OUTPUT_LOW_WATER = OUTPUT_HIGH_WATER / 2;
+
+/** Why requests are not run: CLIENT PAUSE, or too much output waiting. */
+export const HELD_BY_PAUSE = 1;
+export const HELD_BY_OUTPUT = 2;
+
+export const REPLY_ON = 0;
+export const REPLY_OFF = 1;
+/** Drops the reply of the next command; becomes REPLY_SKIPPING when that starts. */
+export const REPLY_SKIP_NEXT = 2;
+export const REPLY_SKIPPING = 3;
+
+export class Client implements ConnectionHandler, RequestLimits {
+  readonly id: number;
+  readonly server: Server;
+  readonly connection: Connection;
+  /** `ip:port` of the peer and of our side. */
+  readonly address: string;
+  readonly localAddress: string;
+  /** Unix time, milliseconds. */
+  readonly createdAt: number;
+  lastInteraction: number;
+  db: Database;
+  protocol: 2 | 3 = 2;
+  authenticated: boolean;
+  name = '';
+  replyMode = REPLY_ON;
+  monitor = false;
+  noEvict = false;
+  transaction: Transaction | null = null;
+  lastCommand: Command | null = null;
+  /** Nothing more is read; the connection ends when the output is out. */
+  closing = false;
+  /** When `closing` began, `clock.nowMs`. */
+  closingSince = 0;
+  /** `onClose` came. */
+  gone = false;
+
+  #held = 0;
+  #query: Uint8Array | null = null;
+  #queryLength = 0;
+  /** Parser of the incomplete request in `#query`. */
+  #parser: RequestParser | null = null;
+  #output: Uint8Array[] = [];
+  #outputOffset = 0;
+  #outputBytes = 0;
+  #overSoftLimitSince = -1;
+  #ended = false;
+
+  constructor(server: Server, connection: Connection, id: number) {
+    this.id = id;
+    this.server = server;
+    this.connection = connection;
+    this.address = joinAddress(connection.remoteAddress, connection.remotePort);
+    this.localAddress = joinAddress(connection.localAddress, connection.localPort);
+    this.createdAt = server.clock.unixMs;
+    this.lastInteraction = this.createdAt;
+    this.db = server.databases[0];
+    this.authenticated = !server.authRequired;
+  }
+
+  // --- limits the parser asks for ---
+
+  get unauthenticated(): boolean {
+    return this.server.authRequired && !this.authenticated;
+  }
+
+  get bulkLengthMax(): number {
+    return this.server.config.protoMaxBulkLen;
+  }
+
+  // --- figures for CLIENT LIST and INFO ---
+
+  get queryBytes(): number {
+    return this.#queryLength;
+  }
+
+  get queryCapacity(): number {
+    return this.#query === null ? 0 : this.#query.length;
+  }
+
+  get outputBytes(): number {
+    return this.#outputBytes;
+  }
+
+  get outputPieces(): number {
+    return this.#output.length;
+  }
+
+  // --- input ---
+
+  onData(bytes: Uint8Array, offset: number, length: number): void {
+    if (this.closing) return;
+    const { server } = this;
+    server.stats.readsProcessed++;
+    server.stats.netInputBytes += length;
+    this.lastInteraction = server.clock.unixMs;
+    if (this.#queryLength === 0) {
+      const { parser } = server;
+      const end = offset + length;
+      parser.begin(offset, this);
+      this.#run(parser, bytes, end);
+      if (!this.closing && parser.start < end) this.#keepRest(parser, bytes, end);
+    } else if (this.#append(bytes, offset, length)) {
+      this.#runQuery();
+    }
+    this.#flush();
+  }
+
+  /** Runs every complete request in `bytes[parser.position, end)`. */
+  #run(parser: RequestParser, bytes: Uint8Array, end: number): void {
+    const { server } = this;
+    const { reply } = server;
+    reply.protocol = this.protocol;
+    server.beginBatch(this);
+    while (this.#held === 0 && !this.closing) {
+      const status = parser.parse(bytes, end);
+      if (status === REQUEST) {
+        if (!server.dispatcher.execute(this, parser)) {
+          parser.begin(parser.start, this);
+          break;
+        }
+        if (reply.length > FLUSH_LENGTH) this.#flush();
+      } else if (status === INCOMPLETE) break;
+      else if (status === BROKEN) this.#protocolError(parser.error);
+    }
+    // A request that was run is behind us even when nothing was parsed after it.
+    if (this.#held !== 0 && parser.position > parser.start) parser.begin(parser.position, this);
+    server.endBatch();
+  }
+
+  #protocolError(text: string): void {
+    const { server } = this;
+    server.log.verbose(`Protocol error (${text.slice(20)}) from client: ${this.infoLine()}`);
+    server.reply.error(text);
+    server.stats.countError(text);
+    this.closeAfterReply();
+  }
+
+  /** Copies what is left of the request at `parser.start` to a query buffer of our own, large enough for it. */
+  #keepRest(parser: RequestParser, bytes: Uint8Array, end: number): void {
+    const { server } = this;
+    const { start } = parser;
+    const rest = end - start;
+    this.#query = server.takeQueryBuffer(Math.max(rest, parser.needed - start));
+    this.#query.set(bytes.subarray(start, end));
+    this.#queryLength = rest;
+    parser.rebase();
+    this.#parser = parser;
+    server.parser = server.takeParser();
+  }
+
+  /** @returns false when the client had to be closed. */
+  #append(bytes: Uint8Array, offset: number, length: number): boolean {
+    const { server } = this;
+    const total = this.#queryLength + length;
+    if (total > server.config.clientQueryBufferLimit) {
+      server.log.warning(`Closing client that reached max query buffer length: ${this.infoLine()}`);
+      server.stats.clientQueryBufferLimitDisconnections++;
+      this.close();
+      return false;
+    }
+    let query = this.#query!;
+    const wanted = Math.max(total, this.#parser!.needed);
+    if (wanted > query.length) {
+      // A bulk whose length is known gets its room once; otherwise double.
+      const grown = new Uint8Array(wanted > total ? wanted : wanted * 2);
+      grown.set(query.subarray(0, this.#queryLength));
+      server.returnQueryBuffer(query);
+      this.#query = query = grown;
+    }
+    query.set(bytes.subarray(offset, offset + length), this.#queryLength);
+    this.#queryLength = total;
+    return true;
+  }
+
+  #runQuery(): void {
+    if (this.#held !== 0 || this.#queryLength === 0) return;
+    const parser = this.#parser!;
+    const query = this.#query!;
+    this.#run(parser, query, this.#queryLength);
+    // `close` inside the batch has given the buffer back already.
+    if (this.#query !== query) return;
+    const { start } = parser;
+    if (this.closing || start >= this.#queryLength) {
+      this.#releaseQuery();
+    } else if (start > 0) {
+      query.copyWithin(0, start, this.#queryLength);
+      this.#queryLength -= start;
+      parser.rebase();
+    }
+  }
+
+  #releaseQuery(): void {
+    if (this.#query !== null) this.server.returnQueryBuffer(this.#query);
+    if (this.#parser !== null) this.server.returnParser(this.#parser);
+    this.#query = null;
+    this.#parser = null;
+    this.#queryLength = 0;
+  }
+
+  /** Stops running requests for a reason (HELD_*); what arrives is kept until the window closes. */
+  hold(reason: number): void {
+    if (this.#held === 0) this.connection.pause();
+    this.#held |= reason;
+  }
+
+  release(reason: number): void {
+    if ((this.#held & reason) === 0) return;
+    this.#held &= ~reason;
+    if (this.#held !== 0 || this.closing) return;
+    this.#runQuery();
+    this.#flush();
+    if (this.#held === 0 && !this.closing) this.connection.resume();
+  }
+
+  // --- output ---
+
+  /** Hands the replies gathered so far to the connection. */
+  #flush(): void {
+    const { reply } = this.server;
+    if (reply.length > 0) {
+      if (!this.gone) this.send(reply.bytes, reply.length);
+      reply.reset();
+    }
+    this.#endIfDone();
+  }
+
+  /** Sends what another client's command or the server has for this one, behind its own replies. */
+  deliver(writer: ReplyWriter): void {
+    if (this.gone || this.closing) return;
+    const { server } = this;
+    if (server.current === this) server.reply.append(writer.bytes, 0, writer.length);
+    else this.send(writer.bytes, writer.length);
+  }
+
+  send(bytes: Uint8Array, length: number): void {
+    const { stats } = this.server;
+    stats.writesProcessed++;
+    stats.netOutputBytes += length;
+    const taken = this.#output.length === 0 ? this.connection.write(bytes, 0, length) : 0;
+    if (taken === length) return;
+    this.#output.push(bytes.slice(taken, length));
+    this.#outputBytes += length - taken;
+    if (this.#outputBytes > OUTPUT_HIGH_WATER) this.hold(HELD_BY_OUTPUT);
+    this.checkOutputLimit();
+  }
+
+  /** `client-output-buffer-limit normal`: closes at once above the hard limit, above the soft one after its seconds. */
+  checkOutputLimit(): void {
+    const { server } = this;
+    const limit = server.config.clientOutputBufferLimit[0];
+    let over = limit.hard > 0 && this.#outputBytes >= limit.hard;
+    if (limit.soft > 0 && this.#outputBytes >= limit.soft) {
+      const now = server.clock.unixMs;
+      if (this.#overSoftLimitSince < 0) this.#overSoftLimitSince = now;
+      else if (now - this.#overSoftLimitSince > limit.softSeconds * 1000) over = true;
+    } else {
+      this.#overSoftLimitSince = -1;
+    }
+    if (!over || this.gone) return;
+    server.log.warning(`Client ${this.infoLine()} scheduled to be closed ASAP for overcoming of output buffer limits.`);
+    server.stats.clientOutputBufferLimitDisconnections++;
+    this.close();
+  }
+
+  onDrain(): void {
+    const output = this.#output;
+    let done = 0;
+    while (done < output.length) {
+      const piece = output[done];
+      const length = piece.length - this.#outputOffset;
+      const taken = this.connection.write(piece, this.#outputOffset, length);
+      this.#outputBytes -= taken;
+      if (taken < length) {
+        this.#outputOffset += taken;
+        break;
+      }
+      this.#outputOffset = 0;
+      done++;
+    }
+    if (done > 0) output.splice(0, done);
+    if (this.#outputBytes < OUTPUT_LOW_WATER) this.release(HELD_BY_OUTPUT);
+    this.#endIfDone();
+  }
+
+  // --- the end ---
+
+  /** No more requests; FIN follows the replies. */
+  closeAfterReply(): void {
+    if (this.closing) return;
+    this.closing = true;
+    this.closingSince = this.server.clock.nowMs;
+  }
+
+  #endIfDone(): void {
+    if (!this.closing || this.#ended || this.#output.length > 0) return;
+    this.#ended = true;
+    // What still arrives is read and dropped, so that the peer can finish.
+    if (this.#held !== 0) this.connection.resume();
+    this.connection.end();
+  }
+
+  /** Ends the connection now; output that waits is dropped, except what the connection has. */
+  close(): void {
+    if (this.gone) return;
+    this.closeAfterReply();
+    this.#output = [];
+    this.#outputBytes = 0;
+    if (this.server.current !== this) this.#endIfDone();
+  }
+
+  /** RST: the peer did not go along with an orderly end. */
+  abort(): void {
+    this.connection.destroy();
+  }
+
+  onEnd(): void {
+    this.closeAfterReply();
+    this.#endIfDone();
+  }
+
+  onClose(_reason: CloseReason): void {
+    this.gone = true;
+    this.closing = true;
+    this.#output = [];
+    this.#outputBytes = 0;
+    if (this.server.current !== this) this.#releaseQuery();
+    this.server.forget(this);
+  }
+
+  // --- CLIENT LIST ---
+
+  get typeFlags(): string {
+    let flags = '';
+    if (this.monitor) flags += 'O';
+    if (this.transaction?.active === true) flags += 'x';
+    if (this.transaction?.touched === true) flags += 'd';
+    if (this.closing) flags += 'c';
+    if (this.noEvict) flags += 'e';
+    return flags === '' ? 'N' : flags;
+  }
+
+  /** Memory the client costs, bytes: its own state and its buffers. */
+  get memoryBytes(): number {
+    return CLIENT_OVERHEAD + this.queryCapacity + this.#outputBytes + (this.transaction?.memoryBytes ?? 0);
+  }
+
+  infoLine(): string {
+    const { server } = this;
+    const now = server.clock.unixMs;
+    const seconds = (since: number): number => Math.max(0, Math.floor((now - since) / 1000));
+    const fields: [string, string | number][] = [
+      ['id', this.id],
+      ['addr', this.address],
+      ['laddr', this.localAddress],
+      ['fd', -1],
+      ['name', this.name],
+      ['age', seconds(this.createdAt)],
+      ['idle', seconds(this.lastInteraction)],
+      ['flags', this.typeFlags],
+      ['db', this.db.index],
+      ['sub', 0],
+      ['psub', 0],
+      ['ssub', 0],
+      ['multi', this.transaction?.active === true ? this.transaction.queue.length : -1],
+      ['qbuf', this.#queryLength],
+      ['qbuf-free', this.queryCapacity - this.#queryLength],
+      ['argv-mem', 0],
+      ['multi-mem', this.transaction?.memoryBytes ?? 0],
+      ['rbs', 0],
+      ['rbp', 0],
+      ['obl', 0],
+      ['oll', this.#output.length],
+      ['omem', this.#outputBytes],
+      ['tot-mem', this.memoryBytes],
+      ['events', this.#output.length > 0 ? 'rw' : 'r'],
+      ['cmd', this.lastCommand === null ? 'NULL' : this.lastCommand.spec.name],
+      ['user', 'default'],
+      ['redir', -1],
+      ['resp', this.protocol],
+    ];
+    return fields.map(([name, value]) => `${name}=${value}`).join(' ');
+  }
+}
+
+/** About what V8 needs for a Client, its connection and their fields. */
+const CLIENT_OVERHEAD = 1024;
+
+function joinAddress(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

@@ -1,0 +1,239 @@
+// From the words of a request to the function that runs it: look-up, arity, and the checks Redis makes before a
+// command may run. In the common case all of them are two comparisons with zero. Also what is counted per command.
+import type { RequestParser } from '../resp/parser.ts';
+import { Call } from './call.ts';
+import { type Client, HELD_BY_PAUSE, REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIPPING } from './client.ts';
+import {
+  type Command,
+  type CommandTable,
+  FLAG_DENYOOM,
+  FLAG_LOADING,
+  FLAG_MAY_REPLICATE,
+  FLAG_NO_AUTH,
+  FLAG_NO_MULTI,
+  FLAG_QUICK,
+  FLAG_SKIP_MONITOR,
+  FLAG_SKIP_SLOWLOG,
+  FLAG_WRITE,
+} from './command-table.ts';
+import type { Server } from './server.ts';
+import type { QueuedCommand } from './transaction.ts';
+
+const PREVIEW_LENGTH = 128;
+/** Replies longer than this are not quick to write: the command's time is taken on its own. */
+const QUICK_REPLY_LENGTH = 4096;
+/** `slowlog-log-slower-than` below this, microseconds: each command's time is taken on its own. */
+const FINE_SLOWLOG_US = 1000;
+
+/** Bits of `Dispatcher.gate`: what must be looked at before a command runs. */
+export const GATE_AUTH = 1;
+export const GATE_LOADING = 2;
+export const GATE_MEMORY = 4;
+export const GATE_PAUSE = 8;
+export const GATE_MONITOR = 16;
+
+export class Dispatcher {
+  readonly server: Server;
+  readonly table: CommandTable;
+  /** GATE_* bits that apply to all clients. */
+  gate = 0;
+  /** Commands that only these transaction words escape while MULTI queues. */
+  readonly #unqueued: ReadonlySet<Command | null>;
+  readonly #exec: Command | null;
+
+  readonly #call = new Call();
+  /** Quick commands run since the time was last taken; their time is shared out when it is taken next. */
+  #untimed: Command[] = [];
+  #untimedCount = 0;
+  #lastTimeUs = 0;
+
+  constructor(server: Server, table: CommandTable) {
+    this.server = server;
+    this.table = table;
+    this.#exec = table.named('exec');
+    const names = ['exec', 'discard', 'multi', 'watch', 'quit', 'reset'];
+    this.#unqueued = new Set(names.map((name) => table.named(name)));
+    this.#call.server = server;
+    this.#call.reply = server.reply;
+  }
+
+  /** @returns false when the client has to wait and the request must be kept. */
+  execute(client: Client, parser: RequestParser): boolean {
+    const call = this.#call;
+    call.client = client;
+    call.db = client.db;
+    call.bytes = parser.source;
+    call.argc = parser.argc;
+    call.offsets = parser.offsets;
+    call.lengths = parser.lengths;
+    const { reply } = call;
+    const mark = reply.length;
+    if (client.replyMode === REPLY_SKIP_NEXT) client.replyMode = REPLY_SKIPPING;
+
+    const command = this.#find(call);
+    if (command !== null) {
+      client.lastCommand = command;
+      if ((this.gate | (client.transaction === null ? 0 : -1)) === 0) {
+        this.#run(call, command);
+      } else if (this.#mustWait(call, command)) {
+        if (client.replyMode === REPLY_SKIPPING) client.replyMode = REPLY_SKIP_NEXT;
+        client.hold(HELD_BY_PAUSE);
+        return false;
+      } else if (this.#admit(call, command)) {
+        this.#run(call, command);
+      }
+    }
+    if (client.replyMode !== REPLY_ON) this.#dropReply(client, mark);
+    return true;
+  }
+
+  #dropReply(client: Client, mark: number): void {
+    if (client.replyMode === REPLY_SKIP_NEXT) {
+      // CLIENT REPLY SKIP itself answers nothing.
+    } else if (client.replyMode === REPLY_SKIPPING) client.replyMode = REPLY_ON;
+    else if (client.replyMode !== REPLY_OFF) return;
+    const { reply } = this.server;
+    if (mark <= reply.length) reply.length = mark;
+  }
+
+  // --- finding ---
+
+  /** The command the words name, its arity checked; null when an error was replied. */
+  #find(call: Call): Command | null {
+    const found = this.table.find(call.bytes, call.offsets[0], call.lengths[0]);
+    if (found === null) return this.#refuse(call, null, unknownCommand(call));
+    let command = found;
+    if (found.subcommands !== null && call.argc > 1) {
+      const sub = found.subcommands.find(call.bytes, call.offsets[1], call.lengths[1]);
+      if (sub === null) return this.#refuse(call, null, unknownSubcommand(call, found));
+      command = sub;
+    }
+    const { arity } = command;
+    if (arity > 0 ? call.argc !== arity : call.argc < -arity) {
+      return this.#refuse(call, command, `ERR wrong number of arguments for '${command.spec.name}' command`);
+    }
+    if (command.run === null) return this.#refuse(call, command, unknownCommand(call));
+    return command;
+  }
+
+  #refuse(call: Call, command: Command | null, message: string): null {
+    const { transaction } = call.client;
+    if (transaction?.active === true) transaction.broken = true;
+    if (command !== null) command.rejectedCalls++;
+    call.reply.error(message);
+    this.server.stats.countError(message);
+    return null;
+  }
+
+  // --- checks ---
+
+  /** CLIENT PAUSE applies to this command of this client. */
+  #mustWait(call: Call, command: Command): boolean {
+    if ((this.gate & GATE_PAUSE) === 0) return false;
+    if (this.server.pause.all) return true;
+    const writing = FLAG_WRITE | FLAG_MAY_REPLICATE;
+    if ((command.flags & writing) !== 0) return true;
+    return command === this.#exec && call.client.transaction?.has(writing) === true;
+  }
+
+  /** Whether the command may run now; otherwise an error or QUEUED was replied. */
+  #admit(call: Call, command: Command): boolean {
+    const { client, server } = call;
+    const { gate } = this;
+    if ((gate & GATE_AUTH) !== 0 && !client.authenticated && (command.flags & FLAG_NO_AUTH) === 0) {
+      this.#refuse(call, command, 'NOAUTH Authentication required.');
+      return false;
+    }
+    const queueing = client.transaction?.active === true;
+    if (queueing && (command.flags & FLAG_NO_MULTI) !== 0) {
+      this.#refuse(call, command, 'ERR Command not allowed inside a transaction');
+      return false;
+    }
+    const denied =
+      (command.flags & FLAG_DENYOOM) !== 0 || (command === this.#exec && client.transaction?.has(FLAG_DENYOOM));
+    if ((gate & GATE_MEMORY) !== 0 && denied === true && !server.makeRoom()) {
+      this.#refuse(call, command, "OOM command not allowed when used memory > 'maxmemory'.");
+      return false;
+    }
+    if ((gate & GATE_LOADING) !== 0 && (command.flags & FLAG_LOADING) === 0) {
+      this.#refuse(call, command, 'LOADING Redis is loading the dataset in memory');
+      return false;
+    }
+    if (!queueing || this.#unqueued.has(command)) return true;
+    client.transaction?.add(call, command);
+    call.reply.simple('QUEUED');
+    return false;
+  }
+
+  // --- running and counting ---
+
+  #run(call: Call, command: Command): void {
+    const { reply, server } = call;
+    const { config } = server;
+    const errorsBefore = reply.errors;
+    const lengthBefore = reply.length;
+    const quick =
+      (command.flags & FLAG_QUICK) !== 0 &&
+      (config.slowlogLogSlowerThan > FINE_SLOWLOG_US || config.slowlogLogSlowerThan < 0);
+    if (!quick) this.takeTime();
+    if ((this.gate & GATE_MONITOR) !== 0 && (command.flags & FLAG_SKIP_MONITOR) === 0) server.feedMonitors(call);
+    call.spec = command.spec;
+    command.run!(call);
+    server.stats.commandsProcessed++;
+    if (reply.errors !== errorsBefore) {
+      command.failedCalls++;
+      server.stats.countError(reply.lastError);
+    }
+    this.#untimed[this.#untimedCount++] = command;
+    if (!quick || reply.length - lengthBefore > QUICK_REPLY_LENGTH) {
+      const spent = this.takeTime();
+      if (config.slowlogLogSlowerThan >= 0 && spent >= config.slowlogLogSlowerThan) this.#logSlow(call, command, spent);
+    }
+  }
+
+  #logSlow(call: Call, command: Command, spentUs: number): void {
+    if ((command.flags & FLAG_SKIP_SLOWLOG) !== 0) return;
+    this.server.slowlog.add(call, spentUs, this.server.config.slowlogMaxLen);
+  }
+
+  /** Starts a client's batch: time before it belongs to no command. */
+  beginBatch(): void {
+    this.#untimedCount = 0;
+    this.#lastTimeUs = this.server.stopwatch();
+  }
+
+  /** Shares the time since it was last taken among the commands run since. @returns the share, microseconds. */
+  takeTime(): number {
+    const count = this.#untimedCount;
+    const now = this.server.stopwatch();
+    const share = (now - this.#lastTimeUs) / (count === 0 ? 1 : count);
+    this.#lastTimeUs = now;
+    const histogram = this.server.config.latencyTracking;
+    const untimed = this.#untimed;
+    for (let i = 0; i < count; i++) untimed[i].record(1, share, histogram);
+    this.#untimedCount = 0;
+    return share;
+  }
+
+  /** Runs a command that EXEC takes from the queue, in EXEC's own call; the caller puts the call's words back. */
+  runQueued(call: Call, queued: QueuedCommand): void {
+    call.bytes = queued.bytes;
+    call.argc = queued.argc;
+    call.offsets = queued.offsets;
+    call.lengths = queued.lengths;
+    call.db = call.client.db;
+    this.#run(call, queued.command);
+  }
+}
+
+function unknownCommand(call: Call): string {
+  let preview = '';
+  for (let i = 1; i < call.argc && preview.length < PREVIEW_LENGTH; i++) {
+    preview += `'${call.latin1(i).slice(0, PREVIEW_LENGTH - preview.length)}' `;
+  }
+  return `ERR unknown command '${call.latin1(0).slice(0, PREVIEW_LENGTH)}', with args beginning with: ${preview}`;
+}
+
+function unknownSubcommand(call: Call, container: Command): string {
+  return `ERR unknown subcommand '${call.latin1(1).slice(0, PREVIEW_LENGTH)}'. Try ${container.spec.name.toUpperCase()} HELP.`;
+}

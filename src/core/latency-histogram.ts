@@ -1,0 +1,40 @@
+// Distribution of a command's times for INFO latencystats: buckets that grow by an eighth, microseconds.
+
+const STEPS = 8;
+/** Up to 2^30 us, about 18 minutes; longer counts as that. */
+const BUCKETS = STEPS * 31;
+
+export class LatencyHistogram {
+  readonly #counts = new Float64Array(BUCKETS);
+  #total = 0;
+
+  record(timeUs: number, times: number): void {
+    const value = Math.min(timeUs, 0x3fffffff) | 0;
+    const exponent = 31 - Math.clz32(value | 1);
+    const step = exponent < 3 ? value & (STEPS - 1) & ((1 << exponent) - 1) : (value >> (exponent - 3)) & (STEPS - 1);
+    this.#counts[exponent * STEPS + step] += times;
+    this.#total += times;
+  }
+
+  get total(): number {
+    return this.#total;
+  }
+
+  /** @param percent 0-100. @returns upper edge of the bucket where that share of all calls is reached, microseconds. */
+  percentile(percent: number): number {
+    const wanted = Math.max(1, Math.ceil((this.#total * percent) / 100));
+    let seen = 0;
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      seen += this.#counts[bucket];
+      if (seen >= wanted) return upperEdge(bucket);
+    }
+    return 0;
+  }
+}
+
+function upperEdge(bucket: number): number {
+  const exponent = Math.floor(bucket / STEPS);
+  const step = bucket % STEPS;
+  if (exponent < 3) return (1 << exponent) + step;
+  return (1 << exponent) + (step + 1) * (1 << (exponent - 3)) - 1;
+}

@@ -1,0 +1,36 @@
+// Connections the server does not take: they get Redis's one-line reason and a FIN.
+import type { Connection, ConnectionHandler } from '../transports/transport.ts';
+import type { Server } from './server.ts';
+
+const TOO_MANY = '-ERR max number of clients reached\r\n';
+const PROTECTED =
+  '-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the ' +
+  'default user. In this mode connections are only accepted from the loopback interface. To connect from other ' +
+  "hosts: set a password for the default user (requirepass), or send 'CONFIG SET protected-mode no' from the loopback " +
+  "interface, or set 'protected-mode no' in the configuration file, or start the server with '--protected-mode no'; " +
+  'without a password make sure that untrusted networks cannot reach the server.\r\n';
+
+/** The handler that sees a refused connection off, or null when it is welcome. */
+export function rejection(server: Server, connection: Connection): ConnectionHandler | null {
+  if (server.clients.size >= server.config.maxclients) return turnAway(connection, TOO_MANY);
+  if (server.config.protectedMode && !server.authRequired && !isLoopback(connection.remoteAddress)) {
+    return turnAway(connection, PROTECTED);
+  }
+  return null;
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.');
+}
+
+function turnAway(connection: Connection, reason: string): ConnectionHandler {
+  const bytes = Buffer.from(reason, 'latin1');
+  connection.write(bytes, 0, bytes.length);
+  connection.end();
+  return {
+    onData() {},
+    onDrain() {},
+    onEnd() {},
+    onClose() {},
+  };
+}

@@ -1,0 +1,400 @@
+// The server itself: settings, databases, clients and what is counted, and the work done at intervals. It knows no
+// command and no transport by name: both are handed in, so that a test can build a two-command server in a simulator.
+import type { Arena } from '../data/arena.ts';
+import type { ServerClock } from '../platform/clock.ts';
+import type { Log } from '../platform/log.ts';
+import type { Random } from '../platform/random.ts';
+import type { Stopwatch } from '../platform/stopwatch.ts';
+import type { Alarm, Scheduler } from '../platform/timers.ts';
+import { RequestParser } from '../resp/parser.ts';
+import { ReplyWriter } from '../resp/reply-writer.ts';
+import type { Connection, ConnectionHandler, TransportName } from '../transports/transport.ts';
+import type { Call } from './call.ts';
+import { Client, HELD_BY_PAUSE } from './client.ts';
+import type { CommandSpec } from './command.ts';
+import { CommandTable } from './command-table.ts';
+import type { Config, NamedDirective } from './config.ts';
+import type { Database } from './database.ts';
+import { DirectiveError } from './directive.ts';
+import { Dispatcher, GATE_AUTH, GATE_LOADING, GATE_MEMORY, GATE_MONITOR, GATE_PAUSE } from './dispatch.ts';
+import type { Keyspace } from './keyspace.ts';
+import { monitorLine } from './monitor.ts';
+import { rejection } from './rejected-connection.ts';
+import { Slowlog } from './slowlog.ts';
+import { Stats } from './stats.ts';
+import { Watches } from './transaction.ts';
+
+/** The version whose behaviour this is. */
+export const REDIS_VERSION = '7.0.15';
+
+const QUERY_BUFFER_LENGTH = 16 * 1024;
+const POOL_MAX = 1024;
+/** A closing client whose peer does not close either is cut off after this. */
+const CLOSING_MS_MAX = 5000;
+const SAMPLE_MS = 100;
+
+/** What the process around the server does for it; all optional in tests. */
+export interface ServerHooks {
+  /** SHUTDOWN: save or not, close everything, exit. @returns an error reply, or null when it has begun. */
+  shutdown?(request: ShutdownRequest): string | null;
+  /** A directive changed that the process cares about: bind, port, loglevel... @throws DirectiveError */
+  configChanged?(named: NamedDirective): void;
+  /** Brings `used memory` under `maxmemory`. @returns whether it could. */
+  evict?(): boolean;
+  /** A slice of the active expire cycle. */
+  expireCycle?(): void;
+  /** Changes since the last save and the time of it make a save point due. */
+  save?(): void;
+}
+
+export interface ShutdownRequest {
+  readonly save: 'default' | 'save' | 'nosave';
+  readonly now: boolean;
+  readonly force: boolean;
+}
+
+/** The latest save and load, for INFO, LASTSAVE and save points. */
+export class Persistence {
+  /** Unix time, seconds. */
+  lastSaveTime: number;
+  lastSaveOk = true;
+  /** Seconds the latest save took; -1: none yet. */
+  lastSaveSeconds = -1;
+  saves = 0;
+  lastLoadKeysLoaded = 0;
+  lastLoadKeysExpired = 0;
+
+  constructor(lastSaveTime: number) {
+    this.lastSaveTime = lastSaveTime;
+  }
+}
+
+export interface ServerParts {
+  readonly config: Config;
+  readonly keyspace: Keyspace;
+  readonly commands: readonly CommandSpec[];
+  readonly clock: ServerClock;
+  readonly random: Random;
+  readonly scheduler: Scheduler;
+  readonly stopwatch: Stopwatch;
+  readonly log: Log;
+  readonly hooks?: ServerHooks;
+  readonly transport?: TransportName;
+  /** Absolute path of redis.conf; absent: none. */
+  readonly configFile?: string;
+}
+
+export class Server {
+  readonly config: Config;
+  readonly keyspace: Keyspace;
+  readonly arena: Arena;
+  readonly databases: Database[];
+  readonly clock: ServerClock;
+  readonly random: Random;
+  readonly scheduler: Scheduler;
+  readonly stopwatch: Stopwatch;
+  readonly log: Log;
+  readonly hooks: ServerHooks;
+  readonly transport: TransportName;
+  readonly configFile: string;
+  readonly commands: CommandTable;
+  readonly dispatcher: Dispatcher;
+  readonly stats = new Stats();
+  readonly slowlog = new Slowlog();
+  readonly watches = new Watches();
+  readonly persistence: Persistence;
+  /** 40 hexadecimal digits, new at each start. */
+  readonly runId: string;
+  readonly replicationId: string;
+  /** Unix time, milliseconds. */
+  readonly startedAt: number;
+
+  /** Replies of the batch that is running. */
+  readonly reply = new ReplyWriter();
+  /** For what is sent to others than the caller. */
+  readonly push = new ReplyWriter();
+  readonly clients = new Map<number, Client>();
+  readonly monitors = new Set<Client>();
+  /** The client whose batch is running. */
+  current: Client | null = null;
+  parser = new RequestParser();
+  /** Changes since the last save. */
+  dirty = 0;
+  /** CLIENT PAUSE. */
+  readonly pause = { all: false, untilMs: 0 };
+  /** Called once before any reply of a tick leaves; the transport's owner wires it. */
+  beforeOutput: () => void = () => {};
+
+  #nextClientId = 1;
+  #loading = false;
+  #queryBuffers: Uint8Array[] = [];
+  #parsers: RequestParser[] = [];
+  #cronAlarm: Alarm | null = null;
+  #cronRuns = 0;
+  #lastSampleMs = 0;
+  #lastSecond = 0;
+
+  constructor(parts: ServerParts) {
+    this.config = parts.config;
+    this.keyspace = parts.keyspace;
+    this.arena = parts.keyspace.arena;
+    this.databases = parts.keyspace.databases;
+    this.clock = parts.clock;
+    this.random = parts.random;
+    this.scheduler = parts.scheduler;
+    this.stopwatch = parts.stopwatch;
+    this.log = parts.log;
+    this.hooks = parts.hooks ?? {};
+    this.transport = parts.transport ?? 'kernel';
+    this.configFile = parts.configFile ?? '';
+    this.commands = new CommandTable(parts.commands);
+    this.startedAt = this.clock.unixMs;
+    this.persistence = new Persistence(Math.floor(this.startedAt / 1000));
+    this.runId = this.#hexId();
+    this.replicationId = this.#hexId();
+    this.dispatcher = new Dispatcher(this, this.commands);
+    this.keyspace.hooks = {
+      keyModified: (db, bytes, offset, length) => {
+        if (this.watches.size > 0) this.watches.touch(db.index, bytes, offset, length);
+      },
+      keyReady() {},
+      keyExpired() {},
+      keyEvent() {},
+      databaseChanged: (index) => {
+        if (this.watches.size === 0) return;
+        this.watches.touchDatabase(index, (db, key) => this.databases[db].peek(key, 0, key.length) !== 0);
+      },
+    };
+    this.applyConfig();
+  }
+
+  #hexId(): string {
+    let id = '';
+    for (let i = 0; i < 5; i++) id += (this.random.int32() >>> 0).toString(16).padStart(8, '0');
+    return id;
+  }
+
+  // --- settings ---
+
+  get authRequired(): boolean {
+    return this.config.requirepass !== '';
+  }
+
+  get loading(): boolean {
+    return this.#loading;
+  }
+
+  set loading(value: boolean) {
+    this.#loading = value;
+    this.#setGate(GATE_LOADING, value);
+  }
+
+  /** Takes over everything that is kept outside the config for speed. */
+  applyConfig(): void {
+    const { config, keyspace } = this;
+    this.#setGate(GATE_AUTH, this.authRequired);
+    this.#setGate(GATE_MEMORY, config.maxmemory > 0);
+    keyspace.notifyFlags = config.notifyKeyspaceEvents;
+    keyspace.lfu = config.maxmemoryPolicy.endsWith('lfu');
+    keyspace.lfuLogFactor = config.lfuLogFactor;
+    keyspace.lfuDecayTime = config.lfuDecayTime;
+    if (config.hz < 1) config.hz = 1;
+    if (config.hz > 500) config.hz = 500;
+    this.slowlog.trim(config.slowlogMaxLen);
+  }
+
+  /** A directive got a new value by CONFIG SET. @throws DirectiveError when it cannot take effect. */
+  configChanged(named: NamedDirective): void {
+    if (named.name === 'dir') this.#changeDirectory();
+    if (named.name === 'requirepass') {
+      // Who is connected stays as authenticated as he was; with no password everyone is.
+      for (const client of this.clients.values()) client.authenticated ||= !this.authRequired;
+    }
+    this.applyConfig();
+    this.hooks.configChanged?.(named);
+  }
+
+  #changeDirectory(): void {
+    try {
+      process.chdir(this.config.dir);
+      this.config.dir = process.cwd();
+    } catch (error) {
+      throw new DirectiveError(
+        error instanceof Error && 'code' in error && error.code === 'ENOENT'
+          ? 'No such file or directory'
+          : String(error),
+      );
+    }
+  }
+
+  #setGate(bit: number, on: boolean): void {
+    if (on) this.dispatcher.gate |= bit;
+    else this.dispatcher.gate &= ~bit;
+  }
+
+  // --- clients ---
+
+  /** Takes a new connection, or answers why not. */
+  readonly accept = (connection: Connection): ConnectionHandler | null => {
+    this.stats.connectionsReceived++;
+    const refused = rejection(this, connection);
+    if (refused !== null) {
+      this.stats.connectionsRejected++;
+      return refused;
+    }
+    const client = new Client(this, connection, this.#nextClientId++);
+    this.clients.set(client.id, client);
+    return client;
+  };
+
+  /** The client's connection is gone. */
+  forget(client: Client): void {
+    this.clients.delete(client.id);
+    if (client.transaction !== null) this.watches.unwatch(client.transaction);
+    this.stopMonitor(client);
+  }
+
+  beginBatch(client: Client): void {
+    this.current = client;
+    this.dispatcher.beginBatch();
+  }
+
+  endBatch(): void {
+    this.dispatcher.takeTime();
+    this.current = null;
+  }
+
+  takeQueryBuffer(length: number): Uint8Array {
+    if (length > QUERY_BUFFER_LENGTH) return new Uint8Array(length);
+    return this.#queryBuffers.pop() ?? new Uint8Array(QUERY_BUFFER_LENGTH);
+  }
+
+  returnQueryBuffer(buffer: Uint8Array): void {
+    if (buffer.length === QUERY_BUFFER_LENGTH && this.#queryBuffers.length < POOL_MAX) this.#queryBuffers.push(buffer);
+  }
+
+  takeParser(): RequestParser {
+    return this.#parsers.pop() ?? new RequestParser();
+  }
+
+  returnParser(parser: RequestParser): void {
+    if (this.#parsers.length < POOL_MAX) this.#parsers.push(parser);
+  }
+
+  // --- monitors ---
+
+  startMonitor(client: Client): void {
+    client.monitor = true;
+    this.monitors.add(client);
+    this.#setGate(GATE_MONITOR, true);
+  }
+
+  stopMonitor(client: Client): void {
+    client.monitor = false;
+    this.monitors.delete(client);
+    this.#setGate(GATE_MONITOR, this.monitors.size > 0);
+  }
+
+  feedMonitors(call: Call): void {
+    const { push } = this;
+    push.reset();
+    push.simple(monitorLine(call));
+    for (const client of this.monitors) client.deliver(push);
+    push.reset();
+  }
+
+  // --- pause ---
+
+  /** @param durationMs from now; a longer or wider pause that is in force stays so. */
+  pauseClients(all: boolean, durationMs: number): void {
+    const { pause, clock } = this;
+    const paused = (this.dispatcher.gate & GATE_PAUSE) !== 0;
+    pause.all = all || (paused && pause.all);
+    pause.untilMs = paused ? Math.max(pause.untilMs, clock.unixMs + durationMs) : clock.unixMs + durationMs;
+    this.#setGate(GATE_PAUSE, true);
+  }
+
+  unpauseClients(): void {
+    this.#setGate(GATE_PAUSE, false);
+    this.pause.all = false;
+    // Not from within another client's batch: its replies are in the writer.
+    this.scheduler.soon(() => {
+      if ((this.dispatcher.gate & GATE_PAUSE) !== 0) return;
+      for (const client of this.clients.values()) client.release(HELD_BY_PAUSE);
+    });
+  }
+
+  // --- memory ---
+
+  /** Bytes of keys and values. */
+  get usedMemory(): number {
+    return this.arena.used;
+  }
+
+  /** Whether a command that needs memory may run, after having evicted what `maxmemory-policy` allows. */
+  makeRoom(): boolean {
+    if (this.usedMemory <= this.config.maxmemory) return true;
+    return this.hooks.evict?.() ?? false;
+  }
+
+  // --- at intervals ---
+
+  start(): void {
+    this.#cronAlarm = this.scheduler.createAlarm(() => this.#cron());
+    this.#cronAlarm.arm(Math.round(1000 / this.config.hz));
+  }
+
+  stop(): void {
+    this.#cronAlarm?.disarm();
+    this.#cronAlarm = null;
+  }
+
+  get cronRuns(): number {
+    return this.#cronRuns;
+  }
+
+  #cron(): void {
+    this.clock.update();
+    this.#cronRuns++;
+    const { nowMs, unixMs } = this.clock;
+    if (((nowMs - this.#lastSampleMs) | 0) >= SAMPLE_MS) {
+      this.#lastSampleMs = nowMs;
+      this.stats.sample(nowMs);
+      this.stats.memoryPeak = Math.max(this.stats.memoryPeak, this.usedMemory);
+    }
+    if ((this.dispatcher.gate & GATE_PAUSE) !== 0 && unixMs >= this.pause.untilMs) this.unpauseClients();
+    this.hooks.expireCycle?.();
+    const second = Math.floor(unixMs / 1000);
+    if (second !== this.#lastSecond) {
+      this.#lastSecond = second;
+      this.#visitClients();
+      this.#saveIfDue(second);
+      this.reply.shrink();
+      this.push.shrink();
+    }
+    this.#cronAlarm?.arm(Math.round(1000 / this.config.hz));
+  }
+
+  #visitClients(): void {
+    const { unixMs, nowMs } = this.clock;
+    const idleMsMax = this.config.timeout * 1000;
+    for (const client of this.clients.values()) {
+      if (client.closing) {
+        if (((nowMs - client.closingSince) | 0) > CLOSING_MS_MAX) client.abort();
+      } else if (idleMsMax > 0 && unixMs - client.lastInteraction > idleMsMax && !client.monitor) {
+        this.log.verbose('Closing idle client');
+        client.close();
+      } else if (client.outputBytes > 0) {
+        client.checkOutputLimit();
+      }
+    }
+  }
+
+  #saveIfDue(second: number): void {
+    const { config, persistence } = this;
+    if (this.hooks.save === undefined || this.#loading) return;
+    const elapsed = second - persistence.lastSaveTime;
+    const due = config.save.some((point) => this.dirty >= point.changes && this.dirty > 0 && elapsed > point.seconds);
+    if (due) this.hooks.save();
+  }
+}

@@ -1,0 +1,75 @@
+// The server's log in Redis's line format, to standard output or a file: `pid:role date time mark message`.
+import { appendFileSync } from 'node:fs';
+
+export type LogLevel = 'debug' | 'verbose' | 'notice' | 'warning';
+
+const LEVELS: readonly LogLevel[] = ['debug', 'verbose', 'notice', 'warning'];
+const MARKS = '.-*#';
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+export interface LogSink {
+  write(line: string): void;
+}
+
+export class Log {
+  readonly #sink: LogSink;
+  readonly #unixMs: () => number;
+  #threshold = 2;
+
+  /** @param unixMs gives the wall clock for the lines' date. */
+  constructor(sink: LogSink, unixMs: () => number) {
+    this.#sink = sink;
+    this.#unixMs = unixMs;
+  }
+
+  set level(level: LogLevel) {
+    this.#threshold = LEVELS.indexOf(level);
+  }
+
+  debug(message: string): void {
+    this.#write(0, message);
+  }
+
+  verbose(message: string): void {
+    this.#write(1, message);
+  }
+
+  notice(message: string): void {
+    this.#write(2, message);
+  }
+
+  warning(message: string): void {
+    this.#write(3, message);
+  }
+
+  #write(level: number, message: string): void {
+    if (level < this.#threshold) return;
+    this.#sink.write(`${process.pid}:M ${logTime(this.#unixMs())} ${MARKS[level]} ${message}\n`);
+  }
+}
+
+/** `21 Nov 2026 01:55:09.123`, local time. */
+function logTime(unixMs: number): string {
+  const date = new Date(unixMs);
+  const two = (value: number): string => String(value).padStart(2, '0');
+  const day = `${two(date.getDate())} ${MONTHS[date.getMonth()]} ${date.getFullYear()}`;
+  const time = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+  return `${day} ${time}.${String(date.getMilliseconds()).padStart(3, '0')}`;
+}
+
+export const standardOutput: LogSink = {
+  write(line) {
+    process.stdout.write(line);
+  },
+};
+
+/** Appends to a file, opened anew for each line so that it can be rotated. */
+export function fileSink(path: string): LogSink {
+  return {
+    write(line) {
+      appendFileSync(path, line);
+    },
+  };
+}
+
+export const silentLog = new Log({ write() {} }, () => 0);
