@@ -1,0 +1,54 @@
+// From options to an open engine, with `auto` picking the best one that works here. The only file of io-engine that the
+// composition root needs.
+import { openAfPacket } from './af-packet.ts';
+import { openAfXdp } from './af-xdp.ts';
+import { EngineError, type FrameEngine } from './frame-engine.ts';
+import { openLibpcap } from './libpcap.ts';
+import { requireEthernet } from './linux/interfaces.ts';
+import type { EngineChoice, EngineOptions } from './options.ts';
+import { openRawIp } from './raw-ip.ts';
+import { openTap } from './tap.ts';
+
+type Opener = (options: EngineOptions) => FrameEngine | Promise<FrameEngine>;
+
+const OPENERS: Readonly<Record<Exclude<EngineChoice, 'auto'>, Opener>> = {
+  afxdp: openAfXdp,
+  afpacket: openAfPacket,
+  pcap: openLibpcap,
+  tap: openTap,
+  raw: openRawIp,
+};
+
+/** What `auto` tries, best first. */
+const BEST_FIRST = ['afxdp', 'afpacket', 'pcap'] as const;
+
+/**
+ * Opens the engine that the options ask for.
+ * @param log told once, one line, when `auto` had to pass over an engine: which one is used and why not a better one.
+ * @throws EngineError whose message is one line that says what to do
+ */
+export async function openEngine(options: EngineOptions, log?: (line: string) => void): Promise<FrameEngine> {
+  return options.engine === 'auto' ? openBest(options, log) : OPENERS[options.engine](options);
+}
+
+async function openBest(options: EngineOptions, log?: (line: string) => void): Promise<FrameEngine> {
+  // What is wrong with the interface itself is no reason to try the next engine.
+  requireEthernet(options);
+  const refusals: EngineError[] = [];
+  for (const choice of BEST_FIRST) {
+    try {
+      const engine = await OPENERS[choice]({ ...options, engine: choice });
+      if (refusals.length > 0) log?.(`engine ${choice} on ${options.interface}, because ${reasons(refusals)}`);
+      return engine;
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error;
+      refusals.push(error);
+    }
+  }
+  const code = refusals.every((refusal) => refusal.code === refusals[0].code) ? refusals[0].code : 'NOT_SUPPORTED';
+  throw new EngineError(code, `no engine works on ${options.interface}: ${reasons(refusals)}`);
+}
+
+function reasons(refusals: readonly EngineError[]): string {
+  return refusals.map((refusal, i) => `${BEST_FIRST[i]} refused (${refusal.message})`).join('; ');
+}

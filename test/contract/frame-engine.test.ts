@@ -1,0 +1,344 @@
+// The io-engine contract, over every implementation; and what each of them refuses to open. Devices are made in a
+// network namespace of this process's own.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { sendFrame } from '../../io-engine/frame-copies.ts';
+import { EngineError, type EngineErrorCode, type FrameEngine } from '../../io-engine/frame-engine.ts';
+import { openLibpcap } from '../../io-engine/libpcap.ts';
+import { MemoryWire } from '../../io-engine/memory-wire.ts';
+import { openEngine } from '../../io-engine/open.ts';
+import type { EngineChoice, EngineOptions } from '../../io-engine/options.ts';
+import { openPcapReplay } from '../../io-engine/pcap-replay.ts';
+import { openRawIp } from '../../io-engine/raw-ip.ts';
+import { recordFrames } from '../../io-engine/recorder.ts';
+import {
+  describeFrameEngine,
+  ENGINE_IP,
+  type Fixture,
+  FrameMaker,
+  type Pair,
+  type PairOptions,
+  type Peer,
+} from './frame-engine-suite.ts';
+import { PacketSocket } from './packet-socket.ts';
+import {
+  createVethPair,
+  enterPrivateNetwork,
+  FAR,
+  ip,
+  macOf,
+  NEAR,
+  removeVethPair,
+  whyNoDevices,
+} from './private-network.ts';
+
+const unavailable = whyNoDevices();
+if (unavailable === null) enterPrivateNetwork();
+
+const ADDRESS = { ip: ENGINE_IP, prefixLength: 24 };
+const ENGINE_CIDR = '10.77.0.1/24';
+const PEER_ADDRESS = '10.77.0.2';
+
+function engineOptions(engine: EngineChoice, changes: Partial<EngineOptions> = {}): EngineOptions {
+  return {
+    engine,
+    interface: NEAR,
+    mac: null,
+    mtu: 0,
+    rxRing: 512,
+    txRing: 256,
+    queues: 1,
+    addresses: [ADDRESS],
+    rxChecksum: 'auto',
+    busyPollUs: 0,
+    ...changes,
+  };
+}
+
+const rings = ({ rxRing, txRing }: PairOptions): Pick<EngineOptions, 'rxRing' | 'txRing'> => ({
+  rxRing: rxRing ?? 512,
+  txRing: txRing ?? 256,
+});
+
+function memoryPair(options: PairOptions, wrap: (engine: FrameEngine) => FrameEngine): Pair {
+  const wire = new MemoryWire({
+    ends: [{ ...rings(options) }, { mtu: 9000, rxRing: 4096 }],
+    inFlight: 4096,
+  });
+  const [near, far] = wire.ends;
+  const engine = wrap(near);
+  const frames = new FrameMaker('ethernet', near.link.mac, far.link.mac);
+  const peer: Peer = {
+    send: (frame) => sendFrame(far, frame),
+    receive: () => {
+      const count = far.receive();
+      const { offset, length } = far.batch;
+      return Array.from({ length: count }, (_, i) => far.memory.slice(offset[i], offset[i] + length[i]));
+    },
+    sendOversize: () => sendFrame(far, frames.toEngine(1, 5000)),
+  };
+  for (const frame of options.incoming?.(frames) ?? []) peer.send(frame);
+  return { engine, peer, frames, close: () => (engine.close(), wire.close()) };
+}
+
+const memory: Fixture = {
+  name: 'memory',
+  unavailable: null,
+  without: {},
+  open: async (options) => memoryPair(options, (engine) => engine),
+};
+
+const recorded: Fixture = {
+  name: 'a recorder around memory',
+  unavailable: null,
+  without: {},
+  open: async (options) => memoryPair(options, (engine) => recordFrames(engine, '/dev/null')),
+};
+
+const captures = mkdtempSync(join(tmpdir(), 'engine-contract-'));
+
+const replay: Fixture = {
+  name: 'replay',
+  unavailable: null,
+  without: {
+    'live-input': 'the file is read when the engine is opened',
+    output: 'what is sent is only counted',
+    oversize: 'slots are as long as the longest frame of the file',
+  },
+  tearDown: () => rmSync(captures, { recursive: true }),
+  open: async (options) => {
+    const frames = new FrameMaker('ethernet', new Uint8Array(6), new Uint8Array(6));
+    const file = join(captures, 'incoming.pcap');
+    writeFileSync(file, pcapFile(options.incoming?.(frames) ?? [frames.toEngine(0)]));
+    const engine = await openPcapReplay({ file, ...rings(options) });
+    return { engine, peer: { send: () => {}, receive: () => [] }, frames, close: () => engine.close() };
+  },
+};
+
+function pcapFile(frames: readonly Uint8Array[]): Buffer {
+  const header = Buffer.alloc(24);
+  header.writeUInt32LE(0xa1b2c3d4, 0);
+  header.writeUInt16LE(2, 4);
+  header.writeUInt16LE(4, 6);
+  header.writeUInt32LE(65535, 16);
+  header.writeUInt32LE(1, 20);
+  const packets = frames.flatMap((frame) => {
+    const packet = Buffer.alloc(16);
+    packet.writeUInt32LE(frame.length, 8);
+    packet.writeUInt32LE(frame.length, 12);
+    return [packet, frame];
+  });
+  return Buffer.concat([header, ...packets]);
+}
+
+/** An engine at one end of a veth pair, a packet socket at the other. */
+function vethFixture(engine: EngineChoice, without: Fixture['without']): Fixture {
+  return {
+    name: engine,
+    unavailable,
+    without,
+    setUp: createVethPair,
+    tearDown: removeVethPair,
+    open: async (options) => {
+      const opened = await openEngine(engineOptions(engine, rings(options)));
+      return devicePair(opened, FAR, new FrameMaker('ethernet', opened.link.mac, macOf(FAR)), options);
+    },
+  };
+}
+
+function devicePair(engine: FrameEngine, peerInterface: string, frames: FrameMaker, options: PairOptions): Pair {
+  const socket = new PacketSocket(peerInterface);
+  const peer: Peer = {
+    send: (frame) => socket.send(frame),
+    receive: () => socket.receive(),
+    sendOversize: () => {
+      // After the engine chose its slots the link becomes a larger one.
+      ip('link', 'set', NEAR, 'mtu', '9000');
+      ip('link', 'set', FAR, 'mtu', '9000');
+      socket.send(frames.toEngine(1, 5000));
+    },
+  };
+  for (const frame of options.incoming?.(frames) ?? []) peer.send(frame);
+  const close = (): void => {
+    engine.close();
+    socket.close();
+    for (const name of [NEAR, FAR]) if (peerInterface === FAR) ip('link', 'set', name, 'mtu', '1500');
+  };
+  return { engine, peer, frames, close };
+}
+
+const afpacket = vethFixture('afpacket', {});
+const pcap = vethFixture('pcap', {});
+const afxdp = vethFixture('afxdp', { oversize: 'the kernel refuses an MTU beyond a page while XDP is attached' });
+
+const TAP = 'h2-tap';
+
+/** The kernel's side of the tap is the other end: what is sent there comes out of the engine's descriptor. */
+const tap: Fixture = {
+  name: 'tap',
+  unavailable,
+  without: { oversize: 'a slot holds the longest segment there is' },
+  open: async (options) => {
+    const engine = await openEngine(engineOptions('tap', { interface: TAP, ...rings(options) }));
+    return devicePair(engine, TAP, new FrameMaker('ethernet', engine.link.mac, macOf(TAP)), options);
+  },
+};
+
+/** The rule that the engine asks for; the frames here never make the kernel send a RST. */
+const resetRule = {
+  nft: `oifname "${NEAR}" ip saddr 10.77.0.1 tcp flags & rst == rst meta mark != 0x00000057 drop`,
+  iptables: null,
+};
+
+/** Frames start at the IP header, so the peer puts on and takes off the Ethernet header of the veth below. */
+const raw: Fixture = {
+  name: 'raw',
+  unavailable,
+  without: {},
+  setUp: () => {
+    createVethPair();
+    ip('address', 'add', ENGINE_CIDR, 'dev', NEAR);
+    const mac = Array.from(macOf(FAR), (byte) => byte.toString(16).padStart(2, '0')).join(':');
+    ip('neighbour', 'replace', PEER_ADDRESS, 'lladdr', mac, 'dev', NEAR, 'nud', 'permanent');
+  },
+  tearDown: removeVethPair,
+  open: async (options) => {
+    const engine = openRawIp(engineOptions('raw', rings(options)), { firewall: () => resetRule });
+    const frames = new FrameMaker('ip', new Uint8Array(6), new Uint8Array(6));
+    const header = Uint8Array.from([...macOf(NEAR), ...macOf(FAR), 0x08, 0x00]);
+    const pair = devicePair(engine, FAR, frames, {});
+    const wire = pair.peer;
+    const send = (packet: Uint8Array): void => wire.send(Uint8Array.from([...header, ...packet]));
+    const peer: Peer = {
+      send,
+      receive: () => wire.receive().map((frame) => frame.subarray(14)),
+      sendOversize: () => {
+        ip('link', 'set', NEAR, 'mtu', '9000');
+        ip('link', 'set', FAR, 'mtu', '9000');
+        send(frames.toEngine(1, 5000));
+      },
+    };
+    for (const packet of options.incoming?.(frames) ?? []) send(packet);
+    return { ...pair, peer };
+  },
+};
+
+for (const fixture of [memory, recorded, replay, pcap, afpacket, afxdp, tap, raw]) describeFrameEngine(fixture);
+
+/** The one line that opening gives instead of an engine. */
+async function refusal(open: () => FrameEngine | Promise<FrameEngine>): Promise<EngineError> {
+  let engine: FrameEngine;
+  try {
+    engine = await open();
+  } catch (error) {
+    expect(error).toBeInstanceOf(EngineError);
+    expect((error as EngineError).message).not.toContain('\n');
+    return error as EngineError;
+  }
+  engine.close();
+  throw new Error(`engine ${engine.name} opened`);
+}
+
+const missingLibrary = (): never => {
+  throw new EngineError('NO_LIBRARY', 'not installed');
+};
+
+describe.skipIf(unavailable !== null)(`refusals${unavailable === null ? '' : ` (skipped: ${unavailable})`}`, () => {
+  const onVeth = async (run: () => Promise<void>): Promise<void> => {
+    createVethPair();
+    try {
+      await run();
+    } finally {
+      removeVethPair();
+    }
+  };
+  const expectCode = async (code: EngineErrorCode, options: EngineOptions, message: RegExp): Promise<void> => {
+    const error = await refusal(() => openEngine(options));
+    expect([error.code, error.message]).toEqual([code, expect.stringMatching(message)]);
+  };
+
+  it.each(['auto', 'afxdp', 'afpacket', 'pcap', 'raw'] as const)('%s: no such interface', async (engine) => {
+    await expectCode('NO_INTERFACE', engineOptions(engine, { interface: 'h2-nothing' }), /h2-nothing/);
+  });
+
+  it.each(['auto', 'afxdp', 'afpacket', 'pcap', 'raw'] as const)('%s: interface down', (engine) =>
+    onVeth(async () => {
+      ip('link', 'set', NEAR, 'down');
+      await expectCode('INTERFACE_DOWN', engineOptions(engine), /ip link set h2-near up/);
+    }),
+  );
+
+  it.each(['auto', 'afxdp', 'afpacket', 'pcap', 'tap'] as const)('%s: the kernel has the address', (engine) =>
+    onVeth(async () => {
+      ip('address', 'add', ENGINE_CIDR, 'dev', NEAR);
+      const name = engine === 'tap' ? TAP : NEAR;
+      const options = engineOptions(engine, { interface: name });
+      await expectCode('KERNEL_OWNS_ADDRESS', options, /address del 10\.77\.0\.1\/24 dev h2-near/);
+    }),
+  );
+
+  it.each(['auto', 'afxdp', 'afpacket', 'pcap', 'tap', 'raw'] as const)('%s: no privilege', (engine) =>
+    onVeth(async () => {
+      if (engine === 'raw') ip('address', 'add', ENGINE_CIDR, 'dev', NEAR);
+      const name = engine === 'tap' ? TAP : NEAR;
+      // Leaving user 0 drops the effective capabilities; coming back restores them.
+      process.seteuid?.(65534);
+      try {
+        await expectCode('NO_PRIVILEGE', engineOptions(engine, { interface: name }), /CAP_|sudo|root/);
+      } finally {
+        process.seteuid?.(0);
+      }
+    }),
+  );
+
+  it('raw: the kernel lacks the address', () =>
+    onVeth(() => expectCode('KERNEL_LACKS_ADDRESS', engineOptions('raw'), /address add 10\.77\.0\.1\/24 dev h2-near/)));
+
+  it.each([
+    ['no tool', { nft: null, iptables: null }, /install nftables, then run: nft 'add table/],
+    ['no rule in nft', { nft: 'table inet filter {\n}\n', iptables: null }, /; run: nft 'add table .* drop'$/],
+    ['no rule in iptables', { nft: null, iptables: '-P OUTPUT ACCEPT\n' }, /run: iptables -A OUTPUT .*-j DROP$/],
+    [
+      'a rule for another address',
+      { ...resetRule, nft: resetRule.nft.replace('10.77.0.1', '10.77.0.9') },
+      /10\.77\.0\.1/,
+    ],
+    ['a rule for another interface', { ...resetRule, nft: resetRule.nft.replace(NEAR, 'eth7') }, /10\.77\.0\.1/],
+  ])("raw: nothing drops the kernel's RSTs (%s)", (_case, listing, message) =>
+    onVeth(async () => {
+      ip('address', 'add', ENGINE_CIDR, 'dev', NEAR);
+      const error = await refusal(() => openRawIp(engineOptions('raw'), { firewall: () => listing }));
+      expect([error.code, error.message]).toEqual(['NOT_SUPPORTED', expect.stringMatching(message)]);
+    }),
+  );
+
+  it('raw: takes the rule that iptables lists after the command it asks for', () =>
+    onVeth(async () => {
+      ip('address', 'add', ENGINE_CIDR, 'dev', NEAR);
+      const rule = `-A OUTPUT -s 10.77.0.1/32 -o ${NEAR} -p tcp -m tcp --tcp-flags RST RST -m mark ! --mark 0x57 -j DROP`;
+      openRawIp(engineOptions('raw'), { firewall: () => ({ nft: null, iptables: rule }) }).close();
+    }));
+
+  it('pcap and raw: missing library', async () => {
+    expect((await refusal(() => openLibpcap(engineOptions('pcap'), missingLibrary))).code).toBe('NO_LIBRARY');
+    expect((await refusal(() => openRawIp(engineOptions('raw'), { load: missingLibrary }))).code).toBe('NO_LIBRARY');
+  });
+
+  it('auto: picks the best engine that opens, and says in one line why none better', () =>
+    onVeth(async () => {
+      const lines: string[] = [];
+      const engine = await openEngine(engineOptions('auto'), (line) => lines.push(line));
+      engine.close();
+      expect(['afxdp', 'afpacket', 'pcap']).toContain(engine.name);
+      if (engine.name === 'afxdp') expect(lines).toEqual([]);
+      else expect(lines).toEqual([expect.stringMatching(/^engine \w+ on h2-near, because afxdp refused \(.*\)$/)]);
+    }));
+});
+
+describe('openPcapReplay', () => {
+  it('refuses a file that is no capture', async () => {
+    expect((await refusal(() => openPcapReplay({ file: import.meta.filename }))).code).toBe('BAD_FILE');
+  });
+});
