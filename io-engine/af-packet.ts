@@ -1,0 +1,293 @@
+// AF_PACKET engine: TPACKET_V2 receive and transmit rings in one mapping, for every Ethernet interface, inside
+// unprivileged user namespaces too. The kernel's own stack goes on seeing the frames; it has no address here, so it
+// stays silent. Opened through open.ts; nobody else imports it.
+//
+// Checksums: a veth peer hands over TCP frames whose checksum was never filled in (TP_STATUS_CSUMNOTREADY). Under
+// `rx-checksum = auto` those are trusted, as those that the device verified; under `verify` they are checked like
+// all others and fail: turn the peer's offloads off (`ethtool -K PEER tx off tso off gso off`) to use it on veth.
+import {
+  createBatch,
+  createCounters,
+  type EngineCounters,
+  EngineError,
+  type EngineName,
+  type FrameBatch,
+  type FrameEngine,
+  type Link,
+  NO_FRAME,
+  RX_CHECKSUM_TRUSTED,
+} from './frame-engine.ts';
+import { DeviceWait } from './linux/device-wait.ts';
+import { errnoText, systemError } from './linux/errno.ts';
+import { type InterfaceInfo, requireEthernet } from './linux/interfaces.ts';
+import {
+  close,
+  errno,
+  getsockopt,
+  kickTransmit,
+  type MappedMemory,
+  mapDevice,
+  raiseSendBuffer,
+  setsockopt,
+  unmap,
+} from './linux/libc.ts';
+import { frameFilter } from './linux/packet-filter.ts';
+import { addPromiscuous, attachFilter, bindPacketSocket, openPacketSocket, SOL_PACKET } from './linux/packet-socket.ts';
+import type { EngineOptions } from './options.ts';
+
+const PACKET_RX_RING = 5;
+const PACKET_STATISTICS = 6;
+const PACKET_VERSION = 10;
+const PACKET_TX_RING = 13;
+const PACKET_LOSS = 14;
+const PACKET_QDISC_BYPASS = 20;
+const PACKET_IGNORE_OUTGOING = 23;
+const TPACKET_V2 = 1;
+
+// struct tpacket2_hdr: status u32 0, length u32 4, captured u32 8, mac offset u16 12.
+const STATUS_WORD = 0;
+const LENGTH_WORD = 1;
+const CAPTURED_WORD = 2;
+const MAC_OFFSET_HALF = 6;
+/** Where the data of an outgoing frame starts. */
+const TX_DATA_OFFSET = 32;
+/** Room before the data of a received frame: tpacket2_hdr, sockaddr_ll, alignment, with a margin. */
+const RX_HEADROOM = 128;
+const TP_STATUS_KERNEL = 0;
+const TP_STATUS_USER = 1;
+const TP_STATUS_CSUMNOTREADY = 8;
+const TP_STATUS_CSUM_VALID = 128;
+const TP_STATUS_AVAILABLE = 0;
+const TP_STATUS_SEND_REQUEST = 1;
+const TP_STATUS_WRONG_FORMAT = 4;
+
+const ETHERNET_HEADER = 14;
+const SLOT_MIN = 2048;
+const BLOCK_LENGTH = 1 << 16;
+const BATCH_MAX = 256;
+
+/** Smallest power of two that holds a frame and what the kernel writes before it. */
+export function slotLength(mtu: number): number {
+  let length = SLOT_MIN;
+  while (length < mtu + ETHERNET_HEADER + RX_HEADROOM) length *= 2;
+  return length;
+}
+
+/** struct tpacket_req for `slots` (a power of two) frames of `slotBytes` (a power of two): block after block. */
+export function ringRequest(slots: number, slotBytes: number): Uint32Array {
+  const total = slots * slotBytes;
+  const blockLength = Math.min(total, Math.max(BLOCK_LENGTH, slotBytes));
+  return Uint32Array.of(blockLength, total / blockLength, slotBytes, slots);
+}
+
+function setOption(fd: number, option: number, value: number): boolean {
+  return setsockopt(fd, SOL_PACKET, option, Uint32Array.of(value), 4) === 0;
+}
+
+function setRing(fd: number, option: number, slots: number, slotBytes: number, key: string): void {
+  const request = ringRequest(slots, slotBytes);
+  if (setsockopt(fd, SOL_PACKET, option, request, request.byteLength) < 0) {
+    throw new EngineError(
+      'SYSTEM',
+      `${key} = ${slots} (${(slots * slotBytes) >> 10} KiB) was refused, ${errnoText(errno())}: use a smaller power of two`,
+    );
+  }
+}
+
+/** @throws EngineError that says what to do */
+export function openAfPacket(options: EngineOptions): FrameEngine {
+  const info = requireEthernet(options);
+  const fd = openPacketSocket();
+  try {
+    if (!setOption(fd, PACKET_VERSION, TPACKET_V2)) throw systemError('PACKET_VERSION', errno());
+    if (!setOption(fd, PACKET_IGNORE_OUTGOING, 1)) {
+      throw new EngineError('NOT_SUPPORTED', `afpacket needs Linux 4.20 or later: ${errnoText(errno())}`);
+    }
+    // A frame the driver finds wrong is skipped instead of stopping the ring. Both must precede the rings.
+    setOption(fd, PACKET_LOSS, 1);
+    setOption(fd, PACKET_QDISC_BYPASS, 1);
+    return new AfPacketEngine(fd, info, options);
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
+class AfPacketEngine implements FrameEngine {
+  readonly name: EngineName = 'afpacket';
+  readonly link: Link;
+  readonly batch: FrameBatch;
+  memory: Uint8Array;
+
+  readonly #fd: number;
+  readonly #mapping: MappedMemory;
+  readonly #wait: DeviceWait;
+  readonly #counters: EngineCounters = createCounters();
+  /** The mapping as words and half words: ring headers. */
+  readonly #words: Int32Array;
+  readonly #halves: Uint16Array;
+  readonly #slotShift: number;
+  readonly #rxMask: number;
+  readonly #txMask: number;
+  readonly #txBase: number;
+  readonly #trustAll: boolean;
+  readonly #trustStatus: number;
+  /** Received slots in [rxHeld, rxNext) are ours, as ring positions (int32, masked on use). */
+  #rxHeld = 0;
+  #rxNext = 0;
+  /** The last held slot was given back early; see `afterTick`. */
+  #lastReleased = false;
+  #txNext = 0;
+  /** Committed frames that no successful kick has followed yet. */
+  #txPending = false;
+  #closed = false;
+  readonly #statistics = new Uint32Array(2);
+  readonly #statisticsLength = Uint32Array.of(8);
+
+  constructor(fd: number, info: InterfaceInfo, options: EngineOptions) {
+    const mtu = options.mtu || info.mtu;
+    const slotBytes = slotLength(mtu);
+    const { rxRing, txRing } = options;
+    const mac = (options.mac ?? info.mac).slice();
+    setRing(fd, PACKET_RX_RING, rxRing, slotBytes, 'rx-ring');
+    setRing(fd, PACKET_TX_RING, txRing, slotBytes, 'tx-ring');
+    raiseSendBuffer(fd, txRing * slotBytes * 2);
+    if (mac.some((byte, i) => byte !== info.mac[i])) addPromiscuous(fd, info.index);
+    attachFilter(fd, frameFilter(mac));
+    const mapping = mapDevice(fd, (rxRing + txRing) * slotBytes, 0);
+    bindPacketSocket(fd, info.index);
+
+    this.#fd = fd;
+    this.#mapping = mapping;
+    this.memory = new Uint8Array(mapping.buffer);
+    this.#words = new Int32Array(mapping.buffer);
+    this.#halves = new Uint16Array(mapping.buffer);
+    this.#slotShift = Math.log2(slotBytes);
+    this.#rxMask = rxRing - 1;
+    this.#txMask = txRing - 1;
+    this.#txBase = rxRing * slotBytes;
+    this.#trustAll = options.rxChecksum === 'trust';
+    this.#trustStatus = options.rxChecksum === 'auto' ? TP_STATUS_CSUMNOTREADY | TP_STATUS_CSUM_VALID : 0;
+    this.batch = createBatch(Math.max(1, Math.min(BATCH_MAX, rxRing >> 1)));
+    this.link = {
+      name: info.name,
+      medium: 'ethernet',
+      mac,
+      mtu,
+      frameCapacity: mtu + ETHERNET_HEADER,
+      txChecksumOffload: false,
+      tsoPayloadMax: 0,
+    };
+    this.#wait = new DeviceWait(fd, this, this.#counters, options.busyPollUs);
+  }
+
+  /** Asks the kernel for the frames it lost: a system call, for those who look at counters. */
+  get counters(): EngineCounters {
+    if (
+      !this.#closed &&
+      getsockopt(this.#fd, SOL_PACKET, PACKET_STATISTICS, this.#statistics, this.#statisticsLength) === 0
+    ) {
+      this.#counters.rxDropped += this.#statistics[1]; // since the last time we asked
+    }
+    return this.#counters;
+  }
+
+  receive(): number {
+    this.#releaseHeld();
+    const { batch } = this;
+    const words = this.#words;
+    const counters = this.#counters;
+    const shift = this.#slotShift;
+    let next = this.#rxNext;
+    let count = 0;
+    // At most half the ring is looked at, refused frames included: the kernel always keeps slots to go on with.
+    for (let looked = 0; looked < batch.capacity; looked++, next = (next + 1) | 0) {
+      const slot = (next & this.#rxMask) << shift;
+      const word = slot >>> 2;
+      const status = Atomics.load(words, word + STATUS_WORD);
+      if ((status & TP_STATUS_USER) === 0) break;
+      const length = words[word + LENGTH_WORD];
+      if (words[word + CAPTURED_WORD] !== length) {
+        counters.rxTruncated++;
+        continue;
+      }
+      batch.offset[count] = slot + this.#halves[(slot >>> 1) + MAC_OFFSET_HALF];
+      batch.length[count] = length;
+      batch.flags[count] = this.#trustAll || (status & this.#trustStatus) !== 0 ? RX_CHECKSUM_TRUSTED : 0;
+      counters.rxBytes += length;
+      count++;
+    }
+    this.#rxNext = next;
+    counters.rxFrames += count;
+    return count;
+  }
+
+  #releaseHeld(): void {
+    const words = this.#words;
+    const end = this.#lastReleased ? (this.#rxNext - 1) | 0 : this.#rxNext;
+    for (let held = this.#rxHeld; held !== end; held = (held + 1) | 0) {
+      Atomics.store(words, ((held & this.#rxMask) << this.#slotShift) >>> 2, TP_STATUS_KERNEL);
+    }
+    this.#rxHeld = this.#rxNext;
+    this.#lastReleased = false;
+  }
+
+  /**
+   * The kernel calls the socket readable while the slot before its next one is not given back, so the batch just
+   * handled would wake us once more for nothing. Giving back that one slot early is safe: the kernel fills it again
+   * only after a whole round of the ring.
+   */
+  afterTick(): void {
+    if (this.#lastReleased || this.#rxHeld === this.#rxNext) return;
+    Atomics.store(this.#words, (((this.#rxNext - 1) & this.#rxMask) << this.#slotShift) >>> 2, TP_STATUS_KERNEL);
+    this.#lastReleased = true;
+  }
+
+  framesWaiting(): boolean {
+    const word = ((this.#rxNext & this.#rxMask) << this.#slotShift) >>> 2;
+    return (Atomics.load(this.#words, word + STATUS_WORD) & TP_STATUS_USER) !== 0;
+  }
+
+  reserve(): number {
+    const slot = this.#txBase + ((this.#txNext & this.#txMask) << this.#slotShift);
+    const status = Atomics.load(this.#words, (slot >>> 2) + STATUS_WORD);
+    if (status === TP_STATUS_AVAILABLE) return slot + TX_DATA_OFFSET;
+    if (status === TP_STATUS_WRONG_FORMAT) {
+      this.#counters.txErrors++;
+      Atomics.store(this.#words, (slot >>> 2) + STATUS_WORD, TP_STATUS_AVAILABLE);
+      return slot + TX_DATA_OFFSET;
+    }
+    this.#counters.txFull++;
+    return NO_FRAME;
+  }
+
+  commit(length: number, _segmentSize: number): void {
+    const word = (this.#txBase + ((this.#txNext & this.#txMask) << this.#slotShift)) >>> 2;
+    this.#words[word + LENGTH_WORD] = length;
+    Atomics.store(this.#words, word + STATUS_WORD, TP_STATUS_SEND_REQUEST);
+    this.#txNext = (this.#txNext + 1) | 0;
+    this.#txPending = true;
+    this.#counters.txFrames++;
+    this.#counters.txBytes += length;
+  }
+
+  flush(): void {
+    if (!this.#txPending) return;
+    this.#counters.syscalls++;
+    // A negative answer (no buffer, interface going down) leaves frames in the ring: the next flush kicks again.
+    this.#txPending = kickTransmit(this.#fd) < 0;
+  }
+
+  wait(onReadable: () => void): void {
+    this.#wait.start(onReadable);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#wait.stop();
+    this.memory = new Uint8Array(0);
+    unmap(this.#mapping);
+    close(this.#fd);
+  }
+}

@@ -1,0 +1,275 @@
+// AF_XDP engine: frames land in our UMEM before the kernel builds socket buffers for them. The program that steers
+// them takes every frame of the queue, whatever it carries: the interface is dedicated. It is attached by a link that
+// dies with its file descriptor, so a killed process leaves nothing behind. Opened through open.ts; nobody else
+// imports it.
+//
+// UMEM: `rx` chunks, all owned by the fill ring, the rx ring or the batch in hand, then `tx` chunks, owned by a free
+// stack or the kernel. The fill ring holds every rx chunk and is refilled before each look at the rx ring: an
+// empty fill ring is how AF_XDP servers lose frames under load. Completions are reaped only when free chunks run
+// out. XDP sees no checksum state, so `rx-checksum = auto` verifies; a veth peer must have its offloads off.
+import {
+  createBatch,
+  createCounters,
+  type EngineCounters,
+  EngineError,
+  type EngineName,
+  type FrameBatch,
+  type FrameEngine,
+  type Link,
+  NO_FRAME,
+  RX_CHECKSUM_TRUSTED,
+} from './frame-engine.ts';
+import { DeviceWait } from './linux/device-wait.ts';
+import { EAGAIN } from './linux/errno.ts';
+import { type InterfaceInfo, receiveQueues, requireEthernet } from './linux/interfaces.ts';
+import {
+  close,
+  errno,
+  kickReceive,
+  kickTransmit,
+  type MappedMemory,
+  mapAnonymous,
+  raiseSendBuffer,
+  unmap,
+} from './linux/libc.ts';
+import { openPromiscuous } from './linux/packet-socket.ts';
+import { type AttachedProgram, attachRedirect, detach, steerQueue } from './linux/xdp-program.ts';
+import {
+  bindXsk,
+  mapRings,
+  openXskSocket,
+  raiseTransmitBudget,
+  registerUmem,
+  type XskRings,
+  XskStatistics,
+} from './linux/xsk-socket.ts';
+import type { EngineOptions } from './options.ts';
+
+const ETHERNET_HEADER = 14;
+/** The kernel keeps this much before each received frame (XDP_PACKET_HEADROOM). */
+const RX_HEADROOM = 256;
+const CHUNK_MAX = 4096;
+const BATCH_MAX = 256;
+const QUEUE = 0;
+/** Frames that one kick sends in copy mode on kernels whose budget cannot be raised. */
+const KICK_BUDGET = 32;
+
+/** UMEM chunk for an MTU, bytes: 2048 or 4096; 0 when no chunk holds such frames. */
+export function chunkLength(mtu: number): number {
+  const needed = mtu + ETHERNET_HEADER + RX_HEADROOM;
+  return needed <= CHUNK_MAX / 2 ? CHUNK_MAX / 2 : needed <= CHUNK_MAX ? CHUNK_MAX : 0;
+}
+
+interface XskDevice {
+  readonly fd: number;
+  readonly umem: MappedMemory;
+  readonly rings: XskRings;
+  readonly program: AttachedProgram;
+  /** A socket that keeps the interface promiscuous; -1: not needed. */
+  readonly promiscuous: number;
+}
+
+function requireOneQueue({ name }: InterfaceInfo): void {
+  const queues = receiveQueues(name);
+  if (queues === 1) return;
+  throw new EngineError(
+    'NOT_SUPPORTED',
+    `${name} spreads frames over ${queues} receive queues and afxdp reads one: sudo ethtool -L ${name} combined 1, or use engine = afpacket`,
+  );
+}
+
+/** @throws EngineError that says what to do */
+export function openAfXdp(options: EngineOptions): FrameEngine {
+  const info = requireEthernet(options);
+  const mtu = options.mtu || info.mtu;
+  const chunkBytes = chunkLength(mtu);
+  if (chunkBytes === 0) {
+    const limit = CHUNK_MAX - RX_HEADROOM - ETHERNET_HEADER;
+    throw new EngineError(
+      'NOT_SUPPORTED',
+      `afxdp carries an mtu of at most ${limit}, ${info.name} has ${mtu}: sudo ip link set ${info.name} mtu 1500, or use engine = afpacket`,
+    );
+  }
+  requireOneQueue(info);
+  const undo: (() => void)[] = [];
+  try {
+    const fd = openXskSocket();
+    undo.push(() => close(fd));
+    const program = attachRedirect(info.name, info.index, 1);
+    undo.push(() => detach(program));
+    const umem = mapAnonymous((options.rxRing + options.txRing) * chunkBytes, true);
+    undo.push(() => unmap(umem));
+    registerUmem(fd, umem, chunkBytes);
+    const rings = mapRings(fd, { rx: options.rxRing, tx: options.txRing });
+    undo.push(() => rings.mappings.forEach(unmap));
+    raiseSendBuffer(fd, options.txRing * chunkBytes * 2);
+    raiseTransmitBudget(fd, options.txRing);
+    bindXsk(fd, info.name, info.index, QUEUE, program.mode === 'generic');
+    const foreignMac = options.mac?.some((byte, i) => byte !== info.mac[i]) ?? false;
+    const promiscuous = foreignMac ? openPromiscuous(info.index) : -1;
+    const engine = new AfXdpEngine({ fd, umem, rings, program, promiscuous }, info, options, chunkBytes);
+    steerQueue(program, QUEUE, fd);
+    return engine;
+  } catch (error) {
+    for (const step of undo.reverse()) step();
+    throw error;
+  }
+}
+
+class AfXdpEngine implements FrameEngine {
+  readonly name: EngineName = 'afxdp';
+  readonly link: Link;
+  readonly batch: FrameBatch;
+  memory: Uint8Array;
+
+  readonly #device: XskDevice;
+  readonly #rings: XskRings;
+  readonly #wait: DeviceWait;
+  readonly #counters: EngineCounters = createCounters();
+  readonly #statistics = new XskStatistics();
+  readonly #chunkMask: number;
+  readonly #rxFlags: number;
+  /** Chunks to give back at the next `receive()`. */
+  readonly #held: Int32Array;
+  #heldCount = 0;
+  /** Free outgoing chunks; the top one is what `reserve` shows. */
+  readonly #free: Int32Array;
+  #freeCount: number;
+  #txPending = false;
+  #closed = false;
+
+  constructor(device: XskDevice, info: InterfaceInfo, options: EngineOptions, chunkBytes: number) {
+    const mtu = options.mtu || info.mtu;
+    const { rxRing, txRing } = options;
+    this.#device = device;
+    this.#rings = device.rings;
+    this.memory = new Uint8Array(device.umem.buffer);
+    this.#chunkMask = ~(chunkBytes - 1);
+    this.#rxFlags = options.rxChecksum === 'trust' ? RX_CHECKSUM_TRUSTED : 0;
+    this.batch = createBatch(Math.max(1, Math.min(BATCH_MAX, rxRing >> 1)));
+    this.#held = new Int32Array(this.batch.capacity);
+    this.#free = Int32Array.from({ length: txRing }, (_, i) => (rxRing + txRing - 1 - i) * chunkBytes);
+    this.#freeCount = txRing;
+    this.link = {
+      name: info.name,
+      medium: 'ethernet',
+      mac: (options.mac ?? info.mac).slice(),
+      mtu,
+      frameCapacity: mtu + ETHERNET_HEADER,
+      txChecksumOffload: false,
+      tsoPayloadMax: 0,
+    };
+    for (let i = 0; i < rxRing; i++) this.#rings.fill.pushAddress(i * chunkBytes);
+    this.#rings.fill.publish();
+    this.#wait = new DeviceWait(device.fd, this, this.#counters, options.busyPollUs);
+  }
+
+  /** Asks the kernel for the frames it lost: a system call, for those who look at counters. */
+  get counters(): EngineCounters {
+    const counters = this.#counters;
+    if (!this.#closed && this.#statistics.read(this.#device.fd)) {
+      counters.rxDropped = this.#statistics.ringDrops;
+      counters.rxTruncated = this.#statistics.otherDrops;
+      counters.txErrors = this.#statistics.txInvalid;
+    }
+    return counters;
+  }
+
+  receive(): number {
+    this.#refill();
+    const { batch } = this;
+    const { rx } = this.#rings;
+    const available = rx.available();
+    if (available === 0) return 0;
+    const count = Math.min(available, batch.capacity);
+    const counters = this.#counters;
+    for (let i = 0; i < count; i++) {
+      const address = rx.address(i);
+      const length = rx.frameLength(i);
+      this.#held[i] = address & this.#chunkMask;
+      batch.offset[i] = address;
+      batch.length[i] = length;
+      batch.flags[i] = this.#rxFlags;
+      counters.rxBytes += length;
+    }
+    rx.advance(count);
+    this.#heldCount = count;
+    counters.rxFrames += count;
+    return count;
+  }
+
+  #refill(): void {
+    const { fill } = this.#rings;
+    if (this.#heldCount > 0) {
+      for (let i = 0; i < this.#heldCount; i++) fill.pushAddress(this.#held[i]);
+      fill.publish();
+      this.#heldCount = 0;
+      if (fill.needsWakeup()) {
+        this.#counters.syscalls++;
+        kickReceive(this.#device.fd);
+      }
+    }
+  }
+
+  framesWaiting(): boolean {
+    return this.#rings.rx.available() > 0;
+  }
+
+  afterTick(): void {}
+
+  reserve(): number {
+    if (this.#freeCount === 0) this.#reap();
+    if (this.#freeCount === 0) {
+      this.#counters.txFull++;
+      return NO_FRAME;
+    }
+    return this.#free[this.#freeCount - 1];
+  }
+
+  #reap(): void {
+    const { completion } = this.#rings;
+    const count = completion.available();
+    for (let i = 0; i < count; i++) this.#free[this.#freeCount++] = completion.address(i) & this.#chunkMask;
+    if (count > 0) completion.advance(count);
+  }
+
+  commit(length: number, _segmentSize: number): void {
+    this.#rings.tx.pushFrame(this.#free[--this.#freeCount], length);
+    this.#txPending = true;
+    this.#counters.txFrames++;
+    this.#counters.txBytes += length;
+  }
+
+  /**
+   * One kick; on kernels that send at most 32 frames a kick in copy mode (errno EAGAIN with frames left), as many as
+   * that takes. What a congested device does not take waits for the next flush.
+   */
+  flush(): void {
+    if (!this.#txPending) return;
+    const { tx } = this.#rings;
+    tx.publish();
+    for (let kicks = (tx.size / KICK_BUDGET) | 1; kicks > 0 && tx.needsWakeup(); kicks--) {
+      const before = tx.waiting();
+      this.#counters.syscalls++;
+      if (kickTransmit(this.#device.fd) >= 0 || errno() !== EAGAIN || tx.waiting() === before) break;
+    }
+    this.#txPending = tx.waiting() > 0;
+  }
+
+  wait(onReadable: () => void): void {
+    this.#wait.start(onReadable);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#wait.stop();
+    this.memory = new Uint8Array(0);
+    const { fd, umem, program, promiscuous } = this.#device;
+    detach(program);
+    close(fd);
+    if (promiscuous >= 0) close(promiscuous);
+    this.#rings.mappings.forEach(unmap);
+    unmap(umem);
+  }
+}

@@ -1,0 +1,64 @@
+// What `wait` is for every engine that sits on a file descriptor: watch it in Node's loop, count, and after a tick
+// keep looking for a while when busy polling was asked for. For io-engine on Linux only.
+import type { EngineCounters } from '../frame-engine.ts';
+import { type ReadableWatch, watchReadable } from './uv-poll.ts';
+
+/** Ticks in one wake-up; then timers and kernel sockets get their turn. */
+const BUSY_TICKS_MAX = 64;
+
+export interface WaitableDevice {
+  /** Whether `receive()` would find a frame; looks at memory only. */
+  framesWaiting(): boolean;
+  /** Called when the callback has returned: the last chance to make the descriptor's readiness true again. */
+  afterTick(): void;
+}
+
+export class DeviceWait {
+  readonly #fd: number;
+  readonly #device: WaitableDevice;
+  readonly #counters: EngineCounters;
+  readonly #busyPollMs: number;
+  #watch: ReadableWatch | null = null;
+  #onReadable: () => void = () => {};
+
+  constructor(fd: number, device: WaitableDevice, counters: EngineCounters, busyPollUs: number) {
+    this.#fd = fd;
+    this.#device = device;
+    this.#counters = counters;
+    this.#busyPollMs = busyPollUs / 1000;
+  }
+
+  start(onReadable: () => void): void {
+    this.#onReadable = onReadable;
+    this.#watch ??= watchReadable(this.#fd, () => this.#wake());
+  }
+
+  /** Must run before the descriptor is closed. */
+  stop(): void {
+    this.#watch?.close();
+    this.#watch = null;
+  }
+
+  #wake(): void {
+    if (this.#watch === null) return;
+    this.#counters.wakeups++;
+    this.#counters.syscalls++;
+    this.#onReadable();
+    if (this.#busyPollMs > 0) this.#busyPoll();
+    if (this.#watch !== null) this.#device.afterTick();
+  }
+
+  #busyPoll(): void {
+    const device = this.#device;
+    let deadline = performance.now() + this.#busyPollMs;
+    for (let ticks = 0; ticks < BUSY_TICKS_MAX && this.#watch !== null; ) {
+      if (device.framesWaiting()) {
+        this.#onReadable();
+        ticks++;
+        deadline = performance.now() + this.#busyPollMs;
+      } else if (performance.now() > deadline) {
+        return;
+      }
+    }
+  }
+}

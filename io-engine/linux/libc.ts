@@ -1,0 +1,148 @@
+// The C library as Node already has it in its own process (koffi.load(null)): no native code of ours. One
+// prototype per shape of call, prepared once; arguments are numbers, typed arrays or bigints made beforehand, so
+// that a call allocates nothing (measured: 0.25 us and 0 heap bytes). For io-engine on Linux only.
+import koffi from 'koffi';
+import { systemError } from './errno.ts';
+
+const library = koffi.load(null);
+
+/** errno of the call that just failed. */
+export const errno = koffi.errno as () => number;
+
+type Bytes = ArrayBufferView | null;
+
+export const socket: (family: number, type: number, protocol: number) => number = library.func(
+  'int socket(int family, int type, int protocol)',
+);
+export const bind: (fd: number, address: Bytes, length: number) => number = library.func(
+  'int bind(int fd, void *address, uint length)',
+);
+export const setsockopt: (fd: number, level: number, option: number, value: Bytes, length: number) => number =
+  library.func('int setsockopt(int fd, int level, int option, void *value, uint length)');
+export const getsockopt: (fd: number, level: number, option: number, value: Bytes, length: Bytes) => number =
+  library.func('int getsockopt(int fd, int level, int option, void *value, void *length)');
+export const ioctl: (fd: number, request: number, argument: Bytes) => number = library.func(
+  'int ioctl(int fd, ulong request, void *argument)',
+);
+export const ioctlValue: (fd: number, request: number, value: number) => number = library.func(
+  'int ioctl(int fd, ulong request, ulong value)',
+);
+export const open: (path: string, flags: number) => number = library.func('int open(const char *path, int flags)');
+export const close: (fd: number) => number = library.func('int close(int fd)');
+
+/** read(2) and write(2) at an address: what a `MappedMemory` range is. */
+export const readAt: (fd: number, address: bigint, length: number) => number = library.func(
+  'long read(int fd, uintptr_t address, ulong length)',
+);
+export const writeAt: (fd: number, address: bigint, length: number) => number = library.func(
+  'long write(int fd, uintptr_t address, ulong length)',
+);
+
+const sendto: (fd: number, data: 0, length: 0, flags: number, address: 0, addressLength: 0) => number = library.func(
+  'long sendto(int fd, uintptr_t data, ulong length, int flags, uintptr_t address, uint addressLength)',
+);
+const recvfrom: (fd: number, data: 0, length: 0, flags: number, address: 0, addressLength: 0) => number = library.func(
+  'long recvfrom(int fd, uintptr_t data, ulong length, int flags, uintptr_t address, uintptr_t addressLength)',
+);
+const MSG_DONTWAIT = 0x40;
+
+/** Tells the kernel to send what a ring holds. @returns negative with `errno` set when not all of it went. */
+export function kickTransmit(fd: number): number {
+  return sendto(fd, 0, 0, MSG_DONTWAIT, 0, 0);
+}
+
+/** Tells the kernel that a fill ring has buffers again. */
+export function kickReceive(fd: number): number {
+  return recvfrom(fd, 0, 0, MSG_DONTWAIT, 0, 0);
+}
+
+const syscallFunction: (number: number, command: number, attribute: Uint8Array, size: number) => number = library.func(
+  'long syscall(long number, int command, void *attribute, uint size)',
+);
+const BPF_SYSCALL = process.arch === 'x64' ? 321 : 280;
+
+/** bpf(2). @returns a file descriptor or 0; negative with `errno` set. */
+export function bpf(command: number, attribute: Uint8Array): number {
+  return syscallFunction(BPF_SYSCALL, command, attribute, attribute.length);
+}
+
+const mmap: (address: number, length: number, prot: number, flags: number, fd: number, offset: number) => number =
+  library.func('intptr_t mmap(uintptr_t address, ulong length, int prot, int flags, int fd, long offset)');
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 0x01;
+const MAP_PRIVATE = 0x02;
+const MAP_FIXED = 0x10;
+const MAP_ANONYMOUS = 0x20;
+const MAP_POPULATE = 0x8000;
+const MAP_NORESERVE = 0x4000;
+
+/** Memory outside V8's heap: an address that the kernel knows and a view that JavaScript knows. */
+export interface MappedMemory {
+  readonly address: number;
+  readonly buffer: ArrayBuffer;
+}
+
+function mapped(address: number, length: number): MappedMemory {
+  if (address < 0) throw systemError(`mapping ${length} bytes`, errno());
+  return { address, buffer: koffi.view(address, length) };
+}
+
+/** Maps a ring of `fd`. */
+export function mapDevice(fd: number, length: number, offset: number): MappedMemory {
+  return mapped(mmap(0, length, PROT_READ_WRITE, MAP_SHARED | MAP_POPULATE, fd, offset), length);
+}
+
+/** Maps zeroed, page-aligned memory of our own. @param populate takes the pages now instead of on first touch */
+export function mapAnonymous(length: number, populate: boolean): MappedMemory {
+  const flags = MAP_PRIVATE | MAP_ANONYMOUS | (populate ? MAP_POPULATE : MAP_NORESERVE);
+  return mapped(mmap(0, length, PROT_READ_WRITE, flags, -1, 0), length);
+}
+
+/**
+ * Gives the pages back and leaves lazily zeroed ones at the same address instead of a hole. An ArrayBuffer over a
+ * hole kills the process when someone who kept it reads it (the stack keeps `engine.memory`); this way a late read
+ * finds zeros, at the price of address space.
+ */
+export function unmap(memory: MappedMemory): void {
+  const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
+  mmap(memory.address, memory.buffer.byteLength, PROT_READ_WRITE, flags, -1, 0);
+}
+
+/** Address of a typed array whose buffer lies off the heap (made by `pinned`), for structures that hold pointers. */
+export function addressOf(bytes: Uint8Array): bigint {
+  return koffi.address(bytes);
+}
+
+/** Bytes that the collector never moves, as long as the caller keeps them alive. */
+export function pinned(length: number): Uint8Array {
+  return new Uint8Array(new ArrayBuffer(length));
+}
+
+/** The zero-terminated string at `address`. */
+export function stringAt(address: bigint | number): string {
+  return koffi.decode.string(address);
+}
+
+/** A copy-free view of `length` bytes at `address`; valid as long as whoever owns them leaves them there. */
+export function viewAt(address: bigint | number, length: number): DataView {
+  return new DataView(koffi.view(address, length));
+}
+
+export const getifaddrs: (list: BigUint64Array) => number = library.func('int getifaddrs(void *list)');
+export const freeifaddrs: (list: bigint) => void = library.func('void freeifaddrs(uintptr_t list)');
+
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_SNDBUFFORCE = 32;
+const SO_ERROR = 4;
+
+/** Takes the pending error off a socket, so that it can be waited on again; harmless for what is no socket. */
+export function clearSocketError(fd: number): void {
+  getsockopt(fd, SOL_SOCKET, SO_ERROR, new Int32Array(1), Uint32Array.of(4));
+}
+
+/** Lets as many bytes wait in the device as the transmit ring can hold; the default is some hundred frames. */
+export function raiseSendBuffer(fd: number, bytes: number): void {
+  const value = Int32Array.of(Math.min(bytes, 0x3fffffff));
+  if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, value, 4) < 0) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, value, 4);
+}
