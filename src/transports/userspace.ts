@@ -1,0 +1,277 @@
+// The transport over our own stack: drives the tick. One wake-up of the engine is one run to completion:
+// receive, TCP, commands, append-only file, output, one kick. Nothing is queued between the NIC and the reply.
+import type { FrameEngine } from '../../io-engine/frame-engine.ts';
+import { CLOSE_REASONS } from '../../stack/close-reasons.ts';
+import type { StackConfig } from '../../stack/config.ts';
+import type { Socket, SocketEvents } from '../../stack/socket.ts';
+import { Stack } from '../../stack/stack.ts';
+import { StackError } from '../../stack/tcp/connect.ts';
+import { formatIpv4, parseIpv4Address } from '../../stack/wire/ipv4.ts';
+import type { ServerClock } from '../platform/clock.ts';
+import type { Random } from '../platform/random.ts';
+import type { Alarm, Scheduler } from '../platform/timers.ts';
+import type { Acceptor, Connection, ConnectionHandler, Listener, Transport } from './transport.ts';
+import { TransportError } from './transport.ts';
+
+export interface UserspaceParts {
+  readonly engine: FrameEngine;
+  readonly config: StackConfig;
+  readonly clock: ServerClock;
+  readonly scheduler: Scheduler;
+  readonly random: Random;
+}
+
+export class UserspaceTransport implements Transport {
+  readonly name = 'userspace' as const;
+  beforeOutput: () => void = () => {};
+  /** The stack, for tools that show its insides. */
+  readonly stack: Stack;
+
+  readonly #engine: FrameEngine;
+  readonly #config: StackConfig;
+  readonly #clock: ServerClock;
+  readonly #scheduler: Scheduler;
+  readonly #alarm: Alarm;
+  readonly #events: SocketEvents;
+  readonly #open = new Set<UserspaceConnection>();
+  #alarmAtMs = 0;
+  #alarmArmed = false;
+  #tickIsComing = false;
+  #closed = false;
+  #onAllClosed: (() => void) | null = null;
+
+  constructor({ engine, config, clock, scheduler, random }: UserspaceParts) {
+    this.#engine = engine;
+    this.#config = config;
+    this.#clock = clock;
+    this.#scheduler = scheduler;
+    this.#alarm = scheduler.createAlarm(() => {
+      this.#alarmArmed = false;
+      this.tick();
+    });
+    this.#events = new ConnectionEvents((connection) => this.#forget(connection));
+    clock.update();
+    this.stack = new Stack(engine, config, clock, random);
+    this.stack.onOutputNeeded = () => this.#tickSoon();
+    this.stack.start();
+    engine.wait(() => this.tick());
+    this.#tickSoon();
+  }
+
+  /** One run to completion. Called by the engine's wake-up, the stack's earliest timer, or work from outside. */
+  tick(): void {
+    if (this.#closed) return;
+    this.#clock.update();
+    this.stack.poll();
+    this.beforeOutput();
+    this.stack.flush();
+    this.#armAlarm();
+  }
+
+  #tickSoon(): void {
+    if (this.#tickIsComing || this.#closed) return;
+    this.#tickIsComing = true;
+    this.#scheduler.soon(this.#runSoonTick);
+  }
+
+  readonly #runSoonTick = (): void => {
+    this.#tickIsComing = false;
+    this.tick();
+  };
+
+  /** Re-arms only for an earlier deadline: an alarm that comes too early costs one empty tick, re-arming each tick more. */
+  #armAlarm(): void {
+    const delayMs = this.stack.nextDeadlineMs();
+    if (delayMs < 0) return;
+    const atMs = (this.#clock.nowMs + delayMs) | 0;
+    if (this.#alarmArmed && ((this.#alarmAtMs - atMs) | 0) <= 0) return;
+    this.#alarmArmed = true;
+    this.#alarmAtMs = atMs;
+    this.#alarm.arm(Math.max(1, delayMs));
+  }
+
+  async listen(address: string, port: number, backlog: number, acceptor: Acceptor): Promise<Listener> {
+    const ip = this.#ownAddress(address);
+    const accept = (socket: Socket): SocketEvents | null => {
+      const connection = new UserspaceConnection(socket);
+      const handler = acceptor(connection);
+      if (handler === null) return null;
+      this.#adopt(connection, handler);
+      return this.#events;
+    };
+    const listener = transportErrors(`listen on ${address}:${port}`, () =>
+      this.stack.listen(port, backlog, accept, ip),
+    );
+    return { address, port, close: () => this.stack.unlisten(listener) };
+  }
+
+  connect(address: string, port: number, attach: (connection: Connection) => ConnectionHandler): Promise<Connection> {
+    const ip = parseIpv4Address(address);
+    if (ip === null) {
+      return Promise.reject(new TransportError('EINVAL', `'${address}' is not an IPv4 address`));
+    }
+    return new Promise((resolve, reject) => {
+      const opening: SocketEvents = {
+        onOpen: (socket) => {
+          const connection = new UserspaceConnection(socket);
+          this.#adopt(connection, attach(connection));
+          resolve(connection);
+        },
+        onReadable: (socket, bytes, offset, length) => this.#events.onReadable(socket, bytes, offset, length),
+        onWritable: (socket) => this.#events.onWritable(socket),
+        onEnd: (socket) => this.#events.onEnd(socket),
+        onClose: (socket, reason) => {
+          if (socket.user !== null) {
+            this.#events.onClose(socket, reason);
+            return;
+          }
+          const code = CLOSE_REASONS[reason] ?? 'ECONNABORTED';
+          reject(new TransportError(code, `connect to ${address}:${port}: ${code}`));
+        },
+      };
+      // A throw here rejects the promise.
+      transportErrors(`connect to ${address}:${port}`, () => this.stack.connect(ip, port, opening));
+    });
+  }
+
+  async close(graceMs: number): Promise<void> {
+    if (this.#closed) return;
+    for (const connection of this.#open) connection.end();
+    this.tick();
+    await this.#drained(graceMs);
+    for (const connection of this.#open) connection.destroy();
+    this.tick();
+    this.#closed = true;
+    this.#alarm.disarm();
+    this.stack.close();
+    this.#engine.close();
+  }
+
+  /** Resolves when every connection is gone, or after `graceMs`. */
+  #drained(graceMs: number): Promise<void> {
+    if (this.#open.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const deadline = this.#scheduler.createAlarm(resolve);
+      deadline.arm(graceMs);
+      this.#onAllClosed = () => {
+        deadline.disarm();
+        resolve();
+      };
+    });
+  }
+
+  #adopt(connection: UserspaceConnection, handler: ConnectionHandler): void {
+    connection.handler = handler;
+    connection.socket.user = connection;
+    this.#open.add(connection);
+  }
+
+  #forget(connection: UserspaceConnection): void {
+    this.#open.delete(connection);
+    if (this.#open.size === 0) this.#onAllClosed?.();
+  }
+
+  /** @returns 0 for any of our addresses. */
+  #ownAddress(address: string): number {
+    if (address === '' || address === '*' || address === '0.0.0.0') return 0;
+    const ip = parseIpv4Address(address);
+    const own = this.#config.addresses.some((candidate) => candidate.ip === ip);
+    if (ip === null || !own) {
+      const known = this.#config.addresses.map((candidate) => formatIpv4(candidate.ip)).join(', ');
+      throw new TransportError(
+        'EADDRNOTAVAIL',
+        `cannot bind ${address}: the user-space interface has ${known}; set 'bind' to one of them or 'address' in netdev.conf`,
+      );
+    }
+    return ip;
+  }
+}
+
+/** One object for every connection, so that the stack's calls stay monomorphic; `socket.user` says whose. */
+class ConnectionEvents implements SocketEvents {
+  readonly #onGone: (connection: UserspaceConnection) => void;
+
+  constructor(onGone: (connection: UserspaceConnection) => void) {
+    this.#onGone = onGone;
+  }
+
+  onOpen(): void {}
+
+  onReadable(socket: Socket, bytes: Uint8Array, offset: number, length: number): number {
+    (socket.user as UserspaceConnection).handler.onData(bytes, offset, length);
+    return length;
+  }
+
+  onWritable(socket: Socket): void {
+    (socket.user as UserspaceConnection).handler.onDrain();
+  }
+
+  onEnd(socket: Socket): void {
+    (socket.user as UserspaceConnection).handler.onEnd();
+  }
+
+  onClose(socket: Socket, reason: number): void {
+    const connection = socket.user as UserspaceConnection;
+    this.#onGone(connection);
+    connection.handler.onClose(CLOSE_REASONS[reason]);
+  }
+}
+
+class UserspaceConnection implements Connection {
+  readonly socket: Socket;
+  handler!: ConnectionHandler;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+  }
+
+  get remoteAddress(): string {
+    return formatIpv4(this.socket.remoteIp);
+  }
+
+  get remotePort(): number {
+    return this.socket.remotePort;
+  }
+
+  get localAddress(): string {
+    return formatIpv4(this.socket.localIp);
+  }
+
+  get localPort(): number {
+    return this.socket.localPort;
+  }
+
+  get queuedBytes(): number {
+    return this.socket.queuedBytes;
+  }
+
+  write(bytes: Uint8Array, offset: number, length: number): number {
+    return this.socket.write(bytes, offset, length);
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  end(): void {
+    this.socket.end();
+  }
+
+  destroy(): void {
+    this.socket.abort();
+  }
+}
+
+/** Runs a call into the stack; what it refuses is refused in the transport's words. */
+function transportErrors<T>(what: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof StackError) throw new TransportError(error.code, `${what}: ${error.message}`);
+    throw error;
+  }
+}

@@ -1,0 +1,48 @@
+// Every reply arrives, in order, byte for byte, whatever the wire does: one test a batch of seeds. A failure names its
+// seed; `WIREDIS_SEED=<seed> npx vitest run --project sim` replays that one alone, `WIREDIS_SEEDS=<n>` runs more.
+import { describe, expect, it } from 'vitest';
+import { listCommands } from '../../src/commands/list.ts';
+import { stringCommands } from '../../src/commands/string.ts';
+import type { CommandSpec } from '../../src/core/command.ts';
+import { simulate } from './simulation.ts';
+
+const SEEDS = Number(process.env.WIREDIS_SEEDS ?? 1000);
+const BATCH = 100;
+const commands: readonly CommandSpec[] = [...stringCommands, ...listCommands];
+
+function run(seed: number): ReturnType<typeof simulate> {
+  try {
+    return simulate({ seed, commands });
+  } catch (error) {
+    const replay = `WIREDIS_SEED=${seed} npx vitest run --project sim`;
+    throw new Error(`seed ${seed} failed; replay it with: ${replay}\n${(error as Error).message}`, { cause: error });
+  }
+}
+
+const only = process.env.WIREDIS_SEED;
+describe.runIf(only !== undefined)('one seed', () => {
+  it(`seed ${only}`, () => {
+    expect(run(Number(only)).requests).toBeGreaterThan(0);
+  });
+});
+
+describe.runIf(only === undefined)('server and clients over a bad wire', () => {
+  for (let first = 1; first <= SEEDS; first += BATCH) {
+    const last = Math.min(first + BATCH - 1, SEEDS);
+    it(`seeds ${first} to ${last}`, () => {
+      let requests = 0;
+      let impaired = 0;
+      for (let seed = first; seed <= last; seed++) {
+        const result = run(seed);
+        requests += result.requests;
+        impaired += result.impaired;
+      }
+      // The wire did get in the way.
+      expect(impaired).toBeGreaterThan(requests / 20);
+    });
+  }
+
+  it('the same seed gives the same run', () => {
+    expect(run(7)).toEqual(run(7));
+  });
+});

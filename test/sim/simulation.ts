@@ -1,0 +1,328 @@
+// The real server and several clients over a wire in memory, on virtual time, everything drawn from one seed: the
+// wire's impairments, the clients' requests and how they cut and time them. Nothing here but the wire is not
+// what runs in production. A check that fails throws; the seed replays it.
+import assert from 'node:assert/strict';
+import { type Impairment, MemoryWire } from '../../io-engine/memory-wire.ts';
+import type { CommandSpec } from '../../src/core/command.ts';
+import { createConfig } from '../../src/core/config.ts';
+import { Keyspace } from '../../src/core/keyspace.ts';
+import { Server } from '../../src/core/server.ts';
+import { Arena } from '../../src/data/arena.ts';
+import { ManualClock } from '../../src/platform/clock.ts';
+import { silentLog } from '../../src/platform/log.ts';
+import { SeededRandom } from '../../src/platform/random.ts';
+import { UserspaceTransport } from '../../src/transports/userspace.ts';
+import { parseNetdevConf, type StackConfig } from '../../stack/config.ts';
+import type { Socket, SocketEvents } from '../../stack/socket.ts';
+import { Stack } from '../../stack/stack.ts';
+import { parseIpv4Address } from '../../stack/wire/ipv4.ts';
+import { VirtualScheduler } from './virtual-scheduler.ts';
+import { Workload } from './workload.ts';
+
+const SERVER_IP = '10.9.0.1';
+const PORT = 6379;
+/** A request that is not answered within this much virtual time is lost. */
+const DEADLINE_US = 20 * 60 * 1_000_000;
+const RING = 64;
+
+/** One arena for all runs of a process: what a run leaves behind shows as a leak in the next check. */
+const arena = new Arena();
+
+export interface SimulationOptions {
+  readonly seed: number;
+  readonly commands: readonly CommandSpec[];
+  /** Replaces the impairment drawn from the seed. */
+  readonly impairment?: Partial<Impairment>;
+}
+
+export interface SimulationResult {
+  /** Virtual time until the last reply and the last FIN, microseconds. */
+  readonly elapsedUs: number;
+  readonly requests: number;
+  readonly replyBytes: number;
+  /** Frames that the wire lost, doubled, held back or damaged. */
+  readonly impaired: number;
+}
+
+/** Runs one seed to its end. @throws AssertionError when anything is lost, doubled, out of order or left behind. */
+export function simulate(options: SimulationOptions): SimulationResult {
+  return new Simulation(options).run();
+}
+
+class Simulation {
+  readonly #clock = new ManualClock();
+  readonly #scheduler = new VirtualScheduler();
+  readonly #wire: MemoryWire;
+  readonly #transport: UserspaceTransport;
+  readonly #server: Server;
+  readonly #clients: SimulatedClient[] = [];
+  #nowUs = 0;
+  #impaired = 0;
+
+  constructor({ seed, commands, impairment }: SimulationOptions) {
+    const random = new SeededRandom(seed);
+    const clientCount = 1 + random.below(3);
+    this.#wire = new MemoryWire({
+      seed: random.int32(),
+      wake: 'advance',
+      inFlight: 512,
+      ends: Array.from({ length: clientCount + 1 }, () => ({ rxRing: RING, txRing: RING })),
+      impairment: impairment ?? drawImpairment(random),
+    });
+    this.#wire.observer = (fate) => {
+      if (fate !== 'sent' && fate !== 'delivered') this.#impaired++;
+    };
+    const config = createConfig();
+    config.protectedMode = false;
+    const keyspace = new Keyspace(arena, this.#clock, random);
+    this.#server = new Server({
+      config,
+      keyspace,
+      commands,
+      clock: this.#clock,
+      random,
+      scheduler: this.#scheduler,
+      stopwatch: () => this.#nowUs,
+      log: silentLog,
+      transport: 'userspace',
+    });
+    this.#transport = new UserspaceTransport({
+      engine: this.#wire.ends[0],
+      config: drawStackConfig(random, SERVER_IP),
+      clock: this.#clock,
+      scheduler: this.#scheduler,
+      random,
+    });
+    this.#transport.beforeOutput = () => this.#server.beforeOutput();
+    for (let i = 1; i <= clientCount; i++) {
+      const config = drawStackConfig(random, `10.9.0.${i + 1}`);
+      const stack = new Stack(this.#wire.ends[i], config, this.#clock, random);
+      this.#clients.push(new SimulatedClient(stack, random, `client${i}`));
+      const client = this.#clients[i - 1];
+      this.#wire.ends[i].wait(() => client.tick());
+    }
+  }
+
+  run(): SimulationResult {
+    // Resolves at once: nothing in it waits.
+    void this.#transport.listen('0.0.0.0', PORT, 16, this.#server.accept);
+    this.#server.start();
+    for (const client of this.#clients) client.start();
+    this.#runUntil(() => this.#clients.every((client) => client.finished), 'a reply never arrived');
+    const elapsedUs = this.#nowUs;
+    // The network heals: every FIN gets through and everything drains.
+    this.#wire.impair({});
+    this.#runUntil(
+      () => this.#server.clients.size === 0 && this.#transport.stack.connections === 0,
+      'a connection stayed open',
+    );
+    this.#checkNothingIsLeft();
+    return {
+      elapsedUs,
+      requests: this.#clients.reduce((sum, client) => sum + client.requests, 0),
+      replyBytes: this.#clients.reduce((sum, client) => sum + client.received, 0),
+      impaired: this.#impaired,
+    };
+  }
+
+  #runUntil(done: () => boolean, failure: string): void {
+    while (!done()) {
+      assert.ok(this.#nowUs < DEADLINE_US, `${failure}: ${this.#clients.map((client) => client.progress).join('; ')}`);
+      this.#step();
+    }
+  }
+
+  /** On to the next thing that happens anywhere, and lets it happen. */
+  #step(): void {
+    const nextUs = this.#nextUs();
+    this.#clock.advanceUs(nextUs - this.#nowUs);
+    this.#nowUs = nextUs;
+    this.#wire.advance(nextUs);
+    this.#scheduler.advance(nextUs);
+    for (const client of this.#clients) if (client.isDue(nextUs)) client.tick();
+  }
+
+  #nextUs(): number {
+    let next = this.#nowUs + 1_000_000;
+    const candidates = [this.#wire.nextArrivalUs(), this.#scheduler.nextUs()];
+    for (const client of this.#clients) candidates.push(client.nextUs(this.#nowUs));
+    for (const candidate of candidates) if (candidate >= 0 && candidate < next) next = candidate;
+    return Math.max(next, this.#nowUs);
+  }
+
+  #checkNothingIsLeft(): void {
+    const { stack } = this.#transport;
+    assert.equal(stack.tcp.blocks.used, 0, 'the server still holds connection buffers');
+    for (const client of this.#clients) client.checkNothingIsLeft();
+    for (const db of this.#server.databases) {
+      db.clear();
+      db.dict.release();
+    }
+    assert.equal(arena.used, 0, 'the dataset left memory behind');
+    this.#server.stop();
+    this.#wire.close();
+  }
+}
+
+/** One client host: a stack of its own and one connection that pipelines as it likes. */
+class SimulatedClient implements SocketEvents {
+  readonly #stack: Stack;
+  readonly #random: SeededRandom;
+  readonly #name: string;
+  readonly #workload: Workload;
+  /** Requests generated and not yet taken by the socket; replies expected and not yet seen. */
+  #unsent: Uint8Array[] = [];
+  #unsentOffset = 0;
+  #expected: Uint8Array[] = [];
+  #expectedOffset = 0;
+  #socket: Socket | null = null;
+  #left: number;
+  #nextRequestUs = 0;
+  #nowUs = 0;
+  #deadlineUs = -1;
+  requests = 0;
+  received = 0;
+  finished = false;
+
+  constructor(stack: Stack, random: SeededRandom, name: string) {
+    this.#stack = stack;
+    this.#random = random;
+    this.#name = name;
+    this.#workload = new Workload(random, name, 8000);
+    this.#left = 10 + random.below(30);
+    // Work from outside a tick is followed by one, below.
+    stack.onOutputNeeded = () => {};
+  }
+
+  get progress(): string {
+    const waiting = this.#expected.length;
+    return `${this.#name}: ${this.requests} requests, ${this.received} reply bytes, ${waiting} replies missing`;
+  }
+
+  start(): void {
+    this.#stack.start();
+    this.#socket = this.#stack.connect(parseIpv4Address(SERVER_IP)!, PORT, this);
+    this.tick();
+  }
+
+  isDue(nowUs: number): boolean {
+    this.#nowUs = nowUs;
+    return (this.#deadlineUs >= 0 && nowUs >= this.#deadlineUs) || (this.#left > 0 && nowUs >= this.#nextRequestUs);
+  }
+
+  /** When this client next does something by itself, microseconds; -1: never. */
+  nextUs(nowUs: number): number {
+    const request = this.#left > 0 ? Math.max(this.#nextRequestUs, nowUs) : -1;
+    if (request < 0) return this.#deadlineUs;
+    return this.#deadlineUs < 0 ? request : Math.min(request, this.#deadlineUs);
+  }
+
+  tick(): void {
+    this.#stack.poll();
+    if (this.#left > 0 && this.#nowUs >= this.#nextRequestUs) this.#makeRequests();
+    this.#send();
+    this.#stack.flush();
+    const delayMs = this.#stack.nextDeadlineMs();
+    this.#deadlineUs = delayMs < 0 ? -1 : this.#nowUs + Math.max(1, delayMs) * 1000;
+  }
+
+  /** A pipeline of one to a few requests, then a pause. */
+  #makeRequests(): void {
+    const random = this.#random;
+    for (let count = 1 + random.below(6); count > 0 && this.#left > 0; count--) {
+      const { request, reply } = this.#workload.next();
+      this.#unsent.push(request);
+      this.#expected.push(reply);
+      this.requests++;
+      this.#left--;
+    }
+    this.#nextRequestUs = this.#nowUs + random.below(20_000);
+  }
+
+  /** Gives the socket what it takes, now and then in two pieces, so that requests are cut anywhere. */
+  #send(): void {
+    const socket = this.#socket!;
+    while (this.#unsent.length > 0) {
+      const bytes = this.#unsent[0];
+      const left = bytes.length - this.#unsentOffset;
+      const piece = this.#random.below(4) === 0 ? 1 + this.#random.below(left) : left;
+      const taken = socket.write(bytes, this.#unsentOffset, piece);
+      this.#unsentOffset += taken;
+      if (this.#unsentOffset === bytes.length) {
+        this.#unsent.shift();
+        this.#unsentOffset = 0;
+      }
+      if (taken < piece) break;
+    }
+  }
+
+  onOpen(): void {}
+
+  onReadable(socket: Socket, bytes: Uint8Array, offset: number, length: number): number {
+    // A slow reader now and then: leaves something for later.
+    const count = this.#random.below(10) === 0 ? 1 + this.#random.below(length) : length;
+    for (let i = 0; i < count; i++) this.#expect(bytes[offset + i]);
+    if (count < length) socket.resume();
+    if (this.#left === 0 && this.#expected.length === 0) socket.end();
+    return count;
+  }
+
+  #expect(byte: number): void {
+    assert.ok(this.#expected.length > 0, `${this.#name}: a byte came that nobody asked for`);
+    const reply = this.#expected[0];
+    if (byte !== reply[this.#expectedOffset]) {
+      const wanted = JSON.stringify(Buffer.from(reply).toString('latin1').slice(0, 60));
+      assert.fail(`${this.#name}: byte ${this.#expectedOffset} of the reply ${wanted} came as ${byte}`);
+    }
+    this.received++;
+    if (++this.#expectedOffset === reply.length) {
+      this.#expected.shift();
+      this.#expectedOffset = 0;
+    }
+  }
+
+  onWritable(): void {}
+
+  onEnd(): void {}
+
+  onClose(_socket: Socket, reason: number): void {
+    assert.equal(reason, 0, `${this.#name}: the connection broke`);
+    assert.equal(this.#expected.length, 0, `${this.#name}: closed with replies missing`);
+    this.finished = true;
+  }
+
+  checkNothingIsLeft(): void {
+    assert.equal(this.#stack.connections, 0, `${this.#name}: its stack still has a connection`);
+    assert.equal(this.#stack.tcp.blocks.used, 0, `${this.#name}: its stack still holds buffers`);
+  }
+}
+
+/** From a clean wire to a bad one: each kind of trouble is there in about half of the seeds. */
+function drawImpairment(random: SeededRandom): Partial<Impairment> {
+  const maybe = (most: number): number => (random.below(2) === 0 ? 0 : random.fraction() * most);
+  return {
+    delayUs: random.below(2) === 0 ? 20 : random.below(30_000),
+    jitterUs: random.below(2) === 0 ? 0 : random.below(5_000),
+    loss: maybe(0.08),
+    duplicate: maybe(0.1),
+    reorder: maybe(0.1),
+    reorderUs: 1 + random.below(20_000),
+    corrupt: maybe(0.05),
+  };
+}
+
+/** Buffers, MTU and acknowledgement policy, over the range that netdev.conf allows. */
+function drawStackConfig(random: SeededRandom, ip: string): StackConfig {
+  const one = <T>(...choices: T[]): T => choices[random.below(choices.length)];
+  return parseNetdevConf(
+    [
+      'interface = memory0',
+      `address = ${ip}/24`,
+      `receive-buffer = ${one('4kb', '16kb', '64kb', '256kb')}`,
+      `send-buffer = ${one('4kb', '16kb', '64kb', '256kb')}`,
+      `delayed-ack = ${one('0', '10ms', '40ms', '100ms')}`,
+      `rto-min = ${one('50ms', '200ms', '1s')}`,
+    ].join('\n'),
+    `${ip}.conf`,
+  );
+}
