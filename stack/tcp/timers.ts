@@ -95,7 +95,10 @@ function rearm(tcp: Tcp, c: Connection, nowMs: number): void {
   if ((c.timers & TIMER_DELAYED_ACK) !== 0) at = earlier(at, c.delayedAckAt);
   if ((c.timers & (TIMER_RETRANSMIT | TIMER_PERSIST)) !== 0) at = earlier(at, c.retransmitAt);
   if ((c.timers & TIMER_FIN_WAIT_2) !== 0) at = earlier(at, c.finWait2At);
-  if ((c.timers & TIMER_KEEPALIVE) !== 0) at = earlier(at, keepaliveAt(tcp, c));
+  if ((c.timers & TIMER_KEEPALIVE) !== 0) {
+    // An answer to a probe brings the next deadline forward without touching the wheel: look again by then.
+    at = earlier(at, earlier(keepaliveAt(tcp, c), (nowMs + tcp.config.keepaliveMs) | 0));
+  }
   tcp.wheel.armBy(c, at);
 }
 
