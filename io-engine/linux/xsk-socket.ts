@@ -171,14 +171,25 @@ export class XskStatistics {
     return getsockopt(fd, SOL_XDP, XDP_STATISTICS, this.#fields, this.#length) === 0;
   }
 
-  /** Frames lost because our rx ring was full or the fill ring empty. */
+  /**
+   * Frames lost because our rx ring was full or the fill ring empty. The kernel counts a frame that found no
+   * buffer as dropped as well, and a driver's idle look at an empty fill ring as empty only: the smaller is real.
+   */
   get ringDrops(): number {
-    return Number(this.#fields[3] + this.#fields[4]);
+    return Number(this.#fields[3]) + Math.min(this.#dropped, this.#foundNoBuffer);
   }
 
-  /** Frames lost for other reasons: in copy mode, those longer than a chunk. */
+  /** Frames lost for other reasons: those longer than a chunk. */
   get otherDrops(): number {
+    return Math.max(0, this.#dropped - this.#foundNoBuffer);
+  }
+
+  get #dropped(): number {
     return Number(this.#fields[0]);
+  }
+
+  get #foundNoBuffer(): number {
+    return Number(this.#fields[4]);
   }
 
   /** Outgoing descriptors that the kernel refused. */
