@@ -1,0 +1,238 @@
+// CLIENT and its subcommands, as far as they need neither blocking commands nor tracking.
+import type { Call } from '../core/call.ts';
+import { type Client, REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT } from '../core/client.ts';
+import type { CommandFlag, CommandSpec } from '../core/command.ts';
+import { helpReply } from './help.ts';
+
+function clientId(call: Call): void {
+  call.reply.integer(call.client.id);
+}
+
+function clientInfo(call: Call): void {
+  call.reply.verbatim(`${call.client.infoLine()}\n`, 'txt');
+}
+
+const TYPES = ['normal', 'master', 'replica', 'slave', 'pubsub'];
+
+function clientList(call: Call): void {
+  const { reply, server } = call;
+  let chosen: Iterable<Client> = server.clients.values();
+  if (call.argc === 4 && call.is(2, 'type')) {
+    const type = call.latin1(3).toLowerCase();
+    if (!TYPES.includes(type)) {
+      reply.error(`ERR Unknown client type '${call.latin1(3)}'`);
+      return;
+    }
+    if (type !== 'normal') chosen = [];
+  } else if (call.argc > 3 && call.is(2, 'id')) {
+    const ids: Client[] = [];
+    for (let i = 3; i < call.argc; i++) {
+      const id = call.integer(i, 'ERR Invalid client ID');
+      if (Number.isNaN(id)) return;
+      const client = server.clients.get(id);
+      if (client !== undefined) ids.push(client);
+    }
+    chosen = ids;
+  } else if (call.argc !== 2) {
+    call.syntaxError();
+    return;
+  }
+  let text = '';
+  for (const client of chosen) text += `${client.infoLine()}\n`;
+  reply.verbatim(text, 'txt');
+}
+
+function clientSetName(call: Call): void {
+  const name = call.latin1(2);
+  if (!/^[!-~]*$/.test(name)) {
+    call.reply.error('ERR Client names cannot contain spaces, newlines or special characters.');
+    return;
+  }
+  call.client.name = name;
+  call.reply.ok();
+}
+
+function clientGetName(call: Call): void {
+  if (call.client.name === '') call.reply.null();
+  else call.reply.bulkLatin1(call.client.name);
+}
+
+interface KillFilter {
+  id: number | null;
+  address: string | null;
+  localAddress: string | null;
+  type: string | null;
+  user: string | null;
+  skipMe: boolean;
+}
+
+function clientKill(call: Call): void {
+  const { client, reply, server } = call;
+  if (call.argc === 3) {
+    // The old form names one address and answers OK.
+    const address = call.latin1(2);
+    const found = [...server.clients.values()].find((other) => other.address === address);
+    if (found === undefined) {
+      reply.error('ERR No such client');
+      return;
+    }
+    found.close();
+    reply.ok();
+    return;
+  }
+  const filter = killFilter(call);
+  if (filter === null) return;
+  let killed = 0;
+  for (const other of [...server.clients.values()]) {
+    if (!matches(other, filter) || (filter.skipMe && other === client)) continue;
+    other.close();
+    killed++;
+  }
+  reply.integer(killed);
+}
+
+function killFilter(call: Call): KillFilter | null {
+  const { reply } = call;
+  const filter: KillFilter = { id: null, address: null, localAddress: null, type: null, user: null, skipMe: true };
+  for (let i = 2; i < call.argc; i += 2) {
+    if (i + 1 >= call.argc) {
+      call.syntaxError();
+      return null;
+    }
+    const value = call.latin1(i + 1);
+    if (call.is(i, 'id')) {
+      const id = call.integer(i + 1, 'ERR client-id should be greater than 0');
+      if (Number.isNaN(id)) return null;
+      if (id < 1) reply.error('ERR client-id should be greater than 0');
+      if (id < 1) return null;
+      filter.id = id;
+    } else if (call.is(i, 'addr')) filter.address = value;
+    else if (call.is(i, 'laddr')) filter.localAddress = value;
+    else if (call.is(i, 'type')) {
+      filter.type = value.toLowerCase();
+      if (!TYPES.includes(filter.type)) {
+        reply.error(`ERR Unknown client type '${value}'`);
+        return null;
+      }
+    } else if (call.is(i, 'user')) {
+      filter.user = value;
+      if (value !== 'default') {
+        reply.error(`ERR No such user '${value}'`);
+        return null;
+      }
+    } else if (call.is(i, 'skipme') && (call.is(i + 1, 'yes') || call.is(i + 1, 'no'))) {
+      filter.skipMe = call.is(i + 1, 'yes');
+    } else {
+      call.syntaxError();
+      return null;
+    }
+  }
+  return filter;
+}
+
+function matches(client: Client, filter: KillFilter): boolean {
+  if (filter.id !== null && client.id !== filter.id) return false;
+  if (filter.address !== null && client.address !== filter.address) return false;
+  if (filter.localAddress !== null && client.localAddress !== filter.localAddress) return false;
+  if (filter.user !== null && !client.authenticated) return false;
+  return filter.type === null || filter.type === 'normal';
+}
+
+function clientPause(call: Call): void {
+  let all = true;
+  if (call.argc === 4) {
+    if (call.is(3, 'write')) all = false;
+    else if (!call.is(3, 'all')) {
+      call.reply.error('ERR CLIENT PAUSE mode must be WRITE or ALL');
+      return;
+    }
+  } else if (call.argc > 4) {
+    call.syntaxError();
+    return;
+  }
+  const duration = call.integer(2, 'ERR timeout is not an integer or out of range');
+  if (Number.isNaN(duration)) return;
+  if (duration < 0) {
+    call.reply.error('ERR timeout is negative');
+    return;
+  }
+  call.server.pauseClients(all, duration);
+  call.reply.ok();
+}
+
+function clientUnpause(call: Call): void {
+  call.server.unpauseClients();
+  call.reply.ok();
+}
+
+function clientNoEvict(call: Call): void {
+  if (!call.is(2, 'on') && !call.is(2, 'off')) {
+    call.syntaxError();
+    return;
+  }
+  call.client.noEvict = call.is(2, 'on');
+  call.reply.ok();
+}
+
+function clientReply(call: Call): void {
+  const { client } = call;
+  if (call.is(2, 'on')) {
+    client.replyMode = REPLY_ON;
+    call.reply.ok();
+  } else if (call.is(2, 'off')) client.replyMode = REPLY_OFF;
+  else if (!call.is(2, 'skip')) call.syntaxError();
+  else if (client.replyMode !== REPLY_OFF) client.replyMode = REPLY_SKIP_NEXT;
+}
+
+const HELP = [
+  'GETNAME',
+  '    The name of this connection.',
+  'ID',
+  '    The number of this connection.',
+  'INFO',
+  '    Facts about this connection.',
+  'KILL <ip:port>',
+  '    Closes the connection from <ip:port>.',
+  'KILL <option> <value> [<option> <value> ...]',
+  '    Closes the connections that fit all options:',
+  '    * ADDR <ip:port>, LADDR <ip:port>: the address at the other side, at ours.',
+  '    * ID <client-id>, TYPE (NORMAL|MASTER|REPLICA|PUBSUB), USER <username>.',
+  '    * SKIPME (YES|NO): whether to spare this connection (default: yes).',
+  'LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <client-id> ...]',
+  '    Facts about connections.',
+  'NO-EVICT (ON|OFF)',
+  '    Protects this connection from being evicted.',
+  'PAUSE <timeout> [WRITE|ALL]',
+  '    Holds back all commands, or those that write, for <timeout> milliseconds.',
+  'REPLY (ON|OFF|SKIP)',
+  '    Which replies this connection gets.',
+  'SETNAME <name>',
+  '    Names this connection.',
+  'UNPAUSE',
+  '    Ends a pause.',
+];
+
+const own: readonly CommandFlag[] = ['noscript', 'loading', 'stale'];
+const admin: readonly CommandFlag[] = ['admin', ...own];
+const row = (
+  name: string,
+  arity: number,
+  flags: readonly CommandFlag[],
+  since: string,
+  summary: string,
+  run: (call: Call) => void,
+): CommandSpec => ({ name: `client|${name}`, arity, flags, keys: [0, 0, 0], group: 'connection', since, summary, run });
+
+export const clientSubcommands: readonly CommandSpec[] = [
+  row('getname', 2, own, '2.6.9', 'Tells the name of the connection.', clientGetName),
+  row('help', 2, ['loading', 'stale'], '5.0.0', 'Lists the subcommands.', (call) => helpReply(call, HELP)),
+  row('id', 2, own, '5.0.0', 'Tells the number of the connection.', clientId),
+  row('info', 2, own, '6.2.0', 'Tells facts about the connection.', clientInfo),
+  row('kill', -3, admin, '2.4.0', 'Closes connections.', clientKill),
+  row('list', -2, admin, '2.4.0', 'Tells facts about all connections.', clientList),
+  row('no-evict', 3, admin, '7.0.0', 'Protects the connection from eviction.', clientNoEvict),
+  row('pause', -3, admin, '3.0.0', 'Holds commands back for a time.', clientPause),
+  row('reply', 3, own, '3.2.0', 'Chooses which commands are answered.', clientReply),
+  row('setname', 3, own, '2.6.9', 'Names the connection.', clientSetName),
+  row('unpause', 2, admin, '6.2.0', 'Ends CLIENT PAUSE.', clientUnpause),
+];

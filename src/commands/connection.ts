@@ -1,0 +1,242 @@
+// Commands about the connection itself: AUTH, HELLO, PING, SELECT and the CLIENT family (its larger subcommands are
+// in client-commands.ts).
+import { timingSafeEqual } from 'node:crypto';
+import type { Call } from '../core/call.ts';
+import { REPLY_ON } from '../core/client.ts';
+import type { CommandSpec } from '../core/command.ts';
+import { REDIS_VERSION } from '../core/server.ts';
+import { clientSubcommands } from './client-commands.ts';
+
+const WRONG_PASSWORD = 'WRONGPASS invalid username-password pair or user is disabled.';
+const NO_PASSWORD_SET =
+  'ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?';
+
+/** Whether the words are the default user and its password. */
+function credentialsMatch(call: Call, user: number, password: number): boolean {
+  if (user > 0 && call.latin1(user) !== 'default') return false;
+  const wanted = Buffer.from(call.server.config.requirepass, 'utf8');
+  const given = call.copy(password);
+  if (wanted.length === 0) return true;
+  return given.length === wanted.length && timingSafeEqual(given, wanted);
+}
+
+function auth(call: Call): void {
+  if (call.argc > 3) {
+    call.syntaxError();
+    return;
+  }
+  if (call.argc === 2 && !call.server.authRequired) {
+    call.reply.error(NO_PASSWORD_SET);
+    return;
+  }
+  if (!credentialsMatch(call, call.argc === 3 ? 1 : 0, call.argc - 1)) {
+    call.reply.error(WRONG_PASSWORD);
+    return;
+  }
+  call.client.authenticated = true;
+  call.reply.ok();
+}
+
+function hello(call: Call): void {
+  const { client, reply } = call;
+  let protocol: number = client.protocol;
+  if (call.argc > 1) {
+    const text = call.latin1(1);
+    if (!/^-?\d+$/.test(text)) {
+      reply.error('ERR Protocol version is not an integer or out of range');
+      return;
+    }
+    if (text !== '2' && text !== '3') {
+      reply.error('NOPROTO unsupported protocol version');
+      return;
+    }
+    protocol = Number(text);
+  }
+  let user = 0;
+  let name: string | null = null;
+  for (let i = 2; i < call.argc; i++) {
+    if (call.is(i, 'auth') && i + 2 < call.argc) {
+      user = i + 1;
+      i += 2;
+    } else if (call.is(i, 'setname') && i + 1 < call.argc) {
+      name = call.latin1(++i);
+    } else {
+      reply.error(`ERR Syntax error in HELLO option '${call.latin1(i)}'`);
+      return;
+    }
+  }
+  if (user > 0) {
+    if (!credentialsMatch(call, user, user + 1)) {
+      reply.error(WRONG_PASSWORD);
+      return;
+    }
+    client.authenticated = true;
+  } else if (client.unauthenticated) {
+    reply.error(
+      'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time',
+    );
+    return;
+  }
+  if (name !== null) {
+    if (!/^[!-~]*$/.test(name)) {
+      reply.error('ERR Client names cannot contain spaces, newlines or special characters.');
+      return;
+    }
+    client.name = name;
+  }
+  client.protocol = protocol === 3 ? 3 : 2;
+  reply.protocol = client.protocol;
+  helloReply(call);
+}
+
+function helloReply(call: Call): void {
+  const { client, reply } = call;
+  reply.map(7);
+  reply.bulkLatin1('server');
+  reply.bulkLatin1('redis');
+  reply.bulkLatin1('version');
+  reply.bulkLatin1(REDIS_VERSION);
+  reply.bulkLatin1('proto');
+  reply.integer(client.protocol);
+  reply.bulkLatin1('id');
+  reply.integer(client.id);
+  reply.bulkLatin1('mode');
+  reply.bulkLatin1('standalone');
+  reply.bulkLatin1('role');
+  reply.bulkLatin1('master');
+  reply.bulkLatin1('modules');
+  reply.emptyArray();
+}
+
+function ping(call: Call): void {
+  if (call.argc > 2) {
+    call.reply.error("ERR wrong number of arguments for 'ping' command");
+    return;
+  }
+  if (call.argc === 1) call.reply.raw(PONG);
+  else call.reply.bulk(call.bytes, call.offsets[1], call.lengths[1]);
+}
+
+const PONG = Buffer.from('+PONG\r\n', 'latin1');
+
+function echo(call: Call): void {
+  call.reply.bulk(call.bytes, call.offsets[1], call.lengths[1]);
+}
+
+function quit(call: Call): void {
+  call.reply.ok();
+  call.client.closeAfterReply();
+}
+
+function select(call: Call): void {
+  const index = call.integer(1);
+  if (Number.isNaN(index)) return;
+  const db = call.server.databases[index];
+  if (db === undefined) {
+    call.reply.error('ERR DB index is out of range');
+    return;
+  }
+  call.client.db = db;
+  call.reply.ok();
+}
+
+function reset(call: Call): void {
+  const { client, server } = call;
+  if (client.transaction !== null) server.watches.unwatch(client.transaction);
+  client.transaction = null;
+  server.stopMonitor(client);
+  client.db = server.databases[0];
+  client.protocol = 2;
+  client.name = '';
+  client.noEvict = false;
+  client.replyMode = REPLY_ON;
+  client.authenticated = !server.authRequired;
+  call.reply.protocol = 2;
+  call.reply.simple('RESET');
+}
+
+const session = ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'] as const;
+const none = [0, 0, 0] as const;
+
+export const connectionCommands: readonly CommandSpec[] = [
+  {
+    name: 'auth',
+    arity: -2,
+    flags: session,
+    keys: none,
+    group: 'connection',
+    since: '1.0.0',
+    summary: 'Proves who the client is.',
+    run: auth,
+  },
+  {
+    name: 'client',
+    arity: -2,
+    flags: [],
+    keys: none,
+    group: 'connection',
+    since: '2.4.0',
+    summary: 'Holds the commands about clients.',
+    subcommands: clientSubcommands,
+  },
+  {
+    name: 'echo',
+    arity: 2,
+    flags: ['fast'],
+    keys: none,
+    group: 'connection',
+    since: '1.0.0',
+    summary: 'Answers with the word it was given.',
+    run: echo,
+  },
+  {
+    name: 'hello',
+    arity: -1,
+    flags: session,
+    keys: none,
+    group: 'connection',
+    since: '6.0.0',
+    summary: 'Agrees on the protocol, and may authenticate and name the client.',
+    run: hello,
+  },
+  {
+    name: 'ping',
+    arity: -1,
+    flags: ['fast'],
+    keys: none,
+    group: 'connection',
+    since: '1.0.0',
+    summary: 'Tells that the server is alive.',
+    run: ping,
+  },
+  {
+    name: 'quit',
+    arity: -1,
+    flags: session,
+    keys: none,
+    group: 'connection',
+    since: '1.0.0',
+    summary: 'Closes the connection.',
+    run: quit,
+  },
+  {
+    name: 'reset',
+    arity: 1,
+    flags: session,
+    keys: none,
+    group: 'connection',
+    since: '6.2.0',
+    summary: 'Puts the connection back to how it began.',
+    run: reset,
+  },
+  {
+    name: 'select',
+    arity: 2,
+    flags: ['loading', 'stale', 'fast'],
+    keys: none,
+    group: 'connection',
+    since: '1.0.0',
+    summary: 'Chooses the database.',
+    run: select,
+  },
+];

@@ -1,0 +1,149 @@
+// MULTI, EXEC, DISCARD, WATCH, UNWATCH. The dispatcher queues; here the queue is run.
+import type { Call } from '../core/call.ts';
+import type { CommandSpec } from '../core/command.ts';
+import { Transaction } from '../core/transaction.ts';
+
+function multi(call: Call): void {
+  const { client } = call;
+  if (client.transaction?.active === true) {
+    call.reply.error('ERR MULTI calls can not be nested');
+    return;
+  }
+  client.transaction ??= new Transaction();
+  client.transaction.active = true;
+  call.reply.ok();
+}
+
+function discard(call: Call): void {
+  if (call.client.transaction?.active !== true) {
+    call.reply.error('ERR DISCARD without MULTI');
+    return;
+  }
+  forget(call);
+  call.reply.ok();
+}
+
+function forget(call: Call): void {
+  const { client, server } = call;
+  if (client.transaction !== null) server.watches.unwatch(client.transaction);
+  client.transaction = null;
+}
+
+function exec(call: Call): void {
+  const { client, reply, server } = call;
+  const { transaction } = client;
+  if (transaction?.active !== true) {
+    reply.error('ERR EXEC without MULTI');
+    return;
+  }
+  const expired = hasExpiredKey(call, transaction);
+  const { broken, queue, touched } = transaction;
+  forget(call);
+  if (broken) {
+    reply.error('EXECABORT Transaction discarded because of previous errors.');
+    return;
+  }
+  if (touched || expired) {
+    reply.nullArray();
+    return;
+  }
+  const { argc, bytes, lengths, offsets, spec } = call;
+  reply.array(queue.length);
+  for (const queued of queue) server.dispatcher.runQueued(call, queued);
+  call.argc = argc;
+  call.bytes = bytes;
+  call.lengths = lengths;
+  call.offsets = offsets;
+  call.spec = spec;
+  call.db = client.db;
+}
+
+/** A watched key whose time came since counts as changed: looking it up deletes it and so touches the watch. */
+function hasExpiredKey(call: Call, transaction: Transaction): boolean {
+  for (const name of transaction.watched) {
+    const colon = name.indexOf(':');
+    const key = Buffer.from(name.slice(colon + 1), 'latin1');
+    call.server.databases[Number(name.slice(0, colon))].peek(key, 0, key.length);
+  }
+  return transaction.touched;
+}
+
+function watch(call: Call): void {
+  const { client, server } = call;
+  if (client.transaction?.active === true) {
+    call.reply.error('ERR WATCH inside MULTI is not allowed');
+    return;
+  }
+  client.transaction ??= new Transaction();
+  for (let i = 1; i < call.argc; i++) {
+    // A key that is already expired is deleted first, so that its expiry is no change.
+    call.db.peek(call.bytes, call.offsets[i], call.lengths[i]);
+    server.watches.watch(client.transaction, call.db.index, call.bytes, call.offsets[i], call.lengths[i]);
+  }
+  call.reply.ok();
+}
+
+function unwatch(call: Call): void {
+  const { transaction } = call.client;
+  if (transaction !== null) {
+    call.server.watches.unwatch(transaction);
+    transaction.touched = false;
+  }
+  call.reply.ok();
+}
+
+const begin = ['noscript', 'loading', 'stale', 'fast', 'allow_busy'] as const;
+const none = [0, 0, 0] as const;
+
+export const transactionCommands: readonly CommandSpec[] = [
+  {
+    name: 'discard',
+    arity: 1,
+    flags: begin,
+    keys: none,
+    group: 'transactions',
+    since: '2.0.0',
+    summary: 'Drops the queued commands.',
+    run: discard,
+  },
+  {
+    name: 'exec',
+    arity: 1,
+    flags: ['noscript', 'loading', 'stale', 'skip_slowlog'],
+    keys: none,
+    group: 'transactions',
+    since: '1.2.0',
+    summary: 'Runs the queued commands as one.',
+    run: exec,
+  },
+  {
+    name: 'multi',
+    arity: 1,
+    flags: begin,
+    keys: none,
+    group: 'transactions',
+    since: '1.2.0',
+    summary: 'Starts to queue commands.',
+    run: multi,
+  },
+  {
+    name: 'unwatch',
+    arity: 1,
+    flags: begin,
+    keys: none,
+    group: 'transactions',
+    since: '2.2.0',
+    summary: 'Forgets all watched keys.',
+    run: unwatch,
+  },
+  {
+    name: 'watch',
+    arity: -2,
+    flags: begin,
+    keys: [1, -1, 1],
+    group: 'transactions',
+    since: '2.2.0',
+    summary: 'Makes EXEC depend on keys staying as they are.',
+    run: watch,
+  },
+];

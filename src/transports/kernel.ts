@@ -1,0 +1,274 @@
+// The transport over the kernel's sockets, by node:net. What the handlers write during a tick is gathered per
+// connection and handed to the kernel together, after `beforeOutput`.
+import { createServer, type Server as NetServer, Socket } from 'node:net';
+import type { ServerClock } from '../platform/clock.ts';
+import type { Scheduler } from '../platform/timers.ts';
+import type { Acceptor, CloseReason, Connection, ConnectionHandler, Listener, Transport } from './transport.ts';
+import { TransportError } from './transport.ts';
+
+/** Bytes taken per connection that the kernel has not; more is refused until it drains. */
+const QUEUE_MAX = 256 * 1024;
+const STAGING_LENGTH = 16 * 1024;
+
+export interface KernelParts {
+  readonly clock: ServerClock;
+  readonly scheduler: Scheduler;
+  /** Seconds of silence before the kernel probes the peer; 0: never. */
+  readonly keepAliveSeconds: () => number;
+}
+
+export class KernelTransport implements Transport {
+  readonly name = 'kernel';
+  beforeOutput: () => void = () => {};
+
+  readonly #parts: KernelParts;
+  readonly #connections = new Set<KernelConnection>();
+  readonly #listeners = new Set<NetServer>();
+  #dirty: KernelConnection[] = [];
+  #tickOpen = false;
+
+  constructor(parts: KernelParts) {
+    this.#parts = parts;
+  }
+
+  listen(address: string, port: number, backlog: number, acceptor: Acceptor): Promise<Listener> {
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      const connection = this.#adopt(socket);
+      connection.attach(acceptor(connection));
+    });
+    return new Promise((resolve, reject) => {
+      server.once('error', (error) => reject(asTransportError(error)));
+      // An IPv6 address must not take the IPv4 one's connections: both are listened on by name.
+      server.listen({ host: address === '*' ? '0.0.0.0' : address, port, backlog, ipv6Only: true }, () => {
+        this.#listeners.add(server);
+        const bound = server.address();
+        resolve({
+          address,
+          port: bound !== null && typeof bound === 'object' ? bound.port : port,
+          close: () => {
+            this.#listeners.delete(server);
+            server.close();
+          },
+        });
+      });
+    });
+  }
+
+  connect(address: string, port: number, attach: (connection: Connection) => ConnectionHandler): Promise<Connection> {
+    return new Promise((resolve, reject) => {
+      const socket = new Socket({ allowHalfOpen: true });
+      socket.setNoDelay(true);
+      const refused = (error: Error): void => reject(asTransportError(error));
+      socket.once('error', refused);
+      socket.connect(port, address, () => {
+        socket.off('error', refused);
+        const connection = this.#adopt(socket);
+        connection.attach(attach(connection));
+        resolve(connection);
+      });
+    });
+  }
+
+  async close(graceMs: number): Promise<void> {
+    for (const server of this.#listeners) server.close();
+    this.#listeners.clear();
+    if (this.#connections.size === 0) return;
+    for (const connection of this.#connections) connection.end();
+    await new Promise<void>((resolve) => {
+      const alarm = this.#parts.scheduler.createAlarm(() => {
+        for (const connection of this.#connections) connection.destroy();
+        resolve();
+      });
+      this.#onIdle = () => {
+        alarm.disarm();
+        resolve();
+      };
+      alarm.arm(graceMs);
+    });
+  }
+
+  #onIdle: () => void = () => {};
+
+  #adopt(socket: Socket): KernelConnection {
+    const seconds = this.#parts.keepAliveSeconds();
+    if (seconds > 0) socket.setKeepAlive(true, seconds * 1000);
+    const connection = new KernelConnection(this, socket);
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  /** The first event of a tick moves the clock and asks for the flush at its end. */
+  openTick(): void {
+    if (this.#tickOpen) return;
+    this.#tickOpen = true;
+    this.#parts.clock.update();
+    this.#parts.scheduler.soon(this.#closeTick);
+  }
+
+  readonly #closeTick = (): void => {
+    this.#tickOpen = false;
+    this.beforeOutput();
+    const dirty = this.#dirty;
+    this.#dirty = [];
+    for (let i = 0; i < dirty.length; i++) dirty[i].flush();
+  };
+
+  markDirty(connection: KernelConnection): void {
+    this.#dirty.push(connection);
+    this.openTick();
+  }
+
+  forget(connection: KernelConnection): void {
+    this.#connections.delete(connection);
+    if (this.#connections.size === 0) this.#onIdle();
+  }
+}
+
+class KernelConnection implements Connection {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly #transport: KernelTransport;
+  readonly #socket: Socket;
+  #handler: ConnectionHandler | null = null;
+  /** Written in this tick. */
+  #staged: Uint8Array[] = [];
+  #tail: Buffer | null = null;
+  #tailLength = 0;
+  #stagedBytes = 0;
+  #dirty = false;
+  #drainWanted = false;
+  #ending = false;
+  #reason: CloseReason = null;
+
+  constructor(transport: KernelTransport, socket: Socket) {
+    this.#transport = transport;
+    this.#socket = socket;
+    this.remoteAddress = socket.remoteAddress ?? '';
+    this.remotePort = socket.remotePort ?? 0;
+    this.localAddress = socket.localAddress ?? '';
+    this.localPort = socket.localPort ?? 0;
+  }
+
+  attach(handler: ConnectionHandler | null): void {
+    const socket = this.#socket;
+    this.#handler = handler;
+    socket.on('data', (chunk: Buffer) => {
+      this.#transport.openTick();
+      this.#handler?.onData(chunk, 0, chunk.length);
+    });
+    socket.on('end', () => this.#handler?.onEnd());
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.#reason = error.code === 'ETIMEDOUT' || error.code === 'EHOSTUNREACH' ? error.code : 'ECONNRESET';
+    });
+    socket.on('close', () => {
+      this.#transport.forget(this);
+      this.#handler?.onClose(this.#reason);
+      this.#handler = null;
+    });
+    if (handler === null) socket.resetAndDestroy();
+  }
+
+  get queuedBytes(): number {
+    return this.#stagedBytes + this.#socket.writableLength;
+  }
+
+  write(bytes: Uint8Array, offset: number, length: number): number {
+    if (this.#ending || this.#socket.destroyed) return length;
+    const taken = Math.min(length, QUEUE_MAX - this.queuedBytes);
+    if (taken < length) this.#drainWanted = true;
+    if (taken <= 0) return 0;
+    this.#stage(bytes, offset, taken);
+    this.#markDirty();
+    return taken;
+  }
+
+  #stage(bytes: Uint8Array, offset: number, length: number): void {
+    this.#stagedBytes += length;
+    const tail = this.#tail;
+    if (tail !== null && this.#tailLength + length <= tail.length) {
+      tail.set(bytes.subarray(offset, offset + length), this.#tailLength);
+      this.#tailLength += length;
+      return;
+    }
+    this.#closeTail();
+    // The first piece of a tick is usually all there is: exactly its size.
+    const first = this.#staged.length === 0;
+    this.#tail = Buffer.allocUnsafe(first ? length : Math.max(length, STAGING_LENGTH));
+    this.#tail.set(bytes.subarray(offset, offset + length));
+    this.#tailLength = length;
+  }
+
+  #closeTail(): void {
+    if (this.#tail !== null) this.#staged.push(this.#tail.subarray(0, this.#tailLength));
+    this.#tail = null;
+  }
+
+  #markDirty(): void {
+    if (this.#dirty) return;
+    this.#dirty = true;
+    this.#transport.markDirty(this);
+  }
+
+  /** Hands this tick's output to the kernel. */
+  flush(): void {
+    this.#dirty = false;
+    this.#closeTail();
+    const staged = this.#staged;
+    this.#staged = [];
+    this.#stagedBytes = 0;
+    const socket = this.#socket;
+    if (socket.destroyed) return;
+    if (staged.length === 1) socket.write(staged[0]);
+    else if (staged.length > 1) {
+      socket.cork();
+      for (const piece of staged) socket.write(piece);
+      socket.uncork();
+    }
+    if (this.#ending) socket.end();
+    else if (this.#drainWanted) this.#awaitDrain();
+  }
+
+  #awaitDrain(): void {
+    this.#drainWanted = false;
+    // The callback of an empty write comes when everything before it has been taken.
+    this.#socket.write('', () => {
+      this.#transport.openTick();
+      this.#handler?.onDrain();
+    });
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    if (this.#ending) return;
+    this.#ending = true;
+    this.#markDirty();
+  }
+
+  destroy(): void {
+    if (this.#socket.destroyed) return;
+    this.#reason = 'ECONNABORTED';
+    this.#socket.resetAndDestroy();
+  }
+}
+
+const EXPLANATIONS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another process listens there: choose another port or stop it',
+  EADDRNOTAVAIL: 'this host has no such address: check `bind`',
+  EACCES: 'ports below 1024 need root or CAP_NET_BIND_SERVICE',
+  ECONNREFUSED: 'nothing listens there',
+};
+
+function asTransportError(error: NodeJS.ErrnoException & { address?: string; port?: number }): TransportError {
+  const code = error.code ?? 'EIO';
+  const why = EXPLANATIONS[code] ?? error.message;
+  return new TransportError(code, `${error.address ?? ''}:${error.port ?? ''}: ${why} (${code})`);
+}
