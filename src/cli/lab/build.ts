@@ -1,5 +1,5 @@
 // Building a lab, step by step: namespaces, three links, offloads, addresses, steering, notes. A failure on the
-// way takes down what was made. Links that need something this machine lacks (a tap device, a bridge) are left out
+// way, or a Ctrl-C, takes down what was made. Links that need something this machine lacks (a tap device, a bridge) are left out
 // and named.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -47,12 +47,19 @@ export async function buildLab(options: BuildOptions): Promise<Lab> {
   }
   if (await takeDown(name, progress)) progress('removed what was left of an earlier lab');
 
+  let interrupted = false;
+  const interrupt = (): void => void (interrupted = true);
+  process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
   const builder = new Builder(plan, options, isPrivileged() ? null : await startHolder());
   try {
-    return await builder.build();
+    const lab = await builder.build();
+    if (interrupted) throw new CliError('INTERRUPTED', 'interrupted');
+    return lab;
   } catch (error) {
     await builder.undo();
     throw error;
+  } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
   }
 }
 

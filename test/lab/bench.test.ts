@@ -1,0 +1,56 @@
+// `wiredis bench` end to end, small: every path it names is measured, the file holds what the table says, and the
+// lab is gone afterwards, also when it is interrupted.
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Row } from '../../src/cli/bench/report.ts';
+import { must, run, start } from '../../src/cli/lab/process.ts';
+import { cliScript, describeLab, eventually, OVER } from './fixture.ts';
+
+describeLab('wiredis bench', () => {
+  let output: string;
+  beforeAll(() => {
+    output = mkdtempSync(join(tmpdir(), 'wiredis-bench-test-'));
+  });
+  afterAll(() => rmSync(output, { recursive: true }));
+
+  const SMALL = ['--quick', '--requests', '2000', '--keyspace', '1000', '--pipeline', '1,4', '--tests', 'get,lpush'];
+
+  it('measures every path and leaves a file, and no lab', async () => {
+    const paths = [...new Set(['redis', ...OVER])];
+    const words = ['bench', ...SMALL, '--paths', paths.join(','), '--output', output];
+    const result = await run([process.execPath, cliScript, ...words]);
+    expect(result.code, result.stderr).toBe(0);
+    const [header, ...table] = result.stdout.trim().split('\n');
+    expect(header).toMatch(/^test +P +path +rps +x +p50 ms +p99 ms$/);
+    expect(table).toHaveLength(paths.length * 4);
+
+    const [file] = readdirSync(output);
+    const content = JSON.parse(readFileSync(join(output, file), 'utf8'));
+    const rows: Row[] = content.rows;
+    expect(rows.map((row) => row.path).sort()).toEqual(paths.flatMap((path) => [path, path, path, path]).sort());
+    for (const row of rows) {
+      expect(row.requestsPerSecond).toBeGreaterThan(100);
+      expect(row.rateRatio).toBeGreaterThan(0);
+    }
+    expect(content.machine).toMatchObject({ node: process.version });
+    expect(await must(['ip', 'netns', 'list'])).not.toContain('wiredis-bench-');
+  });
+
+  it('takes its lab down when interrupted', async () => {
+    const words = ['bench', '--paths', 'redis', '--rounds', '50', '--output', output];
+    const child = start([process.execPath, cliScript, ...words], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let progress = '';
+    child.stderr!.on('data', (chunk) => (progress += chunk));
+    const exited = new Promise<number | null>((resolve) => child.on('exit', resolve));
+    await eventually(
+      async () => progress,
+      (text) => text.includes('steering'),
+      10_000,
+    );
+    child.kill('SIGINT');
+    expect(await exited).toBe(1);
+    expect(await must(['ip', 'netns', 'list'])).not.toContain(`wiredis-bench-${child.pid}`);
+  });
+});
