@@ -244,19 +244,15 @@ export const KEYS = {
     group: DEVICE_GROUP,
     default: '2048',
     ...integer(64, 65536, { powerOfTwo: true, unit: 'frames' }),
-    description: 'Frames that may wait for us. What does not fit while we are busy is lost and sent again by the peer.',
+    description:
+      'Frames that may wait for us. What does not fit while we are busy is lost and sent again by the peer.\n' +
+      'tap takes at most 256.',
   },
   'tx-ring': {
     group: DEVICE_GROUP,
     default: '2048',
     ...integer(64, 65536, { powerOfTwo: true, unit: 'frames' }),
-    description: 'Frames that may wait for the device.',
-  },
-  queues: {
-    group: DEVICE_GROUP,
-    default: '1',
-    ...integer(1, 64, { unit: 'queues' }),
-    description: 'Receive queues of the device that are read.',
+    description: 'Frames that may wait for the device. tap takes at most 256.',
   },
   'rx-checksum': {
     group: DEVICE_GROUP,
@@ -270,7 +266,9 @@ export const KEYS = {
     group: DEVICE_GROUP,
     default: '0',
     ...time('us', '1us', '1s', 'never, wait for the device to wake us'),
-    description: 'How long to ask the device again and again before sleeping. Shorter replies for a busier core.',
+    description:
+      'How long to ask the device again and again before sleeping. Shorter replies for a busier core.\n' +
+      'For afxdp and afpacket.',
   },
   'max-connections': {
     group: TCP_GROUP,
@@ -294,8 +292,8 @@ export const KEYS = {
   congestion: {
     group: TCP_GROUP,
     default: 'newreno',
-    ...choice('newreno', 'cubic'),
-    description: 'Congestion control: newreno (RFC 5681, RFC 6582) or cubic (RFC 9438).',
+    ...choice('newreno'),
+    description: 'Congestion control; this version has newreno (RFC 5681, RFC 6582).',
   },
   'rto-min': {
     group: TCP_GROUP,
@@ -306,7 +304,7 @@ export const KEYS = {
   'delayed-ack': {
     group: TCP_GROUP,
     default: '40ms',
-    ...time('ms', '1ms', '500ms', 'acknowledge every segment at once'),
+    ...time('ms', '1ms', '500ms'),
     description:
       'How long an acknowledgement waits for a reply to ride on. Every second full segment is acknowledged\nat once whatever this says (RFC 9293, 3.8.6.3).',
   },
@@ -330,6 +328,7 @@ export type KeyValue<K extends KeyName> = ReturnType<(typeof KEYS)[K]['read']>;
 
 /** Keys that have a meaning but no code behind them in this version: refused, so that nobody believes in them. */
 export const UNSUPPORTED_KEYS: Readonly<Record<string, string>> = {
+  queues: "one receive queue is read; 'ethtool -L INTERFACE combined 1' sends everything to it",
   'syn-cookies': 'the backlog drops what is too much instead',
   coalesce: 'frames are taken in batches as they come',
   capture: 'use tcpdump on the other side',

@@ -64,7 +64,7 @@ describe('parseNetdevConf', () => {
         'receive-buffer = 1mb',
         'send-buffer = 100k',
         'rto-min = 10ms',
-        'delayed-ack = 0',
+        'delayed-ack = 1ms',
         'keepalive = 5min',
         'busy-poll = 30us',
         'rx-checksum = trust',
@@ -81,7 +81,7 @@ describe('parseNetdevConf', () => {
       receiveBuffer: 1048576,
       sendBuffer: 100000,
       rtoMinMs: 10,
-      delayedAckMs: 0,
+      delayedAckMs: 1,
       keepaliveMs: 300000,
       rxChecksum: 'trust',
       engine: {
@@ -147,7 +147,8 @@ describe('parseNetdevConf', () => {
     'receive-buffer = 1gb',
     'receive-buffer = 1',
     'busy-poll = 2s',
-    'congestion = bbr',
+    'congestion = cubic',
+    'delayed-ack = 0',
     'route = 10.0.0.1/24 via 10.0.0.9',
     'route = 10.3.0.0/16 through 10.0.0.9',
     'arp = 10.0.0.9',
@@ -168,6 +169,14 @@ describe('parseNetdevConf', () => {
     expect(failure(`${MINIMAL}address = 10.0.0.1/16`)).toMatchObject({ code: 'CONFLICT', line: 3 });
     expect(failure(`${MINIMAL}route = 10.3.0.0/16 via 10.4.0.1`)).toMatchObject({ code: 'CONFLICT', line: 3 });
     expect(failure(`${MINIMAL}arp = 10.4.0.1 02:00:00:00:00:01`)).toMatchObject({ code: 'CONFLICT', line: 3 });
+    expect(failure(`${MINIMAL}engine = tap\nbusy-poll = 10us`)).toMatchObject({ code: 'CONFLICT', line: 4 });
+    expect(failure(`${MINIMAL}engine = raw\nmac = 02:00:00:00:00:01`)).toMatchObject({ code: 'CONFLICT', line: 4 });
+    expect(
+      failure(MINIMAL, [
+        ['engine', 'raw'],
+        ['arp', '10.0.0.9 02:00:00:00:00:09'],
+      ]).message,
+    ).toBe("--arp: 'arp' does nothing with engine raw: it has no hardware addresses");
     const viaOnLink = `${MINIMAL}route = 10.3.0.0/16 on-link\nroute = 10.4.0.0/16 via 10.3.0.1`;
     expect(parseNetdevConf(viaOnLink, 'netdev.conf').routes).toHaveLength(2);
   });

@@ -34,9 +34,8 @@ export interface StackConfig {
   readonly receiveBuffer: number;
   /** Most bytes a connection keeps until they are acknowledged. */
   readonly sendBuffer: number;
-  readonly congestion: 'newreno' | 'cubic';
+  readonly congestion: 'newreno';
   readonly rtoMinMs: number;
-  /** 0: every segment is acknowledged at once. */
   readonly delayedAckMs: number;
   /** Idle time before the first probe; 0: no probes. */
   readonly keepaliveMs: number;
@@ -188,7 +187,7 @@ function buildConfig(settings: Settings): StackConfig {
       mtu: settings.value('mtu'),
       rxRing: settings.value('rx-ring'),
       txRing: settings.value('tx-ring'),
-      queues: settings.value('queues'),
+      queues: 1,
       addresses,
       rxChecksum,
       busyPollUs: settings.value('busy-poll'),
@@ -213,6 +212,28 @@ function buildConfig(settings: Settings): StackConfig {
 
 /** What no single key can show. */
 function checkTogether(config: StackConfig, settings: Settings): void {
+  checkEngine(config, settings);
+  checkNetworks(config, settings);
+}
+
+/** Keys that the chosen engine has no use for. */
+function checkEngine({ engine, arp }: StackConfig, settings: Settings): void {
+  const name = engine.engine;
+  if (engine.busyPollUs > 0 && (name === 'pcap' || name === 'tap' || name === 'raw')) {
+    throw settings.conflict(
+      'busy-poll',
+      0,
+      `'busy-poll' does nothing with engine ${name}: it is for afxdp and afpacket`,
+    );
+  }
+  if (name !== 'raw') return;
+  const what = engine.mac !== null ? 'mac' : arp.length > 0 ? 'arp' : null;
+  if (what !== null)
+    throw settings.conflict(what, 0, `'${what}' does nothing with engine raw: it has no hardware addresses`);
+}
+
+/** Addresses and routes that cannot be true together. */
+function checkNetworks(config: StackConfig, settings: Settings): void {
   const { addresses, gateway, routes, arp } = config;
   const seen = new Set<number>();
   for (const [index, { ip }] of addresses.entries()) {
