@@ -1,0 +1,122 @@
+// CONFIG GET, SET, RESETSTAT, REWRITE.
+import type { Call } from '../core/call.ts';
+import type { CommandFlag, CommandSpec } from '../core/command.ts';
+import { changeConfig, directiveNames, findDirective, getDirective } from '../core/config.ts';
+import { rewriteConfigFile } from '../core/config-rewrite.ts';
+import { globToRegExp } from '../core/glob-text.ts';
+import { helpReply } from './help.ts';
+
+function configGet(call: Call): void {
+  const { reply, server } = call;
+  const names = new Set<string>();
+  for (let i = 2; i < call.argc; i++) {
+    const pattern = call.text(i).toLowerCase();
+    if (!/[*?[]/.test(pattern)) {
+      if (findDirective(pattern) !== undefined) names.add(pattern);
+      continue;
+    }
+    const matches = globToRegExp(pattern);
+    for (const name of directiveNames) if (matches.test(name)) names.add(name);
+  }
+  reply.map(names.size);
+  for (const name of names) {
+    const named = findDirective(name)!;
+    reply.bulkText(name);
+    reply.bulkText(getDirective(server.config, named));
+  }
+}
+
+function configSet(call: Call): void {
+  const { reply, server } = call;
+  if (call.argc % 2 !== 0) {
+    reply.error("ERR wrong number of arguments for 'config|set' command");
+    return;
+  }
+  const pairs: [string, string][] = [];
+  for (let i = 2; i < call.argc; i += 2) pairs.push([call.text(i), call.text(i + 1)]);
+  const { enableProtectedConfigs } = server.config;
+  const problem = changeConfig(server.config, pairs, {
+    loading: server.loading,
+    protectedAllowed:
+      enableProtectedConfigs === 'yes' ||
+      (enableProtectedConfigs === 'local' && isLocal(call.client.connection.remoteAddress)),
+    apply: (named) => server.configChanged(named),
+  });
+  if (problem === null) reply.ok();
+  else reply.error(problem);
+}
+
+function isLocal(address: string): boolean {
+  return address.startsWith('127.') || address === '::1';
+}
+
+function configResetStat(call: Call): void {
+  const { server } = call;
+  server.stats.reset();
+  const keys = server.keyspace.stats;
+  keys.hits = 0;
+  keys.misses = 0;
+  keys.expiredKeys = 0;
+  keys.expiredStalePercent = 0;
+  keys.expiredTimeCapReached = 0;
+  keys.expireCycleUs = 0;
+  for (const command of server.commands.all) command.resetCounters();
+  call.reply.ok();
+}
+
+function configRewrite(call: Call): void {
+  const { reply, server } = call;
+  if (server.configFile === '') {
+    reply.error('ERR The server is running without a config file');
+    return;
+  }
+  try {
+    rewriteConfigFile(server.config, server.configFile);
+    server.log.notice('CONFIG REWRITE executed with success.');
+    reply.ok();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    server.log.warning(`CONFIG REWRITE failed: ${reason}`);
+    reply.error(`ERR Rewriting config file: ${reason}`);
+  }
+}
+
+const HELP = [
+  'GET <pattern> [<pattern> ...]',
+  '    Directives whose names fit a pattern, and their values.',
+  'SET <directive> <value> [<directive> <value> ...]',
+  '    Changes directives, all or none.',
+  'RESETSTAT',
+  '    Puts the counters that INFO shows to zero.',
+  'REWRITE',
+  '    Writes the values in force to the configuration file.',
+];
+
+const flags: readonly CommandFlag[] = ['admin', 'noscript', 'loading', 'stale'];
+const row = (name: string, arity: number, since: string, summary: string, run: (call: Call) => void): CommandSpec => ({
+  name: `config|${name}`,
+  arity,
+  flags: name === 'help' ? ['loading', 'stale'] : flags,
+  keys: [0, 0, 0],
+  group: 'server',
+  since,
+  summary,
+  run,
+});
+
+export const configCommand: CommandSpec = {
+  name: 'config',
+  arity: -2,
+  flags: [],
+  keys: [0, 0, 0],
+  group: 'server',
+  since: '2.0.0',
+  summary: 'Holds the commands about settings.',
+  subcommands: [
+    row('get', -3, '2.0.0', 'Tells settings.', configGet),
+    row('help', 2, '5.0.0', 'Lists the subcommands.', (call) => helpReply(call, HELP)),
+    row('resetstat', 2, '2.0.0', 'Puts counters to zero.', configResetStat),
+    row('rewrite', 2, '2.8.0', 'Writes the settings to the configuration file.', configRewrite),
+    row('set', -4, '2.0.0', 'Changes settings.', configSet),
+  ],
+};

@@ -1,0 +1,348 @@
+// INFO: sections and fields as Redis 7.0 names them. What this server does not have (forks, replicas, a Lua engine)
+// is reported as Redis reports it when unused.
+
+import type { Command } from './command-table.ts';
+import { operatingSystem, processMemory, processorTime } from './process-facts.ts';
+import { REDIS_VERSION, type Server } from './server.ts';
+
+type Field = readonly [name: string, value: string | number];
+type Section = (server: Server) => Field[];
+
+/** Sections of a plain INFO, in order. */
+const DEFAULT_SECTIONS: Readonly<Record<string, Section>> = {
+  server: serverSection,
+  clients: clientsSection,
+  memory: memorySection,
+  persistence: persistenceSection,
+  stats: statsSection,
+  replication: replicationSection,
+  cpu: cpuSection,
+  modules: () => [],
+  errorstats: errorStatsSection,
+  cluster: () => [['cluster_enabled', 0]],
+  keyspace: keyspaceSection,
+};
+const TITLES: Readonly<Record<string, string>> = { cpu: 'CPU' };
+/** All sections, in the order in which Redis prints them. */
+const ALL_SECTIONS: Readonly<Record<string, Section>> = {
+  server: serverSection,
+  clients: clientsSection,
+  memory: memorySection,
+  persistence: persistenceSection,
+  stats: statsSection,
+  replication: replicationSection,
+  cpu: cpuSection,
+  modules: () => [],
+  commandstats: commandStatsSection,
+  errorstats: errorStatsSection,
+  latencystats: latencyStatsSection,
+  cluster: () => [['cluster_enabled', 0]],
+  keyspace: keyspaceSection,
+};
+
+/** @param names sections asked for, lower case; none: the default ones. */
+export function infoText(server: Server, names: readonly string[]): string {
+  const wanted = new Set<string>();
+  for (const name of names.length === 0 ? ['default'] : names) {
+    if (name === 'all' || name === 'everything') for (const section of Object.keys(ALL_SECTIONS)) wanted.add(section);
+    else if (name === 'default') for (const section of Object.keys(DEFAULT_SECTIONS)) wanted.add(section);
+    else wanted.add(name);
+  }
+  const parts: string[] = [];
+  for (const [name, section] of Object.entries(ALL_SECTIONS)) {
+    if (!wanted.has(name)) continue;
+    const title = TITLES[name] ?? name[0].toUpperCase() + name.slice(1);
+    parts.push(
+      `# ${title}\r\n${section(server)
+        .map(([field, value]) => `${field}:${value}\r\n`)
+        .join('')}`,
+    );
+  }
+  return parts.join('\r\n');
+}
+
+function serverSection(server: Server): Field[] {
+  const { clock, config } = server;
+  const uptime = Math.max(0, Math.floor((clock.unixMs - server.startedAt) / 1000));
+  return [
+    ['redis_version', REDIS_VERSION],
+    ['redis_git_sha1', '00000000'],
+    ['redis_git_dirty', 0],
+    ['redis_build_id', '0000000000000000'],
+    ['redis_mode', 'standalone'],
+    ['os', operatingSystem],
+    ['arch_bits', 64],
+    ['monotonic_clock', 'POSIX clock_gettime'],
+    ['multiplexing_api', server.transport === 'kernel' ? 'epoll' : 'wiredis-userspace'],
+    ['atomicvar_api', 'c11-builtin'],
+    ['gcc_version', '0.0.0'],
+    ['process_id', process.pid],
+    ['process_supervised', 'no'],
+    ['run_id', server.runId],
+    ['tcp_port', config.port],
+    ['server_time_usec', clock.unixMs * 1000],
+    ['uptime_in_seconds', uptime],
+    ['uptime_in_days', Math.floor(uptime / 86400)],
+    ['hz', config.hz],
+    ['configured_hz', config.hz],
+    ['lru_clock', Math.floor(clock.unixMs / 1000) & 0xffffff],
+    ['executable', process.argv[1] ?? ''],
+    ['config_file', server.configFile],
+    ['io_threads_active', 0],
+  ];
+}
+
+function clientsSection(server: Server): Field[] {
+  let input = 0;
+  let output = 0;
+  for (const client of server.clients.values()) {
+    input = Math.max(input, client.queryCapacity);
+    output = Math.max(output, client.outputBytes);
+  }
+  return [
+    ['connected_clients', server.clients.size],
+    ['cluster_connections', 0],
+    ['maxclients', server.config.maxclients],
+    ['client_recent_max_input_buffer', input],
+    ['client_recent_max_output_buffer', output],
+    ['blocked_clients', 0],
+    ['tracking_clients', 0],
+    ['clients_in_timeout_table', 0],
+  ];
+}
+
+function clientMemory(server: Server): number {
+  let sum = 0;
+  for (const client of server.clients.values()) sum += client.memoryBytes;
+  return sum;
+}
+
+function memorySection(server: Server): Field[] {
+  const used = server.usedMemory;
+  const { heapUsed, resident, total } = processMemory();
+  server.stats.memoryPeak = Math.max(server.stats.memoryPeak, used);
+  const peak = server.stats.memoryPeak;
+  const clients = clientMemory(server);
+  const percent = (part: number, whole: number): string =>
+    `${whole === 0 ? '0.00' : ((part / whole) * 100).toFixed(2)}%`;
+  const ratio = (part: number, whole: number): string => (whole === 0 ? '0.00' : (part / whole).toFixed(2));
+  const { maxmemory, maxmemoryPolicy } = server.config;
+  return [
+    ['used_memory', used],
+    ['used_memory_human', humanBytes(used)],
+    ['used_memory_rss', resident],
+    ['used_memory_rss_human', humanBytes(resident)],
+    ['used_memory_peak', peak],
+    ['used_memory_peak_human', humanBytes(peak)],
+    ['used_memory_peak_perc', percent(used, peak)],
+    ['used_memory_overhead', clients],
+    ['used_memory_startup', 0],
+    ['used_memory_dataset', used],
+    ['used_memory_dataset_perc', percent(used, used)],
+    ['allocator_allocated', used + heapUsed],
+    ['allocator_active', used + heapUsed],
+    ['allocator_resident', resident],
+    ['total_system_memory', total],
+    ['total_system_memory_human', humanBytes(total)],
+    ['used_memory_lua', 0],
+    ['used_memory_vm_eval', 0],
+    ['used_memory_lua_human', humanBytes(0)],
+    ['used_memory_scripts_eval', 0],
+    ['number_of_cached_scripts', 0],
+    ['number_of_functions', 0],
+    ['number_of_libraries', 0],
+    ['used_memory_vm_functions', 0],
+    ['used_memory_vm_total', 0],
+    ['used_memory_vm_total_human', humanBytes(0)],
+    ['used_memory_functions', 0],
+    ['used_memory_scripts', 0],
+    ['used_memory_scripts_human', humanBytes(0)],
+    ['maxmemory', maxmemory],
+    ['maxmemory_human', humanBytes(maxmemory)],
+    ['maxmemory_policy', maxmemoryPolicy],
+    ['allocator_frag_ratio', '1.00'],
+    ['allocator_frag_bytes', 0],
+    ['allocator_rss_ratio', ratio(resident, used + heapUsed)],
+    ['allocator_rss_bytes', resident - used - heapUsed],
+    ['rss_overhead_ratio', '1.00'],
+    ['rss_overhead_bytes', 0],
+    ['mem_fragmentation_ratio', ratio(resident, used)],
+    ['mem_fragmentation_bytes', resident - used],
+    ['mem_not_counted_for_evict', 0],
+    ['mem_replication_backlog', 0],
+    ['mem_total_replication_buffers', 0],
+    ['mem_clients_slaves', 0],
+    ['mem_clients_normal', clients],
+    ['mem_cluster_links', 0],
+    ['mem_aof_buffer', 0],
+    ['mem_allocator', 'arena'],
+    ['active_defrag_running', 0],
+    ['lazyfree_pending_objects', 0],
+    ['lazyfreed_objects', 0],
+  ];
+}
+
+function persistenceSection(server: Server): Field[] {
+  const { persistence } = server;
+  return [
+    ['loading', server.loading ? 1 : 0],
+    ['async_loading', 0],
+    ['current_cow_peak', 0],
+    ['current_cow_size', 0],
+    ['current_cow_size_age', 0],
+    ['current_fork_perc', '0.00'],
+    ['current_save_keys_processed', 0],
+    ['current_save_keys_total', 0],
+    ['rdb_changes_since_last_save', server.dirty],
+    ['rdb_bgsave_in_progress', 0],
+    ['rdb_last_save_time', persistence.lastSaveTime],
+    ['rdb_last_bgsave_status', persistence.lastSaveOk ? 'ok' : 'err'],
+    ['rdb_last_bgsave_time_sec', persistence.lastSaveSeconds],
+    ['rdb_current_bgsave_time_sec', -1],
+    ['rdb_saves', persistence.saves],
+    ['rdb_last_cow_size', 0],
+    ['rdb_last_load_keys_expired', persistence.lastLoadKeysExpired],
+    ['rdb_last_load_keys_loaded', persistence.lastLoadKeysLoaded],
+    ['aof_enabled', 0],
+    ['aof_rewrite_in_progress', 0],
+    ['aof_rewrite_scheduled', 0],
+    ['aof_last_rewrite_time_sec', -1],
+    ['aof_current_rewrite_time_sec', -1],
+    ['aof_last_bgrewrite_status', 'ok'],
+    ['aof_rewrites', 0],
+    ['aof_rewrites_consecutive_failures', 0],
+    ['aof_last_write_status', 'ok'],
+    ['aof_last_cow_size', 0],
+    ['module_fork_in_progress', 0],
+    ['module_fork_last_cow_size', 0],
+  ];
+}
+
+function statsSection(server: Server): Field[] {
+  const { stats } = server;
+  const keys = server.keyspace.stats;
+  const kilobytes = (perSecond: number): string => (perSecond / 1024).toFixed(2);
+  const zero = (...names: string[]): Field[] => names.map((name) => [name, 0]);
+  return [
+    ['total_connections_received', stats.connectionsReceived],
+    ['total_commands_processed', stats.commandsProcessed],
+    ['instantaneous_ops_per_sec', Math.round(stats.operations.perSecond)],
+    ['total_net_input_bytes', stats.netInputBytes],
+    ['total_net_output_bytes', stats.netOutputBytes],
+    ...zero('total_net_repl_input_bytes', 'total_net_repl_output_bytes'),
+    ['instantaneous_input_kbps', kilobytes(stats.input.perSecond)],
+    ['instantaneous_output_kbps', kilobytes(stats.output.perSecond)],
+    ['instantaneous_input_repl_kbps', '0.00'],
+    ['instantaneous_output_repl_kbps', '0.00'],
+    ['rejected_connections', stats.connectionsRejected],
+    ...zero('sync_full', 'sync_partial_ok', 'sync_partial_err'),
+    ['expired_keys', keys.expiredKeys],
+    ['expired_stale_perc', keys.expiredStalePercent.toFixed(2)],
+    ['expired_time_cap_reached_count', keys.expiredTimeCapReached],
+    ['expire_cycle_cpu_milliseconds', Math.floor(keys.expireCycleUs / 1000)],
+    ['evicted_keys', stats.evictedKeys],
+    ['evicted_clients', stats.evictedClients],
+    ...zero('total_eviction_exceeded_time', 'current_eviction_exceeded_time'),
+    ['keyspace_hits', keys.hits],
+    ['keyspace_misses', keys.misses],
+    ...zero('pubsub_channels', 'pubsub_patterns', 'pubsubshard_channels', 'latest_fork_usec', 'total_forks'),
+    ...zero('migrate_cached_sockets', 'slave_expires_tracked_keys', 'active_defrag_hits', 'active_defrag_misses'),
+    ...zero('active_defrag_key_hits', 'active_defrag_key_misses', 'total_active_defrag_time'),
+    ...zero('current_active_defrag_time', 'tracking_total_keys', 'tracking_total_items', 'tracking_total_prefixes'),
+    ['unexpected_error_replies', stats.unexpectedErrorReplies],
+    ['total_error_replies', stats.errorReplies],
+    ['dump_payload_sanitizations', 0],
+    ['total_reads_processed', stats.readsProcessed],
+    ['total_writes_processed', stats.writesProcessed],
+    ...zero(
+      'io_threaded_reads_processed',
+      'io_threaded_writes_processed',
+      'reply_buffer_shrinks',
+      'reply_buffer_expands',
+    ),
+  ];
+}
+
+function replicationSection(server: Server): Field[] {
+  return [
+    ['role', 'master'],
+    ['connected_slaves', 0],
+    ['master_failover_state', 'no-failover'],
+    ['master_replid', server.replicationId],
+    ['master_replid2', '0'.repeat(40)],
+    ['master_repl_offset', 0],
+    ['second_repl_offset', -1],
+    ['repl_backlog_active', 0],
+    ['repl_backlog_size', server.config.replBacklogSize],
+    ['repl_backlog_first_byte_offset', 0],
+    ['repl_backlog_histlen', 0],
+  ];
+}
+
+function cpuSection(): Field[] {
+  const { system, user } = processorTime();
+  const seconds = (microseconds: number): string => (microseconds / 1e6).toFixed(6);
+  return [
+    ['used_cpu_sys', seconds(system)],
+    ['used_cpu_user', seconds(user)],
+    ['used_cpu_sys_children', seconds(0)],
+    ['used_cpu_user_children', seconds(0)],
+    ['used_cpu_sys_main_thread', seconds(system)],
+    ['used_cpu_user_main_thread', seconds(user)],
+  ];
+}
+
+/** Commands and subcommands that were called, failed or refused. */
+function usedCommands(server: Server): Command[] {
+  const all = server.commands.all.flatMap((command) => [command, ...(command.subcommands?.all ?? [])]);
+  return all.filter((command) => command.calls + command.rejectedCalls + command.failedCalls > 0);
+}
+
+function commandStatsSection(server: Server): Field[] {
+  return usedCommands(server).map((command) => {
+    const time = Math.round(command.timeUs);
+    const perCall = command.calls === 0 ? '0.00' : (command.timeUs / command.calls).toFixed(2);
+    return [
+      `cmdstat_${command.spec.name}`,
+      `calls=${command.calls},usec=${time},usec_per_call=${perCall},rejected_calls=${command.rejectedCalls},failed_calls=${command.failedCalls}`,
+    ];
+  });
+}
+
+function latencyStatsSection(server: Server): Field[] {
+  const percentiles = server.config.latencyTrackingInfoPercentiles;
+  const fields: Field[] = [];
+  for (const command of usedCommands(server)) {
+    const { histogram } = command;
+    if (histogram === null) continue;
+    const values = percentiles.map((percent) => `p${percent}=${histogram.percentile(percent).toFixed(3)}`);
+    fields.push([`latency_percentiles_usec_${command.spec.name}`, values.join(',')]);
+  }
+  return fields;
+}
+
+function errorStatsSection(server: Server): Field[] {
+  return [...server.stats.errorsByCode].map(([code, count]) => [`errorstat_${code}`, `count=${count}`]);
+}
+
+function keyspaceSection(server: Server): Field[] {
+  return server.databases
+    .filter((db) => db.size > 0)
+    .map((db) => [
+      `db${db.index}`,
+      `keys=${db.size},expires=${db.expiries.size},avg_ttl=${Math.round(db.averageTtlMs)}`,
+    ]);
+}
+
+/** `1.50M`, as Redis prints sizes. */
+export function humanBytes(bytes: number): string {
+  if (bytes < 1024) return `${bytes}B`;
+  const units = ['K', 'M', 'G', 'T', 'P'];
+  let value = bytes / 1024;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${value.toFixed(2)}${units[unit]}`;
+}
