@@ -4,7 +4,7 @@
 import { createRequire } from 'node:module';
 import koffi from 'koffi';
 import { ArenaEngine, DEFAULT_BATCH } from './arena-engine.ts';
-import { EngineError, type Link } from './frame-engine.ts';
+import { EngineError, type Link, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
 import { requireEthernet } from './linux/interfaces.ts';
 import type { EngineOptions } from './options.ts';
 
@@ -84,6 +84,8 @@ export class LibpcapEngine extends ArenaEngine {
   readonly name = 'pcap';
   readonly #socket: CapSocket;
   readonly #packet: Uint8Array;
+  /** libpcap does not pass on what the device knows about checksums, so `auto` verifies. */
+  readonly #flags: number;
   /** A view of every slot that was sent from, made once: `cap` sends from the start of a view. */
   readonly #views = new Map<number, Uint8Array>();
 
@@ -91,6 +93,7 @@ export class LibpcapEngine extends ArenaEngine {
     super(link, { rxRing: options.rxRing, txRing: options.txRing, batch: DEFAULT_BATCH });
     this.#socket = socket;
     this.#packet = packet;
+    this.#flags = options.rxChecksum === 'trust' ? RX_CHECKSUM_TRUSTED : 0;
     socket.on('packet', (length, truncated) => this.#onPacket(length, truncated));
   }
 
@@ -98,7 +101,7 @@ export class LibpcapEngine extends ArenaEngine {
   #onPacket(length: number, truncated: boolean): void {
     this.counters.syscalls++;
     if (truncated) this.counters.rxTruncated++;
-    else if (this.deliver(this.#packet, 0, length, 0)) this.wake();
+    else if (this.deliver(this.#packet, 0, length, this.#flags)) this.wake();
   }
 
   protected override transmit(offset: number, length: number): boolean {

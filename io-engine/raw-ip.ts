@@ -4,7 +4,7 @@
 // requests are left to it. Two system calls and an exception per burst: compatible, not fast. Only open.ts imports this.
 import { createRequire } from 'node:module';
 import { ArenaEngine, DEFAULT_BATCH } from './arena-engine.ts';
-import { EngineError, type Link } from './frame-engine.ts';
+import { EngineError, type Link, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
 import { type InterfaceInfo, interfaceInfo, ipText, kernelOwnsAddress } from './linux/interfaces.ts';
 import type { EngineOptions } from './options.ts';
 import { type FirewallListing, listFirewall, requireResetRule, SENT_MARK } from './reset-rule.ts';
@@ -97,12 +97,15 @@ export class RawIpEngine extends ArenaEngine {
   readonly name = 'raw';
   readonly #sockets: readonly RawSocket[];
   readonly #own: readonly number[];
+  /** The kernel has looked at the IP header's checksum only, so `auto` verifies. */
+  readonly #flags: number;
   readonly #packet = Buffer.alloc(PACKET_MAX);
   readonly #destinations = new Map<number, string>();
 
   constructor(link: Link, options: EngineOptions, sockets: readonly RawSocket[]) {
     super(link, { rxRing: options.rxRing, txRing: options.txRing, batch: DEFAULT_BATCH });
     this.#sockets = sockets;
+    this.#flags = options.rxChecksum === 'trust' ? RX_CHECKSUM_TRUSTED : 0;
     this.#own = options.addresses.map(({ ip }) => ip | 0);
     for (const socket of sockets) {
       // The package's own reader takes one packet per turn of the event loop and slices it; ours takes a burst.
@@ -127,7 +130,7 @@ export class RawIpEngine extends ArenaEngine {
   }
 
   readonly #onPacket = (packet: Buffer, length: number): void => {
-    if (length >= IP_HEADER_MIN && this.#isForUs(packet, length)) this.deliver(packet, 0, length, 0);
+    if (length >= IP_HEADER_MIN && this.#isForUs(packet, length)) this.deliver(packet, 0, length, this.#flags);
   };
 
   /** The kernel owns other addresses too, and answers echo requests for ours itself. */

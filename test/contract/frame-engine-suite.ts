@@ -6,7 +6,7 @@ import { runInNewContext } from 'node:vm';
 import koffi from 'koffi';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { queueFrame, receiveBatch } from '../../io-engine/frame-copies.ts';
-import { type FrameEngine, NO_FRAME } from '../../io-engine/frame-engine.ts';
+import { type FrameEngine, NO_FRAME, RX_CHECKSUM_TRUSTED } from '../../io-engine/frame-engine.ts';
 
 /** Parts that only some devices have. */
 export type Feature =
@@ -15,13 +15,16 @@ export type Feature =
   /** What is sent arrives somewhere. */
   | 'output'
   /** The other side can send a frame longer than a slot. */
-  | 'oversize';
+  | 'oversize'
+  /** The option `rxChecksum`. */
+  | 'rx-checksum';
 
 export interface PairOptions {
   /** Sent by the other side as soon as the engine is open, in order. */
   readonly incoming?: (frames: FrameMaker) => readonly Uint8Array[];
   readonly rxRing?: number;
   readonly txRing?: number;
+  readonly rxChecksum?: 'auto' | 'trust';
 }
 
 export interface Peer {
@@ -255,6 +258,14 @@ function describeInput(openPair: OpenPair, needs: Needs): void {
     expect(last).toBeGreaterThanOrEqual(0);
     pair.peer.send(pair.frames.toEngine(5000));
     expect((await collect(pair, 1)).at(-1)).toEqual(pair.frames.toEngine(5000));
+  });
+
+  needs('rx-checksum', 'vouches for checksums when told to trust them', async () => {
+    const pair = await openPair({ rxChecksum: 'trust' });
+    pair.peer.send(pair.frames.toEngine(0));
+    const deadline = performance.now() + PATIENCE_MS;
+    while (pair.engine.receive() === 0 && performance.now() < deadline) await nextTurn();
+    expect(pair.engine.batch.flags[0]).toBe(RX_CHECKSUM_TRUSTED);
   });
 
   needs('oversize', 'counts a frame longer than a slot and does not deliver it', async () => {
