@@ -69,13 +69,16 @@ export class Database {
     return entry;
   }
 
-  /** `find`, and counts as a hit or miss. For commands that read. */
-  findForRead(bytes: Uint8Array, offset: number, length: number): number {
+  /**
+   * `find`, and counts as a hit or miss. For commands that read.
+   * @param touch false: looking at the key is no use of it (TTL, TYPE, EXISTS).
+   */
+  findForRead(bytes: Uint8Array, offset: number, length: number, touch = true): number {
     const entry = this.peek(bytes, offset, length);
     const { keyspace } = this;
     if (entry !== 0) {
       keyspace.stats.hits++;
-      this.touch(entry);
+      if (touch) this.touch(entry);
     } else {
       keyspace.stats.misses++;
       keyspace.event(NOTIFY_KEY_MISS, 'keymiss', this, bytes, offset, length);
@@ -235,6 +238,11 @@ export class Database {
       if (slot !== 0) this.expiries.setRef(slot - 1, moved);
     }
     return moved;
+  }
+
+  /** STRING_* of a string. */
+  stringKindOf(entry: number): number {
+    return (this.dict.extra(entry, META) >> 4) & 15;
   }
 
   /** @param how STRING_*. */

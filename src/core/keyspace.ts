@@ -82,6 +82,16 @@ export class Keyspace {
     return this.lfu ? (this.#minutes() << 8) | LFU_INIT : this.#seconds();
   }
 
+  /** Access bits of a key with that LFU counter. */
+  accessWithFrequency(counter: number): number {
+    return (this.#minutes() << 8) | counter;
+  }
+
+  /** Access bits of a key that was not used for so many seconds (LRU). */
+  accessIdleFor(seconds: number): number {
+    return (this.#seconds() - Math.min(seconds, 0xffffff)) & 0xffffff;
+  }
+
   /** The 24 access bits after one more access. */
   nextAccess(access: number): number {
     if (!this.lfu) return this.#seconds();

@@ -1,5 +1,7 @@
 // What the keyspace knows of a value that is not a string: lists, sets, sorted sets, hashes and streams implement
 // this. The keyspace holds them by index, beside the key.
+import type { Arena } from './arena.ts';
+
 export interface Collection {
   /** TYPE_* of value-type.ts. */
   readonly type: number;
@@ -9,6 +11,8 @@ export interface Collection {
   encoding(): string;
   /** Bytes held, on and off the heap. */
   memoryBytes(): number;
+  /** Another value with the same elements, for COPY. */
+  clone(arena: Arena): Collection;
   /** Gives off-heap memory back; the collection is not used afterwards. */
   release(): void;
 }

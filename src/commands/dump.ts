@@ -1,0 +1,143 @@
+// DUMP and RESTORE: one value in RDB's form with version and checksum behind it, exactly Redis's payload. generic.ts
+// lists them.
+import type { Call } from '../core/call.ts';
+import { keyModified } from '../core/lookup.ts';
+import { NOTIFY_GENERIC } from '../core/notify-flags.ts';
+import type { Collection } from '../data/collection.ts';
+import { Element } from '../data/element.ts';
+import { Crc64 } from '../persistence/crc64.ts';
+import { CHECKSUM_BYTES, RDB_STRING, RDB_VERSION, RdbError } from '../persistence/rdb-format.ts';
+import { RdbInput } from '../persistence/rdb-input.ts';
+import { RdbOutput } from '../persistence/rdb-output.ts';
+import { readCollection } from '../persistence/rdb-value-reader.ts';
+import { rdbTypeOf, writeValue } from '../persistence/rdb-value-writer.ts';
+
+const TRAILER_BYTES = 2 + CHECKSUM_BYTES;
+
+export function dump(call: Call): void {
+  const { db } = call;
+  const entry = db.findForRead(call.bytes, call.offsets[1], call.lengths[1]);
+  if (entry === 0) {
+    call.reply.null();
+    return;
+  }
+  const out = new RdbOutput(null, call.server.config.rdbcompression);
+  out.byte(rdbTypeOf(db, entry));
+  writeValue(out, db, entry);
+  out.byte(RDB_VERSION & 255);
+  out.byte(RDB_VERSION >> 8);
+  const checksum = new Crc64();
+  checksum.update(out.bytes, 0, out.length);
+  const trailer = new Uint8Array(CHECKSUM_BYTES);
+  checksum.write(trailer, 0);
+  out.raw(trailer, 0, CHECKSUM_BYTES);
+  call.reply.bulk(out.bytes, 0, out.length);
+}
+
+interface RestoreOptions {
+  replace: boolean;
+  absoluteTtl: boolean;
+  idleSeconds: number;
+  frequency: number;
+}
+
+/** @returns null after an error was replied. */
+function parseOptions(call: Call): RestoreOptions | null {
+  const options: RestoreOptions = { replace: false, absoluteTtl: false, idleSeconds: -1, frequency: -1 };
+  for (let i = 4; i < call.argc; i++) {
+    const hasNext = i + 1 < call.argc;
+    if (call.is(i, 'replace')) options.replace = true;
+    else if (call.is(i, 'absttl')) options.absoluteTtl = true;
+    else if (call.is(i, 'idletime') && hasNext && options.frequency === -1) {
+      options.idleSeconds = call.integer(++i);
+      if (Number.isNaN(options.idleSeconds)) return null;
+      if (options.idleSeconds < 0) return refuse(call, 'ERR Invalid IDLETIME value, must be >= 0');
+    } else if (call.is(i, 'freq') && hasNext && options.idleSeconds === -1) {
+      options.frequency = call.integer(++i);
+      if (Number.isNaN(options.frequency)) return null;
+      if (options.frequency < 0 || options.frequency > 255) {
+        return refuse(call, 'ERR Invalid FREQ value, must be >= 0 and <= 255');
+      }
+    } else {
+      call.syntaxError();
+      return null;
+    }
+  }
+  return options;
+}
+
+function refuse(call: Call, message: string): null {
+  call.reply.error(message);
+  return null;
+}
+
+export function restore(call: Call): void {
+  const { bytes, offsets, lengths, db, reply } = call;
+  const options = parseOptions(call);
+  if (options === null) return;
+  if (!options.replace && db.find(bytes, offsets[1], lengths[1]) !== 0) {
+    reply.error('BUSYKEY Target key name already exists.');
+    return;
+  }
+  const ttl = call.integer(2);
+  if (Number.isNaN(ttl)) return;
+  if (ttl < 0) {
+    reply.error('ERR Invalid TTL value, must be >= 0');
+    return;
+  }
+  if (!payloadValid(bytes, offsets[3], lengths[3])) {
+    reply.error('ERR DUMP payload version or checksum are wrong');
+    return;
+  }
+  const now = db.keyspace.clock.unixMs;
+  const expiry = ttl === 0 || options.absoluteTtl ? ttl : ttl + now;
+  const value = readPayload(call);
+  if (value === null) {
+    reply.error('ERR Bad data format');
+    return;
+  }
+  const existed = options.replace && db.delete(bytes, offsets[1], lengths[1]);
+  if (expiry !== 0 && expiry <= now) {
+    if (!(value instanceof Element)) value.release();
+    if (existed) keyModified(call, 1, NOTIFY_GENERIC, 'del');
+    reply.ok();
+    return;
+  }
+  const entry =
+    value instanceof Element
+      ? db.setString(bytes, offsets[1], lengths[1], value.bytes, value.offset, value.length)
+      : db.addCollection(bytes, offsets[1], lengths[1], value);
+  if (expiry !== 0) db.setExpiry(entry, expiry);
+  if (db.keyspace.lfu && options.frequency >= 0) {
+    db.setAccess(entry, db.keyspace.accessWithFrequency(options.frequency));
+  } else if (!db.keyspace.lfu && options.idleSeconds >= 0) {
+    db.setAccess(entry, db.keyspace.accessIdleFor(options.idleSeconds));
+  }
+  keyModified(call, 1, NOTIFY_GENERIC, 'restore');
+  reply.ok();
+}
+
+function payloadValid(bytes: Uint8Array, offset: number, length: number): boolean {
+  if (length < TRAILER_BYTES) return false;
+  const trailer = offset + length - TRAILER_BYTES;
+  const version = bytes[trailer] | (bytes[trailer + 1] << 8);
+  if (version > RDB_VERSION) return false;
+  const checksum = new Crc64();
+  checksum.update(bytes, offset, length - CHECKSUM_BYTES);
+  return checksum.equals(bytes, trailer + 2);
+}
+
+/** The value of word 3; null when it is not valid. */
+function readPayload(call: Call): Collection | Element | null {
+  const input = RdbInput.fromBytes(call.bytes, call.offsets[3], call.lengths[3] - TRAILER_BYTES);
+  try {
+    const type = input.byte();
+    if (type !== RDB_STRING) return readCollection(input, type, call.server.arena, call.server.config);
+    const text = new Element();
+    input.string(text);
+    return text;
+  } catch (error) {
+    if (error instanceof RdbError) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,89 @@
+// Commands about when keys expire: EXPIRE and its kin, TTL and its kin, PERSIST. generic.ts lists them.
+import type { Call } from '../core/call.ts';
+import { keyModified } from '../core/lookup.ts';
+import { NOTIFY_GENERIC } from '../core/notify-flags.ts';
+import { INT64_END, invalidExpiry } from './expiry-words.ts';
+import { deleteWord } from './key-deletion.ts';
+
+const NX = 1;
+const XX = 2;
+const GT = 4;
+const LT = 8;
+
+function parseConditions(call: Call): number {
+  let conditions = 0;
+  for (let i = 3; i < call.argc; i++) {
+    if (call.is(i, 'nx')) conditions |= NX;
+    else if (call.is(i, 'xx')) conditions |= XX;
+    else if (call.is(i, 'gt')) conditions |= GT;
+    else if (call.is(i, 'lt')) conditions |= LT;
+    else {
+      call.reply.error(`ERR Unsupported option ${call.latin1(i)}`);
+      return -1;
+    }
+  }
+  if ((conditions & NX) !== 0 && conditions !== NX) {
+    call.reply.error('ERR NX and XX, GT or LT options at the same time are not compatible');
+    return -1;
+  }
+  if ((conditions & (GT | LT)) === (GT | LT)) {
+    call.reply.error('ERR GT and LT options at the same time are not compatible');
+    return -1;
+  }
+  return conditions;
+}
+
+function allows(conditions: number, current: number, expiry: number): boolean {
+  if ((conditions & NX) !== 0 && current !== -1) return false;
+  if ((conditions & XX) !== 0 && current === -1) return false;
+  if ((conditions & GT) !== 0 && (current === -1 || expiry <= current)) return false;
+  return (conditions & LT) === 0 || current === -1 || expiry < current;
+}
+
+/** EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT. @param unit milliseconds a unit of the word. */
+export function expire(call: Call, unit: number, relative: boolean): void {
+  const { db } = call;
+  const conditions = parseConditions(call);
+  if (conditions === -1) return;
+  const given = call.integer(2);
+  if (Number.isNaN(given)) return;
+  const now = db.keyspace.clock.unixMs;
+  const expiry = given * unit + (relative ? now : 0);
+  if (expiry >= INT64_END || given * unit < -INT64_END) {
+    invalidExpiry(call);
+    return;
+  }
+  const entry = db.find(call.bytes, call.offsets[1], call.lengths[1]);
+  if (entry === 0 || !allows(conditions, db.expiryOf(entry), expiry)) {
+    call.reply.integer(0);
+    return;
+  }
+  if (expiry <= now) {
+    deleteWord(call, 1, 'del');
+  } else {
+    db.setExpiry(entry, expiry);
+    keyModified(call, 1, NOTIFY_GENERIC, 'expire');
+  }
+  call.reply.integer(1);
+}
+
+/** TTL, PTTL, EXPIRETIME, PEXPIRETIME: -2 without key, -1 without expiry. */
+export function timeToLive(call: Call, unit: number, relative: boolean): void {
+  const { db } = call;
+  const entry = db.findForRead(call.bytes, call.offsets[1], call.lengths[1], false);
+  const expiry = entry === 0 ? -2 : db.expiryOf(entry);
+  if (expiry < 0) {
+    call.reply.integer(entry === 0 ? -2 : -1);
+    return;
+  }
+  const ms = relative ? Math.max(0, expiry - db.keyspace.clock.unixMs) : expiry;
+  call.reply.integer(unit === 1 ? ms : Math.floor((ms + 500) / 1000));
+}
+
+export function persist(call: Call): void {
+  const { db } = call;
+  const entry = db.find(call.bytes, call.offsets[1], call.lengths[1]);
+  const removed = entry !== 0 && db.removeExpiry(entry);
+  if (removed) keyModified(call, 1, NOTIFY_GENERIC, 'persist');
+  call.reply.integer(removed ? 1 : 0);
+}

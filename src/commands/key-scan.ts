@@ -1,0 +1,133 @@
+// KEYS, SCAN and RANDOMKEY: finding keys without knowing them. generic.ts lists them; the commands that scan one
+// collection share `parseScanCursor` and `parseScanOptions`.
+import type { Call } from '../core/call.ts';
+import { EntryList } from '../data/dict.ts';
+import { globMatch } from '../data/glob.ts';
+import { TYPE_NAMES } from '../data/value-type.ts';
+
+const DEFAULT_COUNT = 10;
+const STAR = 42;
+/** Buckets visited for each element asked for, at most: a sparse table must not stop everyone. */
+const BUCKETS_PER_ELEMENT = 10;
+
+/** A cursor is an unsigned 64-bit number of which only the low 32 bits mean something here. */
+const CURSOR = /^\d+$/;
+const UINT64_MAX = 18446744073709551615n;
+
+/** @returns -1 after an error was replied. */
+export function parseScanCursor(call: Call, i: number): number {
+  const text = call.latin1(i);
+  const value = CURSOR.test(text) && text.length <= 20 ? BigInt(text) : UINT64_MAX + 1n;
+  if (value <= UINT64_MAX) return Number(value & 0xffffffffn);
+  call.reply.error('ERR invalid cursor');
+  return -1;
+}
+
+/** What MATCH, COUNT and TYPE ask for; one record, reused. */
+export const scanOptions = {
+  count: DEFAULT_COUNT,
+  /** Word of the pattern, -1: everything matches. */
+  pattern: -1,
+  /** TYPE_* number, -1: all, -2: a type that does not exist. */
+  type: -1,
+};
+
+/** Reads the options from word `first` on into `scanOptions`. @returns false after an error was replied. */
+export function parseScanOptions(call: Call, first: number, withType: boolean): boolean {
+  scanOptions.count = DEFAULT_COUNT;
+  scanOptions.pattern = -1;
+  scanOptions.type = -1;
+  for (let i = first; i < call.argc; i += 2) {
+    if (i + 1 === call.argc) return refuse(call);
+    if (call.is(i, 'count')) {
+      const count = call.integer(i + 1);
+      if (Number.isNaN(count)) return false;
+      if (count < 1) return refuse(call);
+      scanOptions.count = count;
+    } else if (call.is(i, 'match')) {
+      const isStar = call.lengths[i + 1] === 1 && call.bytes[call.offsets[i + 1]] === STAR;
+      scanOptions.pattern = isStar ? -1 : i + 1;
+    } else if (withType && call.is(i, 'type')) {
+      const type = TYPE_NAMES.indexOf(call.latin1(i + 1).toLowerCase());
+      scanOptions.type = type === -1 ? -2 : type;
+    } else return refuse(call);
+  }
+  return true;
+}
+
+function refuse(call: Call): false {
+  call.syntaxError();
+  return false;
+}
+
+/** Whether the range matches the pattern of `scanOptions`. */
+export function scanMatches(call: Call, bytes: Uint8Array, offset: number, length: number): boolean {
+  const { pattern } = scanOptions;
+  return pattern === -1 || globMatch(call.bytes, call.offsets[pattern], call.lengths[pattern], bytes, offset, length);
+}
+
+const found = new EntryList();
+
+export function scan(call: Call): void {
+  let cursor = parseScanCursor(call, 1);
+  if (cursor === -1 || !parseScanOptions(call, 2, true)) return;
+  const { db, reply } = call;
+  found.length = 0;
+  const { count, type } = scanOptions;
+  let steps = count * BUCKETS_PER_ELEMENT;
+  do cursor = db.dict.scan(cursor, found);
+  while (cursor !== 0 && --steps > 0 && found.length < count);
+  reply.array(2);
+  reply.bulkInteger(cursor);
+  const mark = reply.openDeferred();
+  let matched = 0;
+  for (let i = 0; i < found.length; i++) {
+    const entry = found.refs[i];
+    const offset = db.keyOffset(entry);
+    const length = db.keyLength(entry);
+    if (!scanMatches(call, db.bytesOf(entry), offset, length)) continue;
+    if (type !== -1 && db.typeOf(entry) !== type) continue;
+    if (db.isExpired(entry)) {
+      expire(call, entry);
+      continue;
+    }
+    reply.bulk(db.bytesOf(entry), offset, length);
+    matched++;
+  }
+  reply.closeArray(mark, matched);
+}
+
+function expire(call: Call, entry: number): void {
+  const key = call.db.keyOf(entry);
+  // By look-up, which knows whether this server may delete.
+  call.db.peek(key, 0, key.length);
+}
+
+export function keys(call: Call): void {
+  const { bytes, offsets, lengths, db, reply } = call;
+  const all = lengths[1] === 1 && bytes[offsets[1]] === STAR;
+  const mark = reply.openDeferred();
+  let count = 0;
+  for (let bucket = 0; bucket < db.dict.bucketCount; bucket++) {
+    found.length = 0;
+    db.dict.bucketEntries(bucket, found);
+    for (let i = 0; i < found.length; i++) {
+      const entry = found.refs[i];
+      const key = db.bytesOf(entry);
+      const offset = db.keyOffset(entry);
+      const length = db.keyLength(entry);
+      if (!all && !globMatch(bytes, offsets[1], lengths[1], key, offset, length)) continue;
+      if (db.isExpired(entry)) continue;
+      reply.bulk(key, offset, length);
+      count++;
+    }
+  }
+  reply.closeArray(mark, count);
+}
+
+export function randomkey(call: Call): void {
+  const { db } = call;
+  const entry = db.randomEntry();
+  if (entry === 0) call.reply.null();
+  else call.reply.bulk(db.bytesOf(entry), db.keyOffset(entry), db.keyLength(entry));
+}

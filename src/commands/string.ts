@@ -1,0 +1,631 @@
+// String commands. GET, SET, INCR and MSET run for every request of a benchmark: they read their words in place and
+// allocate nothing. Reply texts are Redis 7.0's. Only table.ts imports this file.
+
+import type { Call } from '../core/call.ts';
+import type { CommandSpec } from '../core/command.ts';
+import { STRING_CHANGED, STRING_MADE, STRING_STORED } from '../core/database.ts';
+import { NOT_A_FLOAT, NOT_AN_INTEGER } from '../core/errors.ts';
+import { keyModified, readString, WRONG, writeString } from '../core/lookup.ts';
+import { NOTIFY_GENERIC, NOTIFY_STRING } from '../core/notify-flags.ts';
+import { copyBytes } from '../data/dict.ts';
+import {
+  INTEGER_DIGITS_MAX,
+  isInt64,
+  parseBigInteger,
+  parseInteger,
+  writeInteger,
+  writeLatin1,
+} from '../data/integer.ts';
+import { addLongDouble, formatLongDouble, parseLongDouble } from '../data/long-double.ts';
+import { TYPE_STRING } from '../data/value-type.ts';
+import { expiryFromWord, NO_EXPIRY, UNIT_MS, UNIT_SECONDS } from './expiry-words.ts';
+import { deleteWord } from './key-deletion.ts';
+import { lcs } from './lcs.ts';
+
+const STRING_TOO_LONG = 'ERR string exceeds maximum allowed size (proto-max-bulk-len)';
+const OVERFLOW = 'ERR increment or decrement would overflow';
+
+/** Bits of what SET and GETEX were asked for. */
+const NX = 1;
+const XX = 2;
+const GET = 4;
+const KEEPTTL = 8;
+const PERSIST = 16;
+const EX = 32;
+const PX = 64;
+const EXAT = 128;
+const PXAT = 256;
+const EXPIRY = EX | PX | EXAT | PXAT;
+
+/** Word with the expiry that `parseOptions` met. */
+let expiryWord = 0;
+
+/** @returns bits, or -1 after a syntax error was replied. @param allowed what the command knows. */
+function parseOptions(call: Call, first: number, allowed: number): number {
+  let options = 0;
+  for (let i = first; i < call.argc; i++) {
+    const option = optionAt(call, i, i + 1 < call.argc) & allowed;
+    if (option === 0 || (options & conflictsOf(option)) !== 0) {
+      call.syntaxError();
+      return -1;
+    }
+    options |= option;
+    if ((option & EXPIRY) !== 0) expiryWord = ++i;
+  }
+  return options;
+}
+
+function optionAt(call: Call, i: number, hasNext: boolean): number {
+  if (call.is(i, 'nx')) return NX;
+  if (call.is(i, 'xx')) return XX;
+  if (call.is(i, 'get')) return GET;
+  if (call.is(i, 'keepttl')) return KEEPTTL;
+  if (call.is(i, 'persist')) return PERSIST;
+  if (!hasNext) return 0;
+  if (call.is(i, 'ex')) return EX;
+  if (call.is(i, 'px')) return PX;
+  if (call.is(i, 'exat')) return EXAT;
+  return call.is(i, 'pxat') ? PXAT : 0;
+}
+
+function conflictsOf(option: number): number {
+  if (option === NX) return XX;
+  if (option === XX) return NX;
+  if (option === GET) return 0;
+  return (KEEPTTL | PERSIST | EXPIRY) & ~option;
+}
+
+/** Unix time in ms that the options ask for; NO_EXPIRY: none; NaN after an error reply. */
+function optionExpiry(call: Call, options: number): number {
+  if ((options & EXPIRY) === 0) return NO_EXPIRY;
+  const unit = (options & (EX | EXAT)) !== 0 ? UNIT_SECONDS : UNIT_MS;
+  return expiryFromWord(call, expiryWord, unit, (options & (EX | PX)) !== 0);
+}
+
+function replyString(call: Call, entry: number): void {
+  const { db } = call;
+  call.reply.bulk(db.bytesOf(entry), db.valueOffset(entry), db.valueLength(entry));
+}
+
+/** Replies with the string of word `i`, or null. @returns false after WRONGTYPE. */
+function replyValueOf(call: Call, i: number): boolean {
+  const entry = readString(call, i);
+  if (entry === WRONG) return false;
+  if (entry === 0) call.reply.null();
+  else replyString(call, entry);
+  return true;
+}
+
+/** Stores word `valueWord` under word 1 and tells everyone. */
+function store(call: Call, valueWord: number, keepTtl: boolean): number {
+  const { bytes, offsets, lengths } = call;
+  const entry = call.db.setString(
+    bytes,
+    offsets[1],
+    lengths[1],
+    bytes,
+    offsets[valueWord],
+    lengths[valueWord],
+    keepTtl,
+    STRING_STORED,
+  );
+  keyModified(call, 1, NOTIFY_STRING, 'set');
+  return entry;
+}
+
+function storeExpiry(call: Call, entry: number, expiry: number): void {
+  const { db } = call;
+  db.setExpiry(entry, expiry);
+  db.keyspace.event(NOTIFY_GENERIC, 'expire', db, call.bytes, call.offsets[1], call.lengths[1]);
+}
+
+function get(call: Call): void {
+  replyValueOf(call, 1);
+}
+
+function set(call: Call): void {
+  if (call.argc === 3) {
+    store(call, 2, false);
+    call.reply.ok();
+    return;
+  }
+  const options = parseOptions(call, 3, NX | XX | GET | KEEPTTL | EXPIRY);
+  if (options === -1) return;
+  const expiry = optionExpiry(call, options);
+  if (Number.isNaN(expiry)) return;
+  if ((options & GET) !== 0 && !replyValueOf(call, 1)) return;
+  if ((options & (NX | XX)) !== 0) {
+    const found = call.db.find(call.bytes, call.offsets[1], call.lengths[1]) !== 0;
+    if (found === ((options & NX) !== 0)) {
+      if ((options & GET) === 0) call.reply.null();
+      return;
+    }
+  }
+  const entry = store(call, 2, (options & KEEPTTL) !== 0);
+  if (expiry !== NO_EXPIRY) storeExpiry(call, entry, expiry);
+  if ((options & GET) === 0) call.reply.ok();
+}
+
+function setnx(call: Call): void {
+  if (call.db.find(call.bytes, call.offsets[1], call.lengths[1]) !== 0) {
+    call.reply.integer(0);
+    return;
+  }
+  store(call, 2, false);
+  call.reply.integer(1);
+}
+
+function setWithExpiry(call: Call, unit: number): void {
+  const expiry = expiryFromWord(call, 2, unit, true);
+  if (Number.isNaN(expiry)) return;
+  storeExpiry(call, store(call, 3, false), expiry);
+  call.reply.ok();
+}
+
+function getset(call: Call): void {
+  if (!replyValueOf(call, 1)) return;
+  store(call, 2, false);
+}
+
+function getdel(call: Call): void {
+  const { db } = call;
+  const entry = readString(call, 1);
+  if (entry === WRONG) return;
+  if (entry === 0) {
+    call.reply.null();
+    return;
+  }
+  replyString(call, entry);
+  db.deleteEntry(entry);
+  keyModified(call, 1, NOTIFY_GENERIC, 'del');
+}
+
+function getex(call: Call): void {
+  const options = parseOptions(call, 2, PERSIST | EXPIRY);
+  if (options === -1) return;
+  const { db } = call;
+  const entry = readString(call, 1);
+  if (entry === WRONG) return;
+  if (entry === 0) {
+    call.reply.null();
+    return;
+  }
+  const expiry = optionExpiry(call, options);
+  if (Number.isNaN(expiry)) return;
+  replyString(call, entry);
+  if ((options & (EXAT | PXAT)) !== 0 && expiry <= db.keyspace.clock.unixMs) {
+    deleteWord(call, 1, 'del');
+  } else if (expiry !== NO_EXPIRY) {
+    db.setExpiry(entry, expiry);
+    keyModified(call, 1, NOTIFY_GENERIC, 'expire');
+  } else if ((options & PERSIST) !== 0 && db.removeExpiry(entry)) {
+    keyModified(call, 1, NOTIFY_GENERIC, 'persist');
+  }
+}
+
+function mget(call: Call): void {
+  const { db } = call;
+  call.reply.array(call.argc - 1);
+  for (let i = 1; i < call.argc; i++) {
+    const entry = db.findForRead(call.bytes, call.offsets[i], call.lengths[i]);
+    if (entry === 0 || db.typeOf(entry) !== TYPE_STRING) call.reply.null();
+    else replyString(call, entry);
+  }
+}
+
+function storePairs(call: Call): void {
+  const { bytes, offsets, lengths, db } = call;
+  for (let i = 1; i < call.argc; i += 2) {
+    db.setString(bytes, offsets[i], lengths[i], bytes, offsets[i + 1], lengths[i + 1]);
+    keyModified(call, i, NOTIFY_STRING, 'set');
+  }
+}
+
+function hasPairs(call: Call, name: string): boolean {
+  if (call.argc % 2 === 1) return true;
+  call.reply.error(`ERR wrong number of arguments for '${name}' command`);
+  return false;
+}
+
+function mset(call: Call): void {
+  if (!hasPairs(call, 'mset')) return;
+  storePairs(call);
+  call.reply.ok();
+}
+
+function msetnx(call: Call): void {
+  if (!hasPairs(call, 'msetnx')) return;
+  for (let i = 1; i < call.argc; i += 2) {
+    if (call.db.find(call.bytes, call.offsets[i], call.lengths[i]) !== 0) {
+      call.reply.integer(0);
+      return;
+    }
+  }
+  storePairs(call);
+  call.reply.integer(1);
+}
+
+const digits = new Uint8Array(INTEGER_DIGITS_MAX);
+
+/** Puts the first `length` of `digits` in the place of the string of word 1, keeping its expiry. */
+function storeDigits(call: Call, entry: number, length: number): void {
+  const { db } = call;
+  let target = entry;
+  if (entry === 0) target = db.addString(call.bytes, call.offsets[1], call.lengths[1], length);
+  else {
+    target = db.resizeString(entry, length, 0);
+    db.setStringKind(target, STRING_STORED);
+  }
+  copyBytes(db.bytesOf(target), db.valueOffset(target), digits, 0, length);
+  keyModified(call, 1, NOTIFY_STRING, 'incrby');
+}
+
+function add(call: Call, increment: number): void {
+  const { db } = call;
+  const entry = writeString(call, 1);
+  if (entry === WRONG) return;
+  const old = entry === 0 ? 0 : parseInteger(db.bytesOf(entry), db.valueOffset(entry), db.valueLength(entry));
+  if (Number.isNaN(old)) {
+    call.reply.error(NOT_AN_INTEGER);
+    return;
+  }
+  const sum = old + increment;
+  if (!Number.isSafeInteger(sum) || !Number.isSafeInteger(old) || !Number.isSafeInteger(increment)) {
+    addBig(call, entry, BigInt(increment));
+    return;
+  }
+  storeDigits(call, entry, writeInteger(digits, 0, sum));
+  call.reply.integer(sum);
+}
+
+/** As `add`, where doubles may not be exact. */
+function addBig(call: Call, entry: number, increment: bigint): void {
+  const { db } = call;
+  const old = entry === 0 ? 0n : parseBigInteger(db.bytesOf(entry), db.valueOffset(entry), db.valueLength(entry));
+  if (old === null) {
+    call.reply.error(NOT_AN_INTEGER);
+    return;
+  }
+  const sum = old + increment;
+  if (!isInt64(sum)) {
+    call.reply.error(OVERFLOW);
+    return;
+  }
+  storeDigits(call, entry, writeLatin1(digits, 0, sum.toString()));
+  call.reply.bigInteger(sum);
+}
+
+/** INCRBY and DECRBY: `sign` 1 or -1. */
+function addWord(call: Call, sign: number): void {
+  const increment = call.integer(2);
+  if (Number.isNaN(increment)) return;
+  if (Number.isSafeInteger(increment)) {
+    add(call, sign * increment);
+    return;
+  }
+  const exact = parseBigInteger(call.bytes, call.offsets[2], call.lengths[2])! * BigInt(sign);
+  if (!isInt64(exact)) {
+    call.reply.error('ERR decrement would overflow');
+    return;
+  }
+  const entry = writeString(call, 1);
+  if (entry !== WRONG) addBig(call, entry, exact);
+}
+
+function incrbyfloat(call: Call): void {
+  const { db } = call;
+  const entry = writeString(call, 1);
+  if (entry === WRONG) return;
+  const old = entry === 0 ? parseLongDouble('0') : parseLongDouble(textOf(call, entry));
+  const increment = old === null ? null : parseLongDouble(call.latin1(2));
+  if (old === null || increment === null) {
+    call.reply.error(NOT_A_FLOAT);
+    return;
+  }
+  const sum = addLongDouble(old, increment);
+  if (sum === null) {
+    call.reply.error('ERR increment would produce NaN or Infinity');
+    return;
+  }
+  const text = Buffer.from(formatLongDouble(sum), 'latin1');
+  const { bytes, offsets, lengths } = call;
+  db.setString(bytes, offsets[1], lengths[1], text, 0, text.length, true, STRING_MADE);
+  keyModified(call, 1, NOTIFY_STRING, 'incrbyfloat');
+  call.reply.bulk(text, 0, text.length);
+}
+
+function textOf(call: Call, entry: number): string {
+  const bytes = call.db.bytesOf(entry);
+  const start = call.db.valueOffset(entry);
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, call.db.valueLength(entry)).toString('latin1');
+}
+
+/** Whether a string may have that length; false after an error reply. */
+function lengthAllowed(call: Call, length: number): boolean {
+  if (length <= call.server.config.protoMaxBulkLen) return true;
+  call.reply.error(STRING_TOO_LONG);
+  return false;
+}
+
+/** Bytes to leave behind a string that grows: as much again, at most a MiB. */
+function roomFor(length: number): number {
+  return Math.min(length, 1 << 20);
+}
+
+function append(call: Call): void {
+  const { bytes, offsets, lengths, db } = call;
+  let entry = writeString(call, 1);
+  if (entry === WRONG) return;
+  const extra = lengths[2];
+  if (entry === 0) {
+    entry = db.setString(bytes, offsets[1], lengths[1], bytes, offsets[2], extra);
+    keyModified(call, 1, NOTIFY_STRING, 'append');
+    call.reply.integer(extra);
+    return;
+  }
+  const old = db.valueLength(entry);
+  if (!lengthAllowed(call, old + extra)) return;
+  entry = db.resizeString(entry, old + extra, roomFor(old + extra));
+  db.setStringKind(entry, STRING_CHANGED);
+  copyBytes(db.bytesOf(entry), db.valueOffset(entry) + old, bytes, offsets[2], extra);
+  keyModified(call, 1, NOTIFY_STRING, 'append');
+  call.reply.integer(old + extra);
+}
+
+function setrange(call: Call): void {
+  const { bytes, offsets, lengths, db } = call;
+  const start = call.integer(2);
+  if (Number.isNaN(start)) return;
+  if (start < 0) {
+    call.reply.error('ERR offset is out of range');
+    return;
+  }
+  let entry = writeString(call, 1);
+  if (entry === WRONG) return;
+  const patch = lengths[3];
+  const old = entry === 0 ? 0 : db.valueLength(entry);
+  if (patch === 0) {
+    call.reply.integer(old);
+    return;
+  }
+  if (!lengthAllowed(call, start + patch)) return;
+  const length = Math.max(old, start + patch);
+  if (entry === 0) entry = db.addString(bytes, offsets[1], lengths[1], length);
+  else entry = db.resizeString(entry, length, roomFor(length));
+  db.setStringKind(entry, STRING_CHANGED);
+  const value = db.valueOffset(entry);
+  if (start > old) db.bytesOf(entry).fill(0, value + old, value + start);
+  copyBytes(db.bytesOf(entry), value + start, bytes, offsets[3], patch);
+  keyModified(call, 1, NOTIFY_STRING, 'setrange');
+  call.reply.integer(length);
+}
+
+function getrange(call: Call): void {
+  let start = call.integer(2);
+  if (Number.isNaN(start)) return;
+  let end = call.integer(3);
+  if (Number.isNaN(end)) return;
+  const { db } = call;
+  const entry = readString(call, 1);
+  if (entry === WRONG) return;
+  const length = entry === 0 ? 0 : db.valueLength(entry);
+  const reversed = start < 0 && end < 0 && start > end;
+  if (start < 0) start = Math.max(0, length + start);
+  if (end < 0) end = Math.max(0, length + end);
+  if (end >= length) end = length - 1;
+  if (reversed || start > end || length === 0) call.reply.bulk(call.bytes, 0, 0);
+  else call.reply.bulk(db.bytesOf(entry), db.valueOffset(entry) + start, end - start + 1);
+}
+
+function strlen(call: Call): void {
+  const entry = readString(call, 1);
+  if (entry !== WRONG) call.reply.integer(entry === 0 ? 0 : call.db.valueLength(entry));
+}
+
+const ONE_KEY = [1, 1, 1] as const;
+const base = { keys: ONE_KEY, group: 'string' } as const;
+
+export const stringCommands: readonly CommandSpec[] = [
+  {
+    ...base,
+    name: 'append',
+    arity: 3,
+    flags: ['write', 'denyoom', 'fast'],
+    since: '2.0.0',
+    run: append,
+    summary: 'Adds bytes at the end of a string, creating it if need be.',
+  },
+  {
+    ...base,
+    name: 'decr',
+    arity: 2,
+    flags: ['write', 'denyoom', 'fast'],
+    since: '1.0.0',
+    run: (call) => add(call, -1),
+    summary: 'Takes one from the integer a key holds.',
+  },
+  {
+    ...base,
+    name: 'decrby',
+    arity: 3,
+    flags: ['write', 'denyoom', 'fast'],
+    since: '1.0.0',
+    run: (call) => addWord(call, -1),
+    summary: 'Takes a number from the integer a key holds.',
+  },
+  {
+    ...base,
+    name: 'get',
+    arity: 2,
+    flags: ['readonly', 'fast'],
+    since: '1.0.0',
+    run: get,
+    summary: 'Gives the string a key holds.',
+  },
+  {
+    ...base,
+    name: 'getdel',
+    arity: 2,
+    flags: ['write', 'fast'],
+    since: '6.2.0',
+    run: getdel,
+    summary: 'Gives the string a key holds and deletes the key.',
+  },
+  {
+    ...base,
+    name: 'getex',
+    arity: -2,
+    flags: ['write', 'fast'],
+    since: '6.2.0',
+    run: getex,
+    summary: 'Gives the string a key holds and changes its expiry.',
+  },
+  {
+    ...base,
+    name: 'getrange',
+    arity: 4,
+    flags: ['readonly'],
+    since: '2.4.0',
+    run: getrange,
+    summary: 'Gives a part of a string, by positions from either end.',
+  },
+  {
+    ...base,
+    name: 'getset',
+    arity: 3,
+    flags: ['write', 'denyoom', 'fast'],
+    since: '1.0.0',
+    run: getset,
+    summary: 'Replaces a string and gives the one that was there.',
+  },
+  {
+    ...base,
+    name: 'incr',
+    arity: 2,
+    flags: ['write', 'denyoom', 'fast'],
+    since: '1.0.0',
+    run: (call) => add(call, 1),
+    summary: 'Adds one to the integer a key holds.',
+  },
+  {
+    ...base,
+    name: 'incrby',
+    arity: 3,
+    flags: ['write', 'denyoom', 'fast'],
+    since: '1.0.0',
+    run: (call) => addWord(call, 1),
+    summary: 'Adds a number to the integer a key holds.',
+  },
+  {
+    ...base,
+    name: 'incrbyfloat',
+    arity: 3,
+    flags: ['write', 'denyoom', 'fast'],
+    since: '2.6.0',
+    run: incrbyfloat,
+    summary: 'Adds a decimal fraction to the number a key holds.',
+  },
+  {
+    ...base,
+    name: 'lcs',
+    arity: -3,
+    flags: ['readonly'],
+    keys: [1, 2, 1],
+    since: '7.0.0',
+    run: lcs,
+    summary: 'Finds the longest common subsequence of two strings.',
+  },
+  {
+    ...base,
+    name: 'mget',
+    arity: -2,
+    flags: ['readonly', 'fast'],
+    keys: [1, -1, 1],
+    since: '1.0.0',
+    run: mget,
+    summary: 'Gives the strings of several keys.',
+  },
+  {
+    ...base,
+    name: 'mset',
+    arity: -3,
+    flags: ['write', 'denyoom'],
+    keys: [1, -1, 2],
+    since: '1.0.1',
+    run: mset,
+    summary: 'Sets several keys at once.',
+  },
+  {
+    ...base,
+    name: 'msetnx',
+    arity: -3,
+    flags: ['write', 'denyoom'],
+    keys: [1, -1, 2],
+    since: '1.0.1',
+    run: msetnx,
+    summary: 'Sets several keys at once, if none of them exists.',
+  },
+  {
+    ...base,
+    name: 'psetex',
+    arity: 4,
+    flags: ['write', 'denyoom'],
+    since: '2.6.0',
+    run: (call) => setWithExpiry(call, UNIT_MS),
+    summary: 'Sets a string that expires after some milliseconds.',
+  },
+  {
+    ...base,
+    name: 'set',
+    arity: -3,
+    flags: ['write', 'denyoom'],
+    since: '1.0.0',
+    run: set,
+    summary: 'Sets the string a key holds, on conditions and with an expiry if asked to.',
+  },
+  {
+    ...base,
+    name: 'setex',
+    arity: 4,
+    flags: ['write', 'denyoom'],
+    since: '2.0.0',
+    run: (call) => setWithExpiry(call, UNIT_SECONDS),
+    summary: 'Sets a string that expires after some seconds.',
+  },
+  {
+    ...base,
+    name: 'setnx',
+    arity: 3,
+    flags: ['write', 'denyoom', 'fast'],
+    since: '1.0.0',
+    run: setnx,
+    summary: 'Sets a string if the key does not exist.',
+  },
+  {
+    ...base,
+    name: 'setrange',
+    arity: 4,
+    flags: ['write', 'denyoom'],
+    since: '2.2.0',
+    run: setrange,
+    summary: 'Overwrites a part of a string from a position on, padding it with zero bytes.',
+  },
+  {
+    ...base,
+    name: 'strlen',
+    arity: 2,
+    flags: ['readonly', 'fast'],
+    since: '2.2.0',
+    run: strlen,
+    summary: 'Tells how many bytes a string has.',
+  },
+  {
+    ...base,
+    name: 'substr',
+    arity: 4,
+    flags: ['readonly'],
+    since: '1.0.0',
+    run: getrange,
+    summary: 'Gives a part of a string; the old name of GETRANGE.',
+  },
+];

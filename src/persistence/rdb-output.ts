@@ -1,0 +1,141 @@
+// Where RDB bytes go: a buffer that is either emptied into a file whenever it is full, or grows (DUMP). Knows the
+// format's lengths and strings, not its records. Only src/persistence/ and DUMP import this file.
+import { parseInteger, writeInteger } from '../data/integer.ts';
+import type { Crc64 } from './crc64.ts';
+import { lzfCompress } from './lzf.ts';
+import { ENCODED_INT8, ENCODED_INT16, ENCODED_INT32, ENCODED_LZF } from './rdb-format.ts';
+
+const FILE_BUFFER_BYTES = 1 << 20;
+const COMPRESS_ABOVE = 20;
+const INTEGER_DIGITS = 11;
+
+export class RdbOutput {
+  bytes: Uint8Array;
+  length = 0;
+  /** Bytes that went to `drain`. */
+  drained = 0;
+  readonly #drain: ((bytes: Uint8Array, length: number) => void) | null;
+  readonly #checksum: Crc64 | null;
+  readonly #compress: boolean;
+  #scratch = new Uint8Array(0);
+
+  /**
+   * @param drain takes the buffer's contents when it is full; null: the buffer grows.
+   * @param checksum counts what is drained.
+   */
+  constructor(
+    drain: ((bytes: Uint8Array, length: number) => void) | null,
+    compress: boolean,
+    checksum: Crc64 | null = null,
+  ) {
+    this.#drain = drain;
+    this.#compress = compress;
+    this.#checksum = checksum;
+    this.bytes = new Uint8Array(drain === null ? 256 : FILE_BUFFER_BYTES);
+  }
+
+  /** Hands everything on. */
+  flush(): void {
+    if (this.#drain === null || this.length === 0) return;
+    this.#checksum?.update(this.bytes, 0, this.length);
+    this.#drain(this.bytes, this.length);
+    this.drained += this.length;
+    this.length = 0;
+  }
+
+  #ensure(size: number): void {
+    if (this.length + size <= this.bytes.length) return;
+    this.flush();
+    if (this.length + size <= this.bytes.length) return;
+    const grown = new Uint8Array(Math.max(this.bytes.length * 2, this.length + size));
+    grown.set(this.bytes.subarray(0, this.length));
+    this.bytes = grown;
+  }
+
+  byte(value: number): void {
+    this.#ensure(1);
+    this.bytes[this.length++] = value;
+  }
+
+  raw(from: Uint8Array, offset: number, length: number): void {
+    if (this.#drain !== null && length > FILE_BUFFER_BYTES) {
+      for (let at = 0; at < length; at += FILE_BUFFER_BYTES) {
+        this.raw(from, offset + at, Math.min(FILE_BUFFER_BYTES, length - at));
+      }
+      return;
+    }
+    this.#ensure(length);
+    this.bytes.set(from.subarray(offset, offset + length), this.length);
+    this.length += length;
+  }
+
+  latin1(text: string): void {
+    for (let i = 0; i < text.length; i++) this.byte(text.charCodeAt(i));
+  }
+
+  /** A length as the format has it: 6, 14 or 32 bits. */
+  size(value: number): void {
+    if (value < 64) this.byte(value);
+    else if (value < 16384) {
+      this.byte(0x40 | (value >> 8));
+      this.byte(value);
+    } else {
+      this.byte(0x80);
+      for (let shift = 24; shift >= 0; shift -= 8) this.byte(value >>> shift);
+    }
+  }
+
+  /** A string: as an integer if it is a short one, compressed if that pays, else as it is. */
+  string(from: Uint8Array, offset: number, length: number): void {
+    if (length <= INTEGER_DIGITS) {
+      const value = parseInteger(from, offset, length);
+      if ((value | 0) === value && this.#encodedInteger(value)) return;
+    }
+    if (this.#compress && length > COMPRESS_ABOVE && this.#compressed(from, offset, length)) return;
+    this.size(length);
+    this.raw(from, offset, length);
+  }
+
+  #encodedInteger(value: number): boolean {
+    const small = value >= -128 && value <= 127;
+    const medium = value >= -32768 && value <= 32767;
+    this.byte(0xc0 | (small ? ENCODED_INT8 : medium ? ENCODED_INT16 : ENCODED_INT32));
+    for (let i = 0; i < (small ? 1 : medium ? 2 : 4); i++) this.byte(value >> (8 * i));
+    return true;
+  }
+
+  #compressed(from: Uint8Array, offset: number, length: number): boolean {
+    if (this.#scratch.length < length) this.#scratch = new Uint8Array(length * 2);
+    const size = lzfCompress(from, offset, length, this.#scratch, 0, length - 4);
+    if (size === 0) return false;
+    this.byte(0xc0 | ENCODED_LZF);
+    this.size(size);
+    this.size(length);
+    this.raw(this.#scratch, 0, size);
+    return true;
+  }
+
+  /** A latin-1 text as a string. */
+  text(text: string): void {
+    const bytes = Buffer.from(text, 'latin1');
+    this.string(bytes, 0, bytes.length);
+  }
+
+  number(value: number): void {
+    const digits = new Uint8Array(24);
+    this.string(digits, 0, writeInteger(digits, 0, value));
+  }
+
+  double(value: number): void {
+    const bytes = Buffer.alloc(8);
+    bytes.writeDoubleLE(value);
+    this.raw(bytes, 0, 8);
+  }
+
+  /** A 64-bit little-endian integer. */
+  int64(value: number): void {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigInt64LE(BigInt.asIntN(64, BigInt(value)));
+    this.raw(bytes, 0, 8);
+  }
+}

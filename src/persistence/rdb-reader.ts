@@ -1,0 +1,149 @@
+// Reads an RDB file into the databases, record by record, so that a big one can be loaded in slices. Whatever cannot
+// be kept (functions, modules, types that are missing) ends the load with an error that names it: nothing is dropped
+// silently. Imported by snapshot.ts.
+import type { Database } from '../core/database.ts';
+import type { Keyspace } from '../core/keyspace.ts';
+import { Element } from '../data/element.ts';
+import {
+  OPCODE_AUX,
+  OPCODE_EOF,
+  OPCODE_EXPIRETIME,
+  OPCODE_EXPIRETIME_MS,
+  OPCODE_FREQ,
+  OPCODE_FUNCTION_2,
+  OPCODE_FUNCTION_PRE_GA,
+  OPCODE_IDLE,
+  OPCODE_MODULE_AUX,
+  OPCODE_RESIZEDB,
+  OPCODE_SELECTDB,
+  RDB_STRING,
+  RDB_VERSION,
+} from './rdb-format.ts';
+import type { RdbInput } from './rdb-input.ts';
+import { type EncodingLimits, readCollection } from './rdb-value-reader.ts';
+
+const HEADER_BYTES = 9;
+
+export class RdbReader {
+  keysLoaded = 0;
+  /** Keys that had expired and were left out. */
+  keysExpired = 0;
+  /** Fields that describe the file, by name. */
+  readonly aux = new Map<string, string>();
+  readonly #input: RdbInput;
+  readonly #keyspace: Keyspace;
+  readonly #limits: EncodingLimits;
+  readonly #text = new Element();
+  #db: Database;
+  #version = 0;
+  // What the opcodes before a key said of it.
+  #expiry = -1;
+  #idle = -1;
+  #frequency = -1;
+
+  /** @throws RdbError when it is no RDB file. */
+  constructor(input: RdbInput, keyspace: Keyspace, limits: EncodingLimits) {
+    this.#input = input;
+    this.#keyspace = keyspace;
+    this.#limits = limits;
+    this.#db = keyspace.databases[0];
+    const at = input.take(HEADER_BYTES);
+    const header = Buffer.from(input.bytes.slice(at, at + HEADER_BYTES)).toString('latin1');
+    if (!header.startsWith('REDIS')) input.fail('Wrong signature: this is no RDB file');
+    this.#version = Number(header.slice(5));
+    if (!(this.#version >= 1 && this.#version <= RDB_VERSION))
+      input.fail(`Can't handle RDB format version ${header.slice(5)}`);
+  }
+
+  /** Reads one record. @returns false at the end of the file. @throws RdbError */
+  next(): boolean {
+    const input = this.#input;
+    const opcode = input.byte();
+    switch (opcode) {
+      case OPCODE_EOF:
+        if (this.#version >= 5 && !input.checksumMatches()) input.fail('Wrong RDB checksum');
+        return false;
+      case OPCODE_AUX:
+        this.aux.set(input.text(), input.text());
+        return true;
+      case OPCODE_SELECTDB:
+        this.#select(input.count());
+        return true;
+      case OPCODE_RESIZEDB:
+        input.count();
+        input.count();
+        return true;
+      case OPCODE_EXPIRETIME_MS:
+        this.#expiry = input.int64();
+        return true;
+      case OPCODE_EXPIRETIME: {
+        const at = input.take(4);
+        this.#expiry = new DataView(input.bytes.buffer, input.bytes.byteOffset + at, 4).getInt32(0, true) * 1000;
+        return true;
+      }
+      case OPCODE_IDLE:
+        this.#idle = input.count();
+        return true;
+      case OPCODE_FREQ:
+        this.#frequency = input.byte();
+        return true;
+      case OPCODE_FUNCTION_2:
+      case OPCODE_FUNCTION_PRE_GA:
+        return input.fail('The dump holds functions, which this server does not support');
+      case OPCODE_MODULE_AUX:
+        return input.fail('The dump holds data of a module, which this server does not support');
+      default:
+        this.#key(opcode);
+        return true;
+    }
+  }
+
+  #select(index: number): void {
+    const db = this.#keyspace.databases[index];
+    if (db === undefined) this.#input.fail(`The dump holds database ${index}; raise the directive 'databases'`);
+    this.#db = db;
+  }
+
+  #key(type: number): void {
+    const input = this.#input;
+    const text = this.#text;
+    input.string(text);
+    const key = text.copy();
+    const db = this.#db;
+    const expired = this.#expiry !== -1 && this.#expiry < this.#keyspace.clock.unixMs;
+    let entry = 0;
+    if (type === RDB_STRING) {
+      input.string(text);
+      if (!expired) {
+        this.#assertNew(key);
+        entry = db.setString(key, 0, key.length, text.bytes, text.offset, text.length);
+      }
+    } else {
+      const value = readCollection(input, type, this.#keyspace.arena, this.#limits);
+      if (expired) value.release();
+      else {
+        this.#assertNew(key);
+        entry = db.addCollection(key, 0, key.length, value);
+      }
+    }
+    if (entry === 0) this.keysExpired++;
+    else this.#finish(entry);
+    this.#expiry = -1;
+    this.#idle = -1;
+    this.#frequency = -1;
+  }
+
+  #assertNew(key: Uint8Array): void {
+    if (this.#db.dict.find(key, 0, key.length) === 0) return;
+    this.#input.fail(`RDB has duplicated key '${Buffer.from(key).toString('latin1')}' in DB ${this.#db.index}`);
+  }
+
+  #finish(entry: number): void {
+    this.keysLoaded++;
+    const keyspace = this.#keyspace;
+    if (this.#expiry !== -1) this.#db.setExpiry(entry, this.#expiry);
+    if (keyspace.lfu) {
+      if (this.#frequency >= 0) this.#db.setAccess(entry, keyspace.accessWithFrequency(this.#frequency));
+    } else if (this.#idle >= 0) this.#db.setAccess(entry, keyspace.accessIdleFor(this.#idle));
+  }
+}

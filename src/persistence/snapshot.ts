@@ -1,0 +1,163 @@
+// The dataset on disk: SAVE writes an RDB file beside the old one and puts it in its place only when every byte is on
+// the disk, so that a failure leaves the old file; loading refuses a file that is not whole. The composition root and
+// the SAVE command import it.
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { EXPIRY_IGNORE, type Keyspace } from '../core/keyspace.ts';
+import { Crc64 } from './crc64.ts';
+import { RdbError } from './rdb-format.ts';
+import { RdbInput } from './rdb-input.ts';
+import { RdbOutput } from './rdb-output.ts';
+import { RdbReader } from './rdb-reader.ts';
+import type { EncodingLimits } from './rdb-value-reader.ts';
+import { writeRdb } from './rdb-writer.ts';
+
+export interface SaveSettings {
+  /** Directory of the file, which is also the temporary file's. */
+  readonly dir: string;
+  readonly dbfilename: string;
+  readonly rdbcompression: boolean;
+  readonly rdbchecksum: boolean;
+  readonly maxmemoryPolicy: string;
+}
+
+export interface LoadSettings extends EncodingLimits {
+  readonly dir: string;
+  readonly dbfilename: string;
+  readonly rdbchecksum: boolean;
+}
+
+/** A snapshot that could not be written or read; the message names the file and what is wrong. */
+export class SnapshotError extends Error {
+  readonly code = 'SNAPSHOT';
+
+  constructor(message: string) {
+    super(message);
+    this.name = 'SnapshotError';
+  }
+}
+
+export interface SaveResult {
+  readonly keys: number;
+  readonly bytes: number;
+}
+
+export interface LoadResult {
+  readonly keysLoaded: number;
+  readonly keysExpired: number;
+  readonly bytes: number;
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * Writes the dataset. When this returns, the file of that name is complete and on the disk.
+ * @throws SnapshotError when anything fails; the old file is then as it was.
+ */
+export function saveSnapshot(keyspace: Keyspace, settings: SaveSettings, redisVersion: string): SaveResult {
+  const directory = settings.dir === '' ? '.' : settings.dir;
+  const target = join(directory, settings.dbfilename);
+  const temporary = join(directory, `temp-${process.pid}.rdb`);
+  let file = -1;
+  try {
+    file = openSync(temporary, 'w', 0o644);
+    const result = writeFile(file, keyspace, settings, redisVersion);
+    fsyncSync(file);
+    closeSync(file);
+    file = -1;
+    renameSync(temporary, target);
+    syncDirectory(directory);
+    return result;
+  } catch (error) {
+    discard(file, temporary);
+    throw new SnapshotError(`Cannot write ${target}: ${reasonOf(error)}`);
+  }
+}
+
+function writeFile(file: number, keyspace: Keyspace, settings: SaveSettings, redisVersion: string): SaveResult {
+  const checksum = settings.rdbchecksum ? new Crc64() : null;
+  const drain = (bytes: Uint8Array, length: number): void => {
+    for (let at = 0; at < length; ) at += writeSync(file, bytes, at, length - at);
+  };
+  const out = new RdbOutput(drain, settings.rdbcompression, checksum);
+  const withIdleTime = settings.maxmemoryPolicy.endsWith('lru');
+  const keys = writeRdb(out, keyspace, { redisVersion, withIdleTime }, checksum);
+  out.flush();
+  return { keys, bytes: out.drained };
+}
+
+/** A rename is on the disk only when its directory is. */
+function syncDirectory(directory: string): void {
+  const file = openSync(directory, 'r');
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function discard(file: number, path: string): void {
+  try {
+    if (file !== -1) closeSync(file);
+    unlinkSync(path);
+  } catch {
+    // There was no file, or the disk is gone: the error that led here is the one to report.
+  }
+}
+
+/** How the load goes on between slices: lets the event loop run, reports progress. */
+export interface LoadPace {
+  /** Called after every slice of about `SLICE_BYTES`. @param fraction of the file that is read, 0 to 1. */
+  pause(fraction: number): Promise<void> | void;
+}
+
+const SLICE_BYTES = 2 << 20;
+const SLICE_RECORDS = 20_000;
+
+/**
+ * Loads the file into the keyspace, which is empty.
+ * @returns null when there is no file. @throws SnapshotError when the file is not a whole and valid RDB file.
+ */
+export async function loadSnapshot(
+  keyspace: Keyspace,
+  settings: LoadSettings,
+  pace: LoadPace = { pause() {} },
+): Promise<LoadResult | null> {
+  const path = join(settings.dir === '' ? '.' : settings.dir, settings.dbfilename);
+  const file = openForReading(path);
+  if (file === -1) return null;
+  const expiryMode = keyspace.expiryMode;
+  keyspace.expiryMode = EXPIRY_IGNORE;
+  try {
+    const bytes = fstatSync(file).size;
+    const input = RdbInput.fromSource((into, offset, length) => readSync(file, into, offset, length, null));
+    input.verifyChecksum = settings.rdbchecksum;
+    const reader = new RdbReader(input, keyspace, settings);
+    let records = 0;
+    let sliceStart = 0;
+    while (reader.next()) {
+      if (++records < SLICE_RECORDS && input.offset - sliceStart < SLICE_BYTES) continue;
+      records = 0;
+      sliceStart = input.offset;
+      await pace.pause(Math.min(1, sliceStart / bytes));
+    }
+    return { keysLoaded: reader.keysLoaded, keysExpired: reader.keysExpired, bytes };
+  } catch (error) {
+    const place = error instanceof RdbError ? ` at offset ${error.offset}` : '';
+    throw new SnapshotError(`Cannot load ${path}: ${reasonOf(error)}${place}`);
+  } finally {
+    keyspace.expiryMode = expiryMode;
+    closeSync(file);
+  }
+}
+
+function openForReading(path: string): number {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return -1;
+    throw new SnapshotError(`Cannot load ${path}: ${reasonOf(error)}`);
+  }
+}
