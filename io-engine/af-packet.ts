@@ -272,7 +272,7 @@ class AfPacketEngine implements FrameEngine {
   }
 
   flush(): void {
-    if (!this.#txPending) return;
+    if (!this.#txPending || this.#closed) return;
     this.#counters.syscalls++;
     // A negative answer (no buffer, interface going down) leaves frames in the ring: the next flush kicks again.
     this.#txPending = kickTransmit(this.#fd) < 0;

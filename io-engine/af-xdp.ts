@@ -245,7 +245,7 @@ class AfXdpEngine implements FrameEngine {
    * that takes. What a congested device does not take waits for the next flush.
    */
   flush(): void {
-    if (!this.#txPending) return;
+    if (!this.#txPending || this.#closed) return;
     const { tx } = this.#rings;
     tx.publish();
     for (let kicks = (tx.size / KICK_BUDGET) | 1; kicks > 0 && tx.needsWakeup(); kicks--) {

@@ -159,7 +159,7 @@ class TapEngine implements FrameEngine {
   receive(): number {
     const { batch, counters } = this;
     let count = 0;
-    while (count < batch.capacity) {
+    while (count < batch.capacity && !this.#closed) {
       const slot = count * SLOT_LENGTH;
       counters.syscalls++;
       const length = readAt(this.#fd, this.#addresses[count], SLOT_LENGTH) - VNET_HEADER_LENGTH;
@@ -202,7 +202,7 @@ class TapEngine implements FrameEngine {
   }
 
   flush(): void {
-    for (; this.#txSent < this.#txCommitted; this.#txSent++) {
+    for (; this.#txSent < this.#txCommitted && !this.#closed; this.#txSent++) {
       this.counters.syscalls++;
       const length = this.#txLengths[this.#txSent];
       if (writeAt(this.#fd, this.#addresses[this.#rxSlots + this.#txSent], length) >= 0) continue;

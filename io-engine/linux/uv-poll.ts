@@ -4,7 +4,8 @@
 // Tried on Node 20: koffi runs the callback in a Node callback scope, so `process.nextTick` and promise jobs queued
 // in it run right after it, before the next I/O event; nothing is to be done for them. An exception thrown in
 // it, however, would be lost and leave the loop unable to call JavaScript: it is carried over to a tick of its own.
-// A pointer argument declared as `void *` makes a BigInt per wake-up, so the prototype says `int`.
+// A wake-up costs 56 heap bytes, the empty object that the callback scope wants; a pointer argument declared as
+// `void *` would add a BigInt, so the prototype says `int`.
 import { isMainThread } from 'node:worker_threads';
 import koffi, { type TypeObject } from 'koffi';
 import { EngineError } from '../frame-engine.ts';
