@@ -182,7 +182,7 @@ export const connectionCommands: readonly CommandSpec[] = [
   {
     name: 'echo',
     arity: 2,
-    flags: ['fast'],
+    flags: ['loading', 'stale', 'fast'],
     keys: none,
     group: 'connection',
     since: '1.0.0',

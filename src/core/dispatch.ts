@@ -38,7 +38,7 @@ export class Dispatcher {
   /** GATE_* bits that apply to all clients. */
   gate = 0;
   /** Commands that only these transaction words escape while MULTI queues. */
-  readonly #unqueued: ReadonlySet<Command | null>;
+  readonly #unqueued: ReadonlySet<Command>;
   readonly #exec: Command | null;
 
   readonly #call = new Call();
@@ -50,9 +50,10 @@ export class Dispatcher {
   constructor(server: Server, table: CommandTable) {
     this.server = server;
     this.table = table;
-    this.#exec = table.named('exec');
+    // By the row's name: a command may have been renamed.
     const names = ['exec', 'discard', 'multi', 'watch', 'quit', 'reset'];
-    this.#unqueued = new Set(names.map((name) => table.named(name)));
+    this.#unqueued = new Set(table.all.filter((command) => names.includes(command.spec.name)));
+    this.#exec = table.all.find((command) => command.spec.name === 'exec') ?? null;
     this.#call.server = server;
     this.#call.reply = server.reply;
   }

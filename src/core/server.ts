@@ -43,8 +43,8 @@ export interface ServerHooks {
   evict?(): boolean;
   /** A slice of the active expire cycle. */
   expireCycle?(): void;
-  /** Changes since the last save and the time of it make a save point due. */
-  save?(): void;
+  /** Writes the dump file now. @returns what went wrong, or null. */
+  save?(): string | null;
 }
 
 export interface ShutdownRequest {
@@ -69,6 +69,11 @@ export class Persistence {
   }
 }
 
+/** A server that cannot start as configured; the message is one line. */
+export class ServerStartError extends Error {
+  readonly code = 'CANNOT_START';
+}
+
 export interface ServerParts {
   readonly config: Config;
   readonly keyspace: Keyspace;
@@ -80,6 +85,8 @@ export interface ServerParts {
   readonly log: Log;
   readonly hooks?: ServerHooks;
   readonly transport?: TransportName;
+  /** `rename-command`: from, to. */
+  readonly renames?: readonly (readonly [string, string])[];
   /** Absolute path of redis.conf; absent: none. */
   readonly configFile?: string;
 }
@@ -94,7 +101,8 @@ export class Server {
   readonly scheduler: Scheduler;
   readonly stopwatch: Stopwatch;
   readonly log: Log;
-  readonly hooks: ServerHooks;
+  /** Set by the process around the server before it starts. */
+  hooks: ServerHooks;
   readonly transport: TransportName;
   readonly configFile: string;
   readonly commands: CommandTable;
@@ -148,6 +156,10 @@ export class Server {
     this.transport = parts.transport ?? 'kernel';
     this.configFile = parts.configFile ?? '';
     this.commands = new CommandTable(parts.commands);
+    for (const [from, to] of parts.renames ?? []) {
+      const problem = this.commands.rename(from, to);
+      if (problem !== null) throw new ServerStartError(`${problem}: '${from}'`);
+    }
     this.startedAt = this.clock.unixMs;
     this.persistence = new Persistence(Math.floor(this.startedAt / 1000));
     this.runId = this.#hexId();

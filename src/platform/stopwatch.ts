@@ -4,3 +4,8 @@
 export type Stopwatch = () => number;
 
 export const systemStopwatch: Stopwatch = () => performance.now() * 1000;
+
+/** Stops the whole process for a while: DEBUG SLEEP, and nothing else. */
+export function blockMs(durationMs: number): void {
+  if (durationMs > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, durationMs);
+}

@@ -1,0 +1,216 @@
+// Commands about the server: INFO, SAVE, SHUTDOWN, SLOWLOG, TIME, MONITOR, DEBUG and the like. CONFIG and COMMAND have
+// files of their own.
+import type { Call } from '../core/call.ts';
+import type { CommandFlag, CommandSpec } from '../core/command.ts';
+import { infoText } from '../core/info.ts';
+import { REDIS_VERSION } from '../core/server.ts';
+import { blockMs } from '../platform/stopwatch.ts';
+import { commandCommand } from './command.ts';
+import { configCommand } from './config-commands.ts';
+import { helpReply } from './help.ts';
+
+function info(call: Call): void {
+  const sections: string[] = [];
+  for (let i = 1; i < call.argc; i++) sections.push(call.latin1(i).toLowerCase());
+  call.reply.verbatim(infoText(call.server, sections), 'txt');
+}
+
+function time(call: Call): void {
+  const { unixMs } = call.server.clock;
+  call.reply.array(2);
+  call.reply.bulkInteger(Math.floor(unixMs / 1000));
+  call.reply.bulkInteger((unixMs % 1000) * 1000);
+}
+
+function lastSave(call: Call): void {
+  call.reply.integer(call.server.persistence.lastSaveTime);
+}
+
+function save(call: Call): void {
+  const { hooks } = call.server;
+  const problem = hooks.save === undefined ? 'this server has no dump file' : hooks.save();
+  if (problem === null) call.reply.ok();
+  else call.reply.error(`ERR ${problem}`);
+}
+
+function role(call: Call): void {
+  call.reply.array(3);
+  call.reply.bulkLatin1('master');
+  call.reply.integer(0);
+  call.reply.emptyArray();
+}
+
+function monitor(call: Call): void {
+  call.server.startMonitor(call.client);
+  call.reply.ok();
+}
+
+function shutdown(call: Call): void {
+  const { reply, server } = call;
+  let saving: 'default' | 'save' | 'nosave' = 'default';
+  let now = false;
+  let force = false;
+  let abort = false;
+  for (let i = 1; i < call.argc; i++) {
+    if (call.is(i, 'nosave') && saving !== 'save') saving = 'nosave';
+    else if (call.is(i, 'save') && saving !== 'nosave') saving = 'save';
+    else if (call.is(i, 'now')) now = true;
+    else if (call.is(i, 'force')) force = true;
+    else if (call.is(i, 'abort')) abort = true;
+    else {
+      call.syntaxError();
+      return;
+    }
+  }
+  if (abort && call.argc > 2) call.syntaxError();
+  else if (abort) reply.error('ERR No shutdown in progress.');
+  else {
+    const problem = server.hooks.shutdown?.({ save: saving, now, force }) ?? null;
+    if (problem !== null) reply.error(problem);
+  }
+}
+
+// --- SLOWLOG ---
+
+function slowlogGet(call: Call): void {
+  const { reply, server } = call;
+  let count = 10;
+  if (call.argc === 3) {
+    count = call.integer(2, 'ERR count should be greater than or equal to -1');
+    if (Number.isNaN(count)) return;
+    if (count < -1) {
+      reply.error('ERR count should be greater than or equal to -1');
+      return;
+    }
+  }
+  const entries = count < 0 ? server.slowlog.entries : server.slowlog.entries.slice(0, count);
+  reply.array(entries.length);
+  for (const entry of entries) {
+    reply.array(6);
+    reply.integer(entry.id);
+    reply.integer(entry.time);
+    reply.integer(entry.durationUs);
+    reply.array(entry.words.length);
+    for (const word of entry.words) reply.bulkLatin1(word);
+    reply.bulkLatin1(entry.peer);
+    reply.bulkLatin1(entry.clientName);
+  }
+}
+
+const SLOWLOG_HELP = [
+  'GET [<count>]',
+  '    The latest <count> entries (default: 10, -1 means all): number, time, duration, words, client.',
+  'LEN',
+  '    How many entries there are.',
+  'RESET',
+  '    Drops all entries.',
+];
+
+// --- DEBUG ---
+
+function debug(call: Call): void {
+  const { reply, server } = call;
+  if (server.config.enableDebugCommand === 'no') {
+    reply.error(
+      'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.',
+    );
+  } else if (call.is(1, 'sleep') && call.argc === 3) {
+    blockMs(Number(call.latin1(2)) * 1000);
+    server.clock.update();
+    reply.ok();
+  } else if (call.is(1, 'jmap') && call.argc === 2) {
+    reply.ok();
+  } else {
+    reply.error(`ERR unknown subcommand or wrong number of arguments for '${call.latin1(1)}'. Try DEBUG HELP.`);
+  }
+}
+
+// --- LOLWUT ---
+
+/** Every cable of a patch panel, drawn from the run id: the same server draws the same picture. */
+function lolwut(call: Call): void {
+  const { runId } = call.server;
+  let text = '';
+  for (const digit of runId.slice(0, 8)) {
+    const position = Number.parseInt(digit, 16);
+    text += `o${'-'.repeat(position)}+${'-'.repeat(15 - position)}o\n`;
+  }
+  call.reply.verbatim(`${text}\nRedis ver. ${REDIS_VERSION}\n`, 'txt');
+}
+
+const none = [0, 0, 0] as const;
+const row = (
+  name: string,
+  arity: number,
+  flags: readonly CommandFlag[],
+  since: string,
+  summary: string,
+  run: (call: Call) => void,
+): CommandSpec => ({ name, arity, flags, keys: none, group: 'server', since, summary, run });
+const adminFlags: readonly CommandFlag[] = ['admin', 'loading', 'stale'];
+
+const slowlog: CommandSpec = {
+  name: 'slowlog',
+  arity: -2,
+  flags: [],
+  keys: none,
+  group: 'server',
+  since: '2.2.12',
+  summary: 'Holds the commands about the slow log.',
+  subcommands: [
+    row('slowlog|get', -2, adminFlags, '2.2.12', 'Tells the latest slow commands.', slowlogGet),
+    row('slowlog|help', 2, ['loading', 'stale'], '6.2.0', 'Lists the subcommands.', (call) =>
+      helpReply(call, SLOWLOG_HELP),
+    ),
+    row('slowlog|len', 2, adminFlags, '2.2.12', 'Counts the entries.', (call) =>
+      call.reply.integer(call.server.slowlog.entries.length),
+    ),
+    row('slowlog|reset', 2, adminFlags, '2.2.12', 'Drops all entries.', (call) => {
+      call.server.slowlog.reset();
+      call.reply.ok();
+    }),
+  ],
+};
+
+export const serverCommands: readonly CommandSpec[] = [
+  commandCommand,
+  configCommand,
+  row('debug', -2, ['admin', 'noscript', 'loading', 'stale'], '1.0.0', 'Helps those who test the server.', debug),
+  row('info', -1, ['loading', 'stale'], '1.0.0', 'Tells facts and figures about the server.', info),
+  row('lastsave', 1, ['loading', 'stale', 'fast'], '1.0.0', 'Tells when the dataset was last saved.', lastSave),
+  row('lolwut', -1, ['readonly', 'fast'], '5.0.0', 'Draws something.', lolwut),
+  row(
+    'monitor',
+    1,
+    ['admin', 'noscript', 'loading', 'stale'],
+    '1.0.0',
+    'Shows every command the server runs.',
+    monitor,
+  ),
+  row(
+    'role',
+    1,
+    ['noscript', 'loading', 'stale', 'fast'],
+    '2.8.12',
+    'Tells the part the server plays in replication.',
+    role,
+  ),
+  row(
+    'save',
+    1,
+    ['admin', 'noscript', 'no_async_loading', 'no_multi'],
+    '1.0.0',
+    'Writes the dataset to disk, now.',
+    save,
+  ),
+  row(
+    'shutdown',
+    -1,
+    ['admin', 'noscript', 'loading', 'stale', 'no_multi', 'allow_busy'],
+    '1.0.0',
+    'Saves if so configured and exits.',
+    shutdown,
+  ),
+  slowlog,
+  row('time', 1, ['loading', 'stale', 'fast'], '2.6.0', 'Tells the server\u2019s time.', time),
+];

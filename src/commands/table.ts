@@ -1,0 +1,23 @@
+// All commands of the server. A file of commands is added here and nowhere else.
+import type { CommandSpec } from '../core/command.ts';
+import { connectionCommands } from './connection.ts';
+import { genericCommands } from './generic.ts';
+import { hashCommands } from './hash.ts';
+import { listCommands } from './list.ts';
+import { serverCommands } from './server.ts';
+import { setCommands } from './set.ts';
+import { sortedSetCommands } from './sorted-set.ts';
+import { stringCommands } from './string.ts';
+import { transactionCommands } from './transactions.ts';
+
+export const commandTable: readonly CommandSpec[] = [
+  ...connectionCommands,
+  ...genericCommands,
+  ...hashCommands,
+  ...listCommands,
+  ...serverCommands,
+  ...setCommands,
+  ...sortedSetCommands,
+  ...stringCommands,
+  ...transactionCommands,
+];

@@ -1,0 +1,270 @@
+// The composition root: puts clock, memory, databases, commands and a transport together, loads the dump file, listens,
+// and takes it all down again. The only place besides the CLI that knows which transport there is.
+import { unlinkSync, writeFileSync } from 'node:fs';
+import { isAbsolute, resolve } from 'node:path';
+import { commandTable } from './commands/table.ts';
+import type { Config } from './core/config.ts';
+import { DirectiveError } from './core/directive.ts';
+import { Keyspace } from './core/keyspace.ts';
+import { REDIS_VERSION, Server, ServerStartError, type ShutdownRequest } from './core/server.ts';
+import { Arena } from './data/arena.ts';
+import { loadSnapshot, SnapshotError, saveSnapshot } from './persistence/snapshot.ts';
+import { type ServerClock, SystemClock } from './platform/clock.ts';
+import { fileSink, Log, standardOutput } from './platform/log.ts';
+import { type Random, SystemRandom } from './platform/random.ts';
+import { type Stopwatch, systemStopwatch } from './platform/stopwatch.ts';
+import { type Scheduler, SystemScheduler } from './platform/timers.ts';
+import { KernelTransport } from './transports/kernel.ts';
+import { type Listener, type Transport, TransportError, type TransportName } from './transports/transport.ts';
+
+/** How long clients have at shutdown to take what was written to them, milliseconds. */
+const CLOSE_GRACE_MS = 1000;
+
+export interface ServerSettings {
+  readonly config: Config;
+  readonly renames?: readonly (readonly [string, string])[];
+  /** Path of redis.conf; absent: none. */
+  readonly configFile?: string;
+}
+
+/** Time, chance and scheduling: the system's, or a simulator's. */
+export interface World {
+  readonly clock: ServerClock;
+  readonly random: Random;
+  readonly scheduler: Scheduler;
+  readonly stopwatch: Stopwatch;
+  readonly log: Log;
+}
+
+export function systemWorld(config: Config): World {
+  const clock = new SystemClock();
+  const sink = config.logfile === '' ? standardOutput : fileSink(resolve(config.logfile));
+  const log = new Log(sink, () => Date.now());
+  log.level = config.loglevel;
+  return { clock, random: new SystemRandom(), scheduler: new SystemScheduler(), stopwatch: systemStopwatch, log };
+}
+
+/** A server with all commands and empty databases, connected to nothing. */
+export function createServer(settings: ServerSettings, world: World, transport: TransportName): Server {
+  const { config } = settings;
+  const keyspace = new Keyspace(new Arena(), world.clock, world.random, config.databases);
+  return new Server({
+    ...world,
+    config,
+    keyspace,
+    commands: commandTable,
+    transport,
+    renames: settings.renames ?? [],
+    configFile: settings.configFile === undefined ? '' : resolve(settings.configFile),
+  });
+}
+
+/** A server that is loaded and listening. */
+export class RunningServer {
+  readonly server: Server;
+  readonly transport: Transport;
+  /** Called when everything is closed after SHUTDOWN or `shutdown()`. */
+  onStopped: () => void = () => {};
+  #listeners: Listener[] = [];
+  #stopping = false;
+
+  constructor(server: Server, transport: Transport) {
+    this.server = server;
+    this.transport = transport;
+    transport.beforeOutput = () => server.beforeOutput();
+    server.hooks = {
+      shutdown: (request) => this.shutdown(request),
+      save: () => this.save(),
+      configChanged: (named) => {
+        if (named.name === 'loglevel') server.log.level = server.config.loglevel;
+        if (named.name === 'port' || named.name === 'bind') this.#listenAgain();
+      },
+    };
+  }
+
+  /** Where the server listens. */
+  get listeners(): readonly Listener[] {
+    return this.#listeners;
+  }
+
+  /** @throws ServerStartError, TransportError or SnapshotError with one line that says what to do. */
+  async start(): Promise<void> {
+    const { server } = this;
+    const { config, log } = server;
+    server.loading = true;
+    this.#listeners = await this.#listen();
+    server.start();
+    const began = server.stopwatch();
+    const loaded = await loadSnapshot(server.keyspace, config, { pause: () => this.#pauseLoading() });
+    if (loaded !== null) {
+      server.persistence.lastLoadKeysLoaded = loaded.keysLoaded;
+      server.persistence.lastLoadKeysExpired = loaded.keysExpired;
+      log.notice(`Done loading RDB, keys loaded: ${loaded.keysLoaded}, keys expired: ${loaded.keysExpired}.`);
+      log.notice(`DB loaded from disk: ${((server.stopwatch() - began) / 1e6).toFixed(3)} seconds`);
+    }
+    server.dirty = 0;
+    server.loading = false;
+    log.notice('Ready to accept connections');
+  }
+
+  #pauseLoading(): Promise<void> {
+    return new Promise((done) => this.server.scheduler.soon(done));
+  }
+
+  async #listen(): Promise<Listener[]> {
+    const { config } = this.server;
+    if (config.port === 0) return [];
+    const opened: Listener[] = [];
+    for (const word of config.bind) {
+      // A dash in front: an address that may be missing on this host.
+      const optional = word.startsWith('-');
+      const address = optional ? word.slice(1) : word;
+      if (this.transport.name === 'userspace' && address.includes(':') && optional) continue;
+      const name = address === '::*' ? '::' : address;
+      try {
+        opened.push(await this.transport.listen(name, config.port, config.tcpBacklog, this.server.accept));
+      } catch (error) {
+        if (optional && error instanceof TransportError && error.code !== 'EADDRINUSE') continue;
+        for (const listener of opened) listener.close();
+        throw error;
+      }
+    }
+    return opened;
+  }
+
+  /** `bind` or `port` changed while running. */
+  #listenAgain(): void {
+    const before = this.#listeners;
+    this.#listeners = [];
+    for (const listener of before) listener.close();
+    this.#listen().then(
+      (listeners) => {
+        this.#listeners = listeners;
+      },
+      (error: unknown) => this.server.log.warning(`Failed to listen on the changed address: ${messageOf(error)}`),
+    );
+  }
+
+  /** Writes the dump file. @returns what went wrong, or null. */
+  save(): string | null {
+    const { server } = this;
+    const { clock, config, keyspace, log, persistence } = server;
+    const began = server.stopwatch();
+    try {
+      saveSnapshot(keyspace, config, REDIS_VERSION);
+    } catch (error) {
+      if (!(error instanceof SnapshotError)) throw error;
+      persistence.lastSaveOk = false;
+      log.warning(error.message);
+      return error.message;
+    }
+    clock.update();
+    server.dirty = 0;
+    persistence.lastSaveOk = true;
+    persistence.saves++;
+    persistence.lastSaveTime = Math.floor(clock.unixMs / 1000);
+    persistence.lastSaveSeconds = Math.round((server.stopwatch() - began) / 1e6);
+    log.notice('DB saved on disk');
+    return null;
+  }
+
+  /** SHUTDOWN. @returns an error reply, or null when the server is closing; `onStopped` follows. */
+  shutdown(request: ShutdownRequest): string | null {
+    if (this.#stopping) return null;
+    const { config, log } = this.server;
+    log.warning('User requested shutdown...');
+    const saving =
+      request.save === 'save' || (request.save === 'default' && config.save.length > 0 && !this.server.loading);
+    if (saving) {
+      log.notice('Saving the final RDB snapshot before exiting.');
+      if (this.save() !== null && !request.force) {
+        log.warning("Error trying to save the DB, can't exit.");
+        return 'ERR Errors trying to SHUTDOWN. Check logs.';
+      }
+    }
+    this.#stopping = true;
+    void this.#stop();
+    return null;
+  }
+
+  async #stop(): Promise<void> {
+    const { server } = this;
+    server.stop();
+    for (const listener of this.#listeners) listener.close();
+    for (const client of server.clients.values()) client.closeAfterReply();
+    await this.transport.close(CLOSE_GRACE_MS);
+    removePidFile(server.config);
+    server.log.warning('Redis is now ready to exit, bye bye...');
+    this.onStopped();
+  }
+}
+
+/** Opens the transport that the configuration names, and starts a server on it. */
+export async function startServer(
+  settings: ServerSettings,
+  world = systemWorld(settings.config),
+): Promise<RunningServer> {
+  const { config } = settings;
+  if (config.dir !== '') changeDirectory(config.dir);
+  config.dir = process.cwd();
+  const transport = await openTransport(config, world);
+  const running = new RunningServer(createServer(settings, world, transport.name), transport);
+  try {
+    await running.start();
+    writePidFile(config);
+    return running;
+  } catch (error) {
+    running.server.stop();
+    await transport.close(0);
+    throw error;
+  }
+}
+
+async function openTransport(config: Config, world: World): Promise<Transport> {
+  if (config.transport === 'kernel') {
+    return new KernelTransport({ ...world, keepAliveSeconds: () => config.tcpKeepalive });
+  }
+  // Only now: the engines' native parts are not needed for kernel sockets.
+  const { openUserspace } = await import('./transports/userspace.ts');
+  return openUserspace({ ...world, netdevFile: config.netdev, engine: config.engine });
+}
+
+function changeDirectory(dir: string): void {
+  try {
+    process.chdir(dir);
+  } catch (error) {
+    throw new ServerStartError(`Can't chdir to '${dir}': ${messageOf(error)}`);
+  }
+}
+
+function writePidFile(config: Config): void {
+  if (config.pidfile === '') return;
+  try {
+    writeFileSync(config.pidfile, `${process.pid}\n`);
+  } catch (error) {
+    throw new ServerStartError(`Can't write the pid file: ${messageOf(error)}`);
+  }
+}
+
+function removePidFile(config: Config): void {
+  if (config.pidfile === '') return;
+  try {
+    unlinkSync(config.pidfile);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Whether this is an error meant for a person: print its message, not its stack. */
+export function isPersonsError(error: unknown): error is Error {
+  return error instanceof Error && ('code' in error || error instanceof DirectiveError);
+}
+
+/** Paths of the command line are relative to where the process began. */
+export function absolutePath(path: string): string {
+  return isAbsolute(path) ? path : resolve(path);
+}
