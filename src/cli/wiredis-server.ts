@@ -62,7 +62,7 @@ function readSettings(args: readonly string[]): ServerSettings {
   if (file !== null) loader.loadFile(file);
   if (fromInput) loader.loadText(readFileSync(0, 'latin1'), 'standard input');
   loader.loadText(argumentsToText(words), '');
-  if (config.netdev !== '') config.netdev = absolutePath(config.netdev);
+  config.netdev = absolutePath(config.netdev);
   if (config.pidfile !== '') config.pidfile = absolutePath(config.pidfile);
   return file === null ? { config, renames: loader.renames } : { config, renames: loader.renames, configFile: file };
 }

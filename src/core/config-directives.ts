@@ -302,7 +302,7 @@ export const directives = {
   'maxmemory-samples': number(5, 1, INT_MAX),
   'min-replicas-max-lag': count(10, { alias: 'min-slaves-max-lag' }),
   'min-replicas-to-write': count(0, { alias: 'min-slaves-to-write' }),
-  netdev: text('', fixed),
+  netdev: text('netdev.conf', fixed),
   'no-appendfsync-on-rewrite': bool(false),
   'notify-keyspace-events': notifications,
   'oom-score-adj': choice('no', ['no', 'yes', 'relative', 'absolute']),

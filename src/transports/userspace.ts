@@ -1,13 +1,17 @@
 // The transport over our own stack: drives the tick. One wake-up of the engine is one run to completion:
 // receive, TCP, commands, append-only file, output, one kick. Nothing is queued between the NIC and the reply.
+import { readFileSync } from 'node:fs';
 import type { FrameEngine } from '../../io-engine/frame-engine.ts';
+import { openEngine } from '../../io-engine/open.ts';
+import type { EngineChoice } from '../../io-engine/options.ts';
 import { CLOSE_REASONS } from '../../stack/close-reasons.ts';
-import type { StackConfig } from '../../stack/config.ts';
+import { parseNetdevConf, type StackConfig } from '../../stack/config.ts';
 import type { Socket, SocketEvents } from '../../stack/socket.ts';
 import { Stack } from '../../stack/stack.ts';
 import { StackError } from '../../stack/tcp/connect.ts';
 import { formatIpv4, parseIpv4Address } from '../../stack/wire/ipv4.ts';
 import type { ServerClock } from '../platform/clock.ts';
+import type { Log } from '../platform/log.ts';
 import type { Random } from '../platform/random.ts';
 import type { Alarm, Scheduler } from '../platform/timers.ts';
 import type { Acceptor, Connection, ConnectionHandler, Listener, Transport } from './transport.ts';
@@ -19,6 +23,37 @@ export interface UserspaceParts {
   readonly clock: ServerClock;
   readonly scheduler: Scheduler;
   readonly random: Random;
+}
+
+export interface UserspaceSettings extends Omit<UserspaceParts, 'engine' | 'config'> {
+  readonly log: Log;
+  /** Path of netdev.conf. */
+  readonly netdevFile: string;
+  /** `auto`: what netdev.conf says. */
+  readonly engine: EngineChoice;
+}
+
+/**
+ * Reads netdev.conf, opens its interface and starts the stack on it.
+ * @throws NetdevConfigError, EngineError or TransportError whose message is one line that says what to do.
+ */
+export async function openUserspace(settings: UserspaceSettings): Promise<UserspaceTransport> {
+  const { netdevFile, engine: choice, log } = settings;
+  const config = parseNetdevConf(readNetdevConf(netdevFile), netdevFile, choice === 'auto' ? [] : [['engine', choice]]);
+  const engine = await openEngine(config.engine, (line) => log.notice(line));
+  const { link } = engine;
+  const addresses = config.addresses.map(({ ip, prefixLength }) => `${formatIpv4(ip)}/${prefixLength}`);
+  log.notice(`User-space TCP/IP on ${link.name}: engine ${engine.name}, ${addresses.join(', ')}, mtu ${link.mtu}`);
+  return new UserspaceTransport({ ...settings, engine, config });
+}
+
+function readNetdevConf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'EIO';
+    throw new TransportError(code, `cannot read ${path} (${code}): name your netdev.conf with --netdev FILE`);
+  }
 }
 
 export class UserspaceTransport implements Transport {
