@@ -30,9 +30,9 @@ interface CapSocket {
 }
 
 /** Loads the optional package when an engine needs it. @throws EngineError NO_LIBRARY */
-export function loadCap(): CapLibrary {
+export function loadCap(require: (name: string) => unknown = createRequire(import.meta.url)): CapLibrary {
   try {
-    return createRequire(import.meta.url)('cap') as CapLibrary;
+    return require('cap') as CapLibrary;
   } catch {
     throw new EngineError(
       'NO_LIBRARY',

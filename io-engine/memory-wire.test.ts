@@ -1,3 +1,4 @@
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { queueFrame, receiveAll, sendFrame } from './frame-copies.ts';
 import { NO_FRAME, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
@@ -168,6 +169,32 @@ describe('MemoryWire on virtual time', () => {
     const { arrived, fates } = run({ impairment: { rate: 480_000, queueBytes: 240 } }, 10, 0);
     expect(arrived.map((trip) => trip.atUs)).toEqual([1000, 2000, 3000, 4000]);
     expect(fates['queue-full']).toBe(6);
+  });
+
+  it('accounts for every frame, whatever the impairment', () => {
+    const probability = fc.double({ min: 0, max: 1, noNaN: true });
+    const impairments = fc.record({
+      delayUs: fc.nat(1000),
+      jitterUs: fc.nat(1000),
+      loss: probability,
+      duplicate: probability,
+      reorder: probability,
+      reorderUs: fc.nat(2000),
+      corrupt: probability,
+      rate: fc.constantFrom(0, 1_000_000, 100_000_000),
+      queueBytes: fc.integer({ min: 100, max: 10_000 }),
+    });
+    fc.assert(
+      fc.property(impairments, fc.integer(), fc.integer({ min: 1, max: 64 }), (impairment, seed, inFlight) => {
+        const { fates, arrived, wire } = run({ seed, impairment, inFlight, ends: [{}, { rxRing: 32 }] }, 100);
+        const { sent = 0, duplicated = 0, lost = 0, delivered = 0 } = fates;
+        const full = (fates['queue-full'] ?? 0) + (fates['ring-full'] ?? 0);
+        expect(delivered + lost + full).toBe(sent + duplicated);
+        expect(arrived.length).toBe(delivered);
+        expect(wire.inFlight).toBe(0);
+      }),
+      { seed: 1, numRuns: 60 },
+    );
   });
 
   it('gives the same run for the same seed, another for another', () => {

@@ -174,7 +174,7 @@ function readCapture(file: string): Promise<Capture> {
     parser.on('packet', ({ header, data }) => {
       insidePacket = false;
       if (header.capturedLength < header.originalLength) cutOff++;
-      else frames.push(data);
+      else frames.push(new Uint8Array(data.buffer, data.byteOffset, data.length));
     });
     parser.on('error', (error) => reject(badFile(file, error.message)));
     parser.on('end', () => {

@@ -49,9 +49,9 @@ interface RawSocket {
 }
 
 /** Loads the optional package when an engine needs it. @throws EngineError NO_LIBRARY */
-export function loadRawSocket(): RawSocketLibrary {
+export function loadRawSocket(require: (name: string) => unknown = createRequire(import.meta.url)): RawSocketLibrary {
   try {
-    return createRequire(import.meta.url)('raw-socket') as RawSocketLibrary;
+    return require('raw-socket') as RawSocketLibrary;
   } catch {
     throw new EngineError(
       'NO_LIBRARY',

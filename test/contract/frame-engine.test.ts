@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { sendFrame } from '../../io-engine/frame-copies.ts';
 import { EngineError, type EngineErrorCode, type FrameEngine } from '../../io-engine/frame-engine.ts';
-import { openLibpcap } from '../../io-engine/libpcap.ts';
+import { loadCap, openLibpcap } from '../../io-engine/libpcap.ts';
 import { MemoryWire } from '../../io-engine/memory-wire.ts';
 import { openEngine } from '../../io-engine/open.ts';
 import type { EngineChoice, EngineOptions } from '../../io-engine/options.ts';
 import { openPcapReplay } from '../../io-engine/pcap-replay.ts';
-import { openRawIp } from '../../io-engine/raw-ip.ts';
+import { loadRawSocket, openRawIp } from '../../io-engine/raw-ip.ts';
 import { recordFrames } from '../../io-engine/recorder.ts';
 import {
   describeFrameEngine,
@@ -267,8 +267,15 @@ function canDropPrivilege(): boolean {
   }
 }
 
-const missingLibrary = (): never => {
-  throw new EngineError('NO_LIBRARY', 'not installed');
+/** Engines whose optional package is there: the others would only ever say that it is not. */
+const withLibrary = (engines: readonly EngineChoice[]): EngineChoice[] => {
+  const missing = [pcap, raw].filter((fixture) => /npm install/.test(fixture.unavailable ?? ''));
+  return engines.filter((engine) => !missing.some((fixture) => fixture.name === engine));
+};
+
+/** As if npm had not installed an optional package. */
+const requireNothing = (name: string): never => {
+  throw new Error(`Cannot find module '${name}'`);
 };
 
 describe.skipIf(unavailable !== null)(`refusals${unavailable === null ? '' : ` (skipped: ${unavailable})`}`, () => {
@@ -285,18 +292,18 @@ describe.skipIf(unavailable !== null)(`refusals${unavailable === null ? '' : ` (
     expect([error.code, error.message]).toEqual([code, expect.stringMatching(message)]);
   };
 
-  it.each(['auto', 'afxdp', 'afpacket', 'pcap', 'raw'] as const)('%s: no such interface', async (engine) => {
+  it.each(withLibrary(['auto', 'afxdp', 'afpacket', 'pcap', 'raw']))('%s: no such interface', async (engine) => {
     await expectCode('NO_INTERFACE', engineOptions(engine, { interface: 'h2-nothing' }), /h2-nothing/);
   });
 
-  it.each(['auto', 'afxdp', 'afpacket', 'pcap', 'raw'] as const)('%s: interface down', (engine) =>
+  it.each(withLibrary(['auto', 'afxdp', 'afpacket', 'pcap', 'raw']))('%s: interface down', (engine) =>
     onVeth(async () => {
       ip('link', 'set', NEAR, 'down');
       await expectCode('INTERFACE_DOWN', engineOptions(engine), /ip link set h2-near up/);
     }),
   );
 
-  it.each(['auto', 'afxdp', 'afpacket', 'pcap', 'tap'] as const)('%s: the kernel has the address', (engine) =>
+  it.each(withLibrary(['auto', 'afxdp', 'afpacket', 'pcap', 'tap']))('%s: the kernel has the address', (engine) =>
     onVeth(async () => {
       ip('address', 'add', ENGINE_CIDR, 'dev', NEAR);
       const name = engine === 'tap' ? TAP : NEAR;
@@ -306,7 +313,7 @@ describe.skipIf(unavailable !== null)(`refusals${unavailable === null ? '' : ` (
   );
 
   const unprivileged = it.skipIf(unavailable !== null || !canDropPrivilege());
-  unprivileged.each(['auto', 'afxdp', 'afpacket', 'pcap', 'tap', 'raw'] as const)('%s: no privilege', (engine) =>
+  unprivileged.each(withLibrary(['auto', 'afxdp', 'afpacket', 'pcap', 'tap', 'raw']))('%s: no privilege', (engine) =>
     onVeth(async () => {
       if (engine === 'raw') ip('address', 'add', ENGINE_CIDR, 'dev', NEAR);
       const name = engine === 'tap' ? TAP : NEAR;
@@ -319,10 +326,13 @@ describe.skipIf(unavailable !== null)(`refusals${unavailable === null ? '' : ` (
     }),
   );
 
-  it('raw: the kernel lacks the address', () =>
-    onVeth(() => expectCode('KERNEL_LACKS_ADDRESS', engineOptions('raw'), /address add 10\.77\.0\.1\/24 dev h2-near/)));
+  const withRawSocket = it.skipIf(withLibrary(['raw']).length === 0);
 
-  it.each([
+  withRawSocket('raw: the kernel lacks the address', () =>
+    onVeth(() => expectCode('KERNEL_LACKS_ADDRESS', engineOptions('raw'), /address add 10\.77\.0\.1\/24 dev h2-near/)),
+  );
+
+  withRawSocket.each([
     ['no tool', { nft: null, iptables: null }, /install nftables, then run: nft 'add table/],
     ['no rule in nft', { nft: 'table inet filter {\n}\n', iptables: null }, /; run: nft 'add table .* drop'$/],
     ['no rule in iptables', { nft: null, iptables: '-P OUTPUT ACCEPT\n' }, /run: iptables -A OUTPUT .*-j DROP$/],
@@ -340,16 +350,22 @@ describe.skipIf(unavailable !== null)(`refusals${unavailable === null ? '' : ` (
     }),
   );
 
-  it('raw: takes the rule that iptables lists after the command it asks for', () =>
+  withRawSocket('raw: takes the rule that iptables lists after the command it asks for', () =>
     onVeth(async () => {
       ip('address', 'add', ENGINE_CIDR, 'dev', NEAR);
       const rule = `-A OUTPUT -s 10.77.0.1/32 -o ${NEAR} -p tcp -m tcp --tcp-flags RST RST -m mark ! --mark 0x57 -j DROP`;
       openRawIp(engineOptions('raw'), { firewall: () => ({ nft: null, iptables: rule }) }).close();
-    }));
+    }),
+  );
 
   it('pcap and raw: missing library', async () => {
-    expect((await refusal(() => openLibpcap(engineOptions('pcap'), missingLibrary))).code).toBe('NO_LIBRARY');
-    expect((await refusal(() => openRawIp(engineOptions('raw'), { load: missingLibrary }))).code).toBe('NO_LIBRARY');
+    const errors = [
+      await refusal(() => openLibpcap(engineOptions('pcap'), () => loadCap(requireNothing))),
+      await refusal(() => openRawIp(engineOptions('raw'), { load: () => loadRawSocket(requireNothing) })),
+    ];
+    expect(errors.map((error) => error.code)).toEqual(['NO_LIBRARY', 'NO_LIBRARY']);
+    expect(errors[0].message).toMatch(/apt install libpcap-dev .*npm install cap$/);
+    expect(errors[1].message).toMatch(/apt install .*npm install raw-socket$/);
   });
 
   it('auto: picks the best engine that opens, and says in one line why none better', () =>
