@@ -8,7 +8,7 @@ import { NOTIFY_LIST } from '../core/notify-flags.ts';
 import { Element } from '../data/element.ts';
 import { List, ListCursor } from '../data/list.ts';
 import { TYPE_LIST } from '../data/value-type.ts';
-import { integerFrom, Keeper, keyChanged, MUST_BE_POSITIVE, range, setRange, signedCount } from './collection-words.ts';
+import { integerFrom, Keeper, keyChanged, MUST_BE_POSITIVE, range, setRange } from './collection-words.ts';
 
 const element = new Element();
 const cursor = new ListCursor();
@@ -252,7 +252,7 @@ function linsert(call: Call): void {
 }
 
 function lrem(call: Call): void {
-  const count = signedCount(call, 2);
+  const count = call.integer(2);
   if (Number.isNaN(count)) return;
   const list = writeCollection<List>(call, 1, TYPE_LIST, null);
   if (list === undefined) return;
@@ -283,7 +283,7 @@ function lposOptions(call: Call): LposOptions | null {
     }
     let value: number;
     if (call.is(i, 'rank')) {
-      value = options.rank = signedCount(call, i + 1);
+      value = options.rank = call.integer(i + 1);
       if (value === 0) {
         call.reply.error(
           "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list",

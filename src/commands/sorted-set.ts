@@ -9,7 +9,7 @@ import { NOTIFY_ZSET } from '../core/notify-flags.ts';
 import { EntryList } from '../data/dict.ts';
 import { Element } from '../data/element.ts';
 import { formatDouble, parseDouble } from '../data/number-format.ts';
-import type { SortedSet } from '../data/sorted-set.ts';
+import { formatPackedScore, type SortedSet } from '../data/sorted-set.ts';
 import { TYPE_ZSET } from '../data/value-type.ts';
 import {
   emptyScan,
@@ -337,7 +337,10 @@ function zscan(call: Call): void {
     return;
   }
   const nameOf = (entry: number, name: Element): void => zset.entryMember(entry, name);
-  replyScan(call, cursor, zset, nameOf, (entry) => call.reply.bulkLatin1(formatDouble(zset.entryScore(entry))));
+  replyScan(call, cursor, zset, nameOf, (entry) => {
+    const score = zset.entryScore(entry);
+    call.reply.bulkLatin1(zset.isListpack ? formatPackedScore(score) : formatDouble(score));
+  });
 }
 
 const one: CommandSpec['keys'] = [1, 1, 1];

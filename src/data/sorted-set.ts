@@ -23,19 +23,18 @@ const SCORE_WORDS = 2;
 const SCORE_AT = 2;
 const SEGMENT_SHIFT = 22;
 const GRANULE_MASK = (1 << SEGMENT_SHIFT) - 1;
-/** Whole numbers in this range are kept as integers. */
-const WHOLE_MIN = -4503599627370495;
-const WHOLE_MAX = 4503599627370496;
+/** Whole numbers up to here, of either sign, are kept as integers in a listpack. */
+const WHOLE_MAX = 2 ** 62;
 /** Longest `%.17g`. */
 const SCORE_TEXT_BYTES = 32;
 
 const scoreBytes = new Uint8Array(SCORE_TEXT_BYTES);
 const probe = new Element();
 
-/** A score as Redis keeps it in a listpack and in RDB text: whole numbers in full, others by `%.17g`. */
-export function formatScore(score: number): string {
-  const whole = Number.isInteger(score) && score >= WHOLE_MIN && score <= WHOLE_MAX && !Object.is(score, -0);
-  return whole ? String(score) : formatDouble(score);
+/** A score as Redis keeps it in a listpack: whole numbers in full (so -0 becomes 0), others by `%.17g`. */
+export function formatPackedScore(score: number): string {
+  if (!Number.isInteger(score) || Math.abs(score) > WHOLE_MAX) return formatDouble(score);
+  return Number.isSafeInteger(score) ? String(score) : BigInt(score).toString();
 }
 
 export class SortedSet implements Collection {
@@ -266,7 +265,7 @@ export class SortedSet implements Collection {
   // ---- listpack ----
 
   #packInsert(bytes: Uint8Array, offset: number, length: number, score: number): void {
-    const text = formatScore(score);
+    const text = formatPackedScore(score);
     for (let i = 0; i < text.length; i++) scoreBytes[i] = text.charCodeAt(i);
     const added = listpack.plan(bytes, offset, length) + listpack.plan(scoreBytes, 0, text.length);
     const used = listpack.totalBytes(this.#packBytes, this.#packBase);
