@@ -32,6 +32,8 @@ class Target implements SocketEvents {
   readonly stack: Stack;
   readonly delivered: number[] = [];
   socket: Socket | null = null;
+  /** True until a connection has come; whatever else the peer gets established is refused. */
+  isAccepting = true;
   closes = 0;
   /** The last segment the stack sent us. */
   readonly last = new TcpSegment();
@@ -46,6 +48,8 @@ class Target implements SocketEvents {
     const config = testConfig(IP_A, { arp: [{ ip: IP_B, mac: PEER_MAC }], receiveBuffer: 16384, sendBuffer: 16384 });
     this.stack = new Stack(this.#engine, config, this.clock, new SeededRandom(seed));
     this.stack.listen(PORT, 4, (socket) => {
+      if (!this.isAccepting) return null;
+      this.isAccepting = false;
       this.socket = socket;
       return this;
     });
@@ -204,6 +208,9 @@ class Attacker {
     const random = this.#random;
     const frame = ipv4Frame({ payload: this.#segment() });
     for (let i = 0; i < 1 + random.below(4); i++) frame[random.below(frame.length)] = random.below(256);
+    // Changes that cancel out in the checksum would be believed, by any stack.
+    const pseudo = pseudoHeaderSum(IP_B, IP_A, 6, frame.length - 34);
+    if (finish(sum(frame, 34, frame.length - 34, pseudo)) === 0) frame[50] ^= 1;
     return frame.slice(0, random.below(2) === 0 ? frame.length : random.below(frame.length + 1));
   }
 
@@ -229,12 +236,13 @@ function attack(seed: number): void {
   // Whatever state it is in now: silence, and in the end everything is given back.
   target.socket?.abort();
   for (let i = 0; i < 40; i++) target.advance(10_000);
-  expect(target.closes).toBeLessThanOrEqual(1);
+  expect(target.closes).toBe(1);
   expect(target.stack.connections).toBe(0);
   expect(target.stack.tcp).toMatchObject({ handshakes: 0, timeWaits: 0 });
   expect(target.stack.tcp.blocks.used).toBe(0);
   expect(target.stack.stats.tcpCurrEstab).toBe(0);
   // And it still serves.
+  target.isAccepting = true;
   const before = target.delivered.length;
   const iss = establish(target, 7, 50001);
   target.send(tcpFrame({ seq: 8, ack: (iss + 1) | 0, flags: ACK, payload: Uint8Array.of(42), port: 50001 }));
@@ -243,7 +251,7 @@ function attack(seed: number): void {
 
 describe('a peer that keeps no rules', () => {
   const only = process.env.HOSTILE_SEED;
-  const seeds = only === undefined ? Array.from({ length: 400 }, (_, i) => i + 1) : [Number(only)];
+  const seeds = only === undefined ? Array.from({ length: 300 }, (_, i) => i + 1) : [Number(only)];
 
   it(`does no harm (${seeds.length} seeds)`, () => {
     for (const seed of seeds) {
