@@ -3,9 +3,9 @@
 // dies with its file descriptor, so a killed process leaves nothing behind. Opened through open.ts; nobody else
 // imports it.
 //
-// UMEM: `rx` chunks, all owned by the fill ring, the rx ring or the batch in hand, then `tx` chunks, owned by a free
-// stack or the kernel. The fill ring holds every rx chunk and is refilled before each look at the rx ring: an
-// empty fill ring is how AF_XDP servers lose frames under load. Completions are reaped only when free chunks run
+// UMEM: receiving chunks, all owned by the fill ring, the kernel, the rx ring or the batch in hand; then sending ones,
+// owned by a free stack or the kernel. There are twice as many receiving chunks as rx slots, the fill ring holds them
+// all, and it is refilled before each look at the rx ring: an empty fill ring is how AF_XDP servers lose frames. Completions are reaped only when free chunks run
 // out. XDP sees no checksum state, so `rx-checksum = auto` verifies; a veth peer must have its offloads off.
 import {
   createBatch,
@@ -50,6 +50,8 @@ const ETHERNET_HEADER = 14;
 const RX_HEADROOM = 256;
 const CHUNK_MAX = 4096;
 const BATCH_MAX = 256;
+/** Receiving chunks per rx slot. */
+const CHUNKS_PER_SLOT = 2;
 const QUEUE = 0;
 /** Frames that one kick sends in copy mode on kernels whose budget cannot be raised. */
 const KICK_BUDGET = 32;
@@ -97,10 +99,11 @@ export function openAfXdp(options: EngineOptions): FrameEngine {
     undo.push(() => close(fd));
     const program = attachRedirect(info.name, info.index, 1);
     undo.push(() => detach(program));
-    const umem = mapAnonymous((options.rxRing + options.txRing) * chunkBytes, true);
+    const rxChunks = options.rxRing * CHUNKS_PER_SLOT;
+    const umem = mapAnonymous((rxChunks + options.txRing) * chunkBytes, true);
     undo.push(() => unmap(umem));
     registerUmem(fd, umem, chunkBytes);
-    const rings = mapRings(fd, { rx: options.rxRing, tx: options.txRing });
+    const rings = mapRings(fd, { rx: options.rxRing, fill: rxChunks, tx: options.txRing });
     undo.push(() => rings.mappings.forEach(unmap));
     raiseSendBuffer(fd, options.txRing * chunkBytes * 2);
     raiseTransmitBudget(fd, options.txRing);
@@ -141,6 +144,7 @@ class AfXdpEngine implements FrameEngine {
   constructor(device: XskDevice, info: InterfaceInfo, options: EngineOptions, chunkBytes: number) {
     const mtu = options.mtu || info.mtu;
     const { rxRing, txRing } = options;
+    const rxChunks = device.rings.fill.size;
     this.#device = device;
     this.#rings = device.rings;
     this.memory = new Uint8Array(device.umem.buffer);
@@ -148,7 +152,7 @@ class AfXdpEngine implements FrameEngine {
     this.#rxFlags = options.rxChecksum === 'trust' ? RX_CHECKSUM_TRUSTED : 0;
     this.batch = createBatch(Math.max(1, Math.min(BATCH_MAX, rxRing >> 1)));
     this.#held = new Int32Array(this.batch.capacity);
-    this.#free = Int32Array.from({ length: txRing }, (_, i) => (rxRing + txRing - 1 - i) * chunkBytes);
+    this.#free = Int32Array.from({ length: txRing }, (_, i) => (rxChunks + txRing - 1 - i) * chunkBytes);
     this.#freeCount = txRing;
     this.link = {
       name: info.name,
@@ -159,7 +163,7 @@ class AfXdpEngine implements FrameEngine {
       txChecksumOffload: false,
       tsoPayloadMax: 0,
     };
-    for (let i = 0; i < rxRing; i++) this.#rings.fill.pushAddress(i * chunkBytes);
+    for (let i = 0; i < rxChunks; i++) this.#rings.fill.pushAddress(i * chunkBytes);
     this.#rings.fill.publish();
     this.#wait = new DeviceWait(device.fd, this, this.#counters, options.busyPollUs);
   }

@@ -40,8 +40,9 @@ export interface XskRings {
 }
 
 export interface XskSizes {
-  /** Slots of the rx and the fill ring, and of the tx and the completion ring; powers of two. */
+  /** Slots of each ring, powers of two; the completion ring is as long as the tx ring. */
   readonly rx: number;
+  readonly fill: number;
   readonly tx: number;
 }
 
@@ -89,7 +90,7 @@ export function mapRings(fd: number, sizes: XskSizes): XskRings {
     }
   };
   size(XDP_RX_RING, sizes.rx);
-  size(XDP_UMEM_FILL_RING, sizes.rx);
+  size(XDP_UMEM_FILL_RING, sizes.fill);
   size(XDP_TX_RING, sizes.tx);
   size(XDP_UMEM_COMPLETION_RING, sizes.tx);
   const bytes = pinned(128);
@@ -102,13 +103,13 @@ export function mapRings(fd: number, sizes: XskSizes): XskRings {
   const mappings = [
     map(rx, sizes.rx, DESCRIPTOR_SHIFT, PGOFF_RX),
     map(tx, sizes.tx, DESCRIPTOR_SHIFT, PGOFF_TX),
-    map(fill, sizes.rx, ADDRESS_SHIFT, PGOFF_FILL),
+    map(fill, sizes.fill, ADDRESS_SHIFT, PGOFF_FILL),
     map(completion, sizes.tx, ADDRESS_SHIFT, PGOFF_COMPLETION),
   ];
   return {
     rx: new ConsumerRing(mappings[0].buffer, rx, sizes.rx, DESCRIPTOR_SHIFT),
     tx: new ProducerRing(mappings[1].buffer, tx, sizes.tx, DESCRIPTOR_SHIFT),
-    fill: new ProducerRing(mappings[2].buffer, fill, sizes.rx, ADDRESS_SHIFT),
+    fill: new ProducerRing(mappings[2].buffer, fill, sizes.fill, ADDRESS_SHIFT),
     completion: new ConsumerRing(mappings[3].buffer, completion, sizes.tx, ADDRESS_SHIFT),
     mappings,
   };
