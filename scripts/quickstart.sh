@@ -47,7 +47,7 @@ title "server: wiredis-server on the user-space transport, engine $engine, addre
 cd "$work"
 node "$root/dist/src/cli/wiredis.js" lab exec --name "$name" server -- \
   "$(command -v node)" "$root/dist/src/cli/wiredis-server.js" --transport userspace --netdev "$file" \
-  --engine "$engine" --bind "$address" --port 6379 --dir "$work" >"$work/server.log" 2>&1 &
+  --engine "$engine" --bind "$address" --port 6379 --protected-mode no --dir "$work" >"$work/server.log" 2>&1 &
 server=$!
 tries=0
 until [ "$(client timeout 1 redis-cli -h "$address" PING 2>/dev/null || true)" = PONG ]; do

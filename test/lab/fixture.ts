@@ -103,10 +103,12 @@ export const PORT = 6379;
 /** The command line of a server; `netdevPath` where its netdev.conf is. */
 export function serverCommand(lab: Lab, options: ServerOptions, netdevPath: string): string[] {
   const { over } = options;
-  const common = ['--bind', linkOf(lab, over).serverAddress, '--port', String(PORT), ...(options.arguments ?? [])];
-  if (over === 'redis') return ['redis-server', '--protected-mode', 'no', ...common];
+  const { serverAddress } = linkOf(lab, over);
+  const place = ['--bind', serverAddress, '--port', String(PORT), '--protected-mode', 'no'];
+  const common = [...place, ...(options.arguments ?? [])];
+  if (over === 'redis') return ['redis-server', ...common];
   const words = [process.execPath, serverScript];
-  if (over === 'kernel') return [...words, '--transport', 'kernel', '--protected-mode', 'no', ...common];
+  if (over === 'kernel') return [...words, '--transport', 'kernel', ...common];
   return [...words, '--transport', 'userspace', '--netdev', netdevPath, '--engine', over, ...common];
 }
 

@@ -20,13 +20,18 @@ export interface Path {
   readonly needsRoot: boolean;
   /** Measured unless --paths says otherwise. */
   readonly byDefault: boolean;
-  /** `workDirectory` holds the dump. */
   command(lab: Lab, port: number): string[];
 }
 
 export const REFERENCE_PATH = 'redis';
 
 const serverScript = join(dirname(fileURLToPath(import.meta.url)), '..', 'wiredis-server.js');
+
+/** What every server is told alike: where, without a password, and to keep everything in memory. */
+function place(lab: Lab, link: LinkName, port: number): string[] {
+  const where = ['--bind', lab.plan.links[link].serverAddress, '--port', String(port)];
+  return [...where, '--protected-mode', 'no', '--save', '', '--appendonly', 'no'];
+}
 
 function userspace(engine: string, link: 'direct' | 'tap', summary: string, needsRoot: boolean): Path {
   return {
@@ -37,7 +42,7 @@ function userspace(engine: string, link: 'direct' | 'tap', summary: string, need
     byDefault: engine !== 'auto',
     command: (lab, port) => [
       ...[process.execPath, serverScript, '--transport', 'userspace', '--netdev', lab.netdevFile(link)],
-      ...['--engine', engine, '--bind', lab.plan.links[link].serverAddress, '--port', String(port), '--save', ''],
+      ...['--engine', engine, ...place(lab, link, port)],
     ],
   };
 }
@@ -50,10 +55,7 @@ export const paths: readonly Path[] = [
     link: 'kernel',
     needsRoot: false,
     byDefault: true,
-    command: (lab, port) => [
-      ...['redis-server', '--bind', lab.plan.links.kernel.serverAddress, '--port', String(port)],
-      ...['--save', '', '--appendonly', 'no', '--protected-mode', 'no'],
-    ],
+    command: (lab, port) => [...['redis-server', ...place(lab, 'kernel', port)]],
   },
   {
     name: 'kernel',
@@ -62,8 +64,7 @@ export const paths: readonly Path[] = [
     needsRoot: false,
     byDefault: true,
     command: (lab, port) => [
-      ...[process.execPath, serverScript, '--transport', 'kernel', '--protected-mode', 'no'],
-      ...['--bind', lab.plan.links.kernel.serverAddress, '--port', String(port), '--save', ''],
+      ...[process.execPath, serverScript, '--transport', 'kernel', ...place(lab, 'kernel', port)],
     ],
   },
   userspace('afxdp', 'direct', 'user space over AF_XDP', true),

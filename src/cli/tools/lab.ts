@@ -28,7 +28,8 @@ Options:
 
 Example:
   wiredis lab up
-  wiredis lab exec server -- wiredis-server --transport userspace --netdev /run/wiredis-lab/wiredis/netdev.conf --bind 10.77.0.1
+  wiredis lab exec server -- wiredis-server --transport userspace --netdev /run/wiredis-lab/wiredis/netdev.conf \\
+    --bind 10.77.0.1 --protected-mode no
   wiredis lab exec client -- redis-cli -h 10.77.0.1
   wiredis lab down`;
 
