@@ -75,10 +75,21 @@ export function findKeys(call: Call, first: number, specs: readonly KeySpec[]): 
     if (range === null) return null;
     for (let position = range.from; position <= range.to; position += range.step) {
       if (position >= count) return null;
-      found.push({ position: first + position, flags: spec.flags });
+      found.push({ position: first + position, flags: keyFlags(call, first, spec) });
     }
   }
   return found;
+}
+
+/** What happens to the key; of SET and BITFIELD the other words decide. */
+function keyFlags(call: Call, first: number, spec: KeySpec): readonly string[] {
+  if (!spec.flags.includes('variable_flags')) return spec.flags;
+  const has = (...words: string[]): boolean => {
+    for (let i = first + 2; i < call.argc; i++) if (words.some((word) => call.is(i, word))) return true;
+    return false;
+  };
+  if (call.is(first, 'set')) return has('get') ? ['RW', 'access', 'update'] : ['OW', 'update'];
+  return has('set', 'incrby') ? ['RW', 'access', 'update'] : ['RO', 'access'];
 }
 
 /** Word, counted from the command's name, at which the search begins; -1: these keys are absent. */

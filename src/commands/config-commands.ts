@@ -29,7 +29,7 @@ function configGet(call: Call): void {
 function configSet(call: Call): void {
   const { reply, server } = call;
   if (call.argc % 2 !== 0) {
-    reply.error("ERR wrong number of arguments for 'config|set' command");
+    call.syntaxError();
     return;
   }
   const pairs: [string, string][] = [];

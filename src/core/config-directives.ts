@@ -188,9 +188,7 @@ const percentiles: Directive<readonly number[]> = {
     const list = words.flatMap((word) => word.split(' ')).filter((word) => word !== '');
     const values = list.map(Number);
     if (values.some((value) => !(value >= 0 && value <= 100))) {
-      throw new DirectiveError(
-        'latency-tracking-info-percentiles should contain only numeric values between 0.0 and 100.0',
-      );
+      throw new DirectiveError('latency-tracking-info-percentiles parameters should sit between [0.0,100.0]');
     }
     return values;
   },

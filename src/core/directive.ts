@@ -51,7 +51,7 @@ export const ULONG_MAX = 2 ** 64;
 
 /** @returns bytes, or NaN. Units: none, b, k, kb, m, mb, g, gb, in any case. */
 export function parseMemory(text: string): number {
-  const match = /^(-?[0-9]+)([a-z]*)$/i.exec(text);
+  const match = /^([0-9]+)([a-z]*)$/i.exec(text);
   const unit = match === null ? undefined : MEMORY_UNITS[match[2].toLowerCase()];
   return match === null || unit === undefined ? Number.NaN : Number(match[1]) * unit;
 }
