@@ -16,7 +16,7 @@ export function expiryFromWord(call: Call, i: number, unit: number, relative: bo
   const given = call.integer(i);
   if (Number.isNaN(given)) return Number.NaN;
   const unixMs = given * unit + (relative ? call.db.keyspace.clock.unixMs : 0);
-  if (given > 0 && unixMs < INT64_END) return unixMs;
+  if (given > 0 && (unixMs < INT64_END || (unit === UNIT_MS && !relative))) return unixMs;
   invalidExpiry(call);
   return Number.NaN;
 }

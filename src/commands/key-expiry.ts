@@ -49,7 +49,8 @@ export function expire(call: Call, unit: number, relative: boolean): void {
   if (Number.isNaN(given)) return;
   const now = db.keyspace.clock.unixMs;
   const expiry = given * unit + (relative ? now : 0);
-  if (expiry >= INT64_END || given * unit < -INT64_END) {
+  const exact = unit === 1 && !relative;
+  if (!exact && (expiry >= INT64_END || (unit !== 1 && given * unit < -INT64_END))) {
     invalidExpiry(call);
     return;
   }

@@ -1,30 +1,17 @@
-// KEYS, SCAN and RANDOMKEY: finding keys without knowing them. generic.ts lists them; the commands that scan one
-// collection share `parseScanCursor` and `parseScanOptions`.
+// KEYS, SCAN and RANDOMKEY: finding keys without knowing them. generic.ts lists them.
 import type { Call } from '../core/call.ts';
 import { EntryList } from '../data/dict.ts';
 import { globMatch } from '../data/glob.ts';
 import { TYPE_NAMES } from '../data/value-type.ts';
+import { scanCursor } from './collection-words.ts';
 
 const DEFAULT_COUNT = 10;
 const STAR = 42;
 /** Buckets visited for each element asked for, at most: a sparse table must not stop everyone. */
 const BUCKETS_PER_ELEMENT = 10;
 
-/** A cursor is an unsigned 64-bit number of which only the low 32 bits mean something here. */
-const CURSOR = /^\d+$/;
-const UINT64_MAX = 18446744073709551615n;
-
-/** @returns -1 after an error was replied. */
-export function parseScanCursor(call: Call, i: number): number {
-  const text = call.latin1(i);
-  const value = CURSOR.test(text) && text.length <= 20 ? BigInt(text) : UINT64_MAX + 1n;
-  if (value <= UINT64_MAX) return Number(value & 0xffffffffn);
-  call.reply.error('ERR invalid cursor');
-  return -1;
-}
-
 /** What MATCH, COUNT and TYPE ask for; one record, reused. */
-export const scanOptions = {
+const scanOptions = {
   count: DEFAULT_COUNT,
   /** Word of the pattern, -1: everything matches. */
   pattern: -1,
@@ -33,7 +20,7 @@ export const scanOptions = {
 };
 
 /** Reads the options from word `first` on into `scanOptions`. @returns false after an error was replied. */
-export function parseScanOptions(call: Call, first: number, withType: boolean): boolean {
+function parseScanOptions(call: Call, first: number): boolean {
   scanOptions.count = DEFAULT_COUNT;
   scanOptions.pattern = -1;
   scanOptions.type = -1;
@@ -47,7 +34,7 @@ export function parseScanOptions(call: Call, first: number, withType: boolean): 
     } else if (call.is(i, 'match')) {
       const isStar = call.lengths[i + 1] === 1 && call.bytes[call.offsets[i + 1]] === STAR;
       scanOptions.pattern = isStar ? -1 : i + 1;
-    } else if (withType && call.is(i, 'type')) {
+    } else if (call.is(i, 'type')) {
       const type = TYPE_NAMES.indexOf(call.latin1(i + 1).toLowerCase());
       scanOptions.type = type === -1 ? -2 : type;
     } else return refuse(call);
@@ -61,7 +48,7 @@ function refuse(call: Call): false {
 }
 
 /** Whether the range matches the pattern of `scanOptions`. */
-export function scanMatches(call: Call, bytes: Uint8Array, offset: number, length: number): boolean {
+function scanMatches(call: Call, bytes: Uint8Array, offset: number, length: number): boolean {
   const { pattern } = scanOptions;
   return pattern === -1 || globMatch(call.bytes, call.offsets[pattern], call.lengths[pattern], bytes, offset, length);
 }
@@ -69,8 +56,8 @@ export function scanMatches(call: Call, bytes: Uint8Array, offset: number, lengt
 const found = new EntryList();
 
 export function scan(call: Call): void {
-  let cursor = parseScanCursor(call, 1);
-  if (cursor === -1 || !parseScanOptions(call, 2, true)) return;
+  let cursor = scanCursor(call, 1);
+  if (cursor === -1 || !parseScanOptions(call, 2)) return;
   const { db, reply } = call;
   found.length = 0;
   const { count, type } = scanOptions;

@@ -1,6 +1,6 @@
 // Where RDB bytes go: a buffer that is either emptied into a file whenever it is full, or grows (DUMP). Knows the
 // format's lengths and strings, not its records. Only src/persistence/ and DUMP import this file.
-import { parseInteger, writeInteger } from '../data/integer.ts';
+import { INT64_MAX, parseInteger, writeInteger } from '../data/integer.ts';
 import type { Crc64 } from './crc64.ts';
 import { lzfCompress } from './lzf.ts';
 import { ENCODED_INT8, ENCODED_INT16, ENCODED_INT32, ENCODED_LZF } from './rdb-format.ts';
@@ -132,10 +132,10 @@ export class RdbOutput {
     this.raw(bytes, 0, 8);
   }
 
-  /** A 64-bit little-endian integer. */
+  /** A 64-bit little-endian integer; what was rounded up past the largest is the largest. */
   int64(value: number): void {
     const bytes = Buffer.alloc(8);
-    bytes.writeBigInt64LE(BigInt.asIntN(64, BigInt(value)));
+    bytes.writeBigInt64LE(value >= 2 ** 63 ? INT64_MAX : BigInt(value));
     this.raw(bytes, 0, 8);
   }
 }
