@@ -86,7 +86,10 @@ export function watchReadable(fd: number, onReadable: () => void): ReadableWatch
   }, uv.callbackType);
   const handle = uv.calloc(1, Number(uv.handleSize(UV_POLL)));
   const status = uv.pollInit(uv.defaultLoop(), handle, fd) || uv.pollStart(handle, UV_READABLE, callback);
-  if (status < 0) throw new EngineError('SYSTEM', `waiting on the device failed: libuv error ${status}`);
+  if (status < 0) {
+    koffi.unregister(callback);
+    throw new EngineError('SYSTEM', `waiting on the device failed: libuv error ${status}`);
+  }
 
   // libuv stops a watch whose descriptor reports an error, as a packet socket does when its interface goes down. It
   // may come up again: the error is taken off and the watch begun anew, unhurried.
