@@ -108,11 +108,8 @@ function commandList(call: Call): void {
     call.syntaxError();
     return;
   }
-  const filtered = call.argc === 5;
-  const all = call.server.commands.all;
-  const names = (filtered ? all.flatMap((one) => [one, ...(one.subcommands?.all ?? [])]) : all)
-    .filter(wanted)
-    .map(fullName);
+  const all = call.server.commands.all.flatMap((one) => [one, ...(one.subcommands?.all ?? [])]);
+  const names = all.filter(wanted).map(fullName);
   call.reply.set(names.length);
   for (const name of names) call.reply.bulkLatin1(name);
 }

@@ -17,6 +17,7 @@ import type { Config, NamedDirective } from './config.ts';
 import type { Database } from './database.ts';
 import { DirectiveError } from './directive.ts';
 import { Dispatcher, GATE_AUTH, GATE_LOADING, GATE_MEMORY, GATE_MONITOR, GATE_PAUSE } from './dispatch.ts';
+import { activeExpireCycle } from './expire.ts';
 import type { Keyspace } from './keyspace.ts';
 import { monitorLine } from './monitor.ts';
 import { rejection } from './rejected-connection.ts';
@@ -41,8 +42,6 @@ export interface ServerHooks {
   configChanged?(named: NamedDirective): void;
   /** Brings `used memory` under `maxmemory`. @returns whether it could. */
   evict?(): boolean;
-  /** A slice of the active expire cycle. */
-  expireCycle?(): void;
   /** Writes the dump file now. @returns what went wrong, or null. */
   save?(): string | null;
 }
@@ -375,7 +374,9 @@ export class Server {
       this.stats.memoryPeak = Math.max(this.stats.memoryPeak, this.usedMemory);
     }
     if ((this.dispatcher.gate & GATE_PAUSE) !== 0 && unixMs >= this.pause.untilMs) this.unpauseClients();
-    this.hooks.expireCycle?.();
+    if (!this.#loading) {
+      activeExpireCycle(this.keyspace, { hz: this.config.hz, effort: this.config.activeExpireEffort, fast: false });
+    }
     const second = Math.floor(unixMs / 1000);
     if (second !== this.#lastSecond) {
       this.#lastSecond = second;
