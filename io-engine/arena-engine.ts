@@ -1,7 +1,7 @@
 // What the engines over a FrameArena have in common: the ring of frames received and not yet read, the ring of
 // frames committed and not yet sent, and the wake-up. A subclass calls `deliver` when its device has a frame and
 // writes `transmit` for one that goes out. Only io-engine/ imports this.
-import { FrameArena } from './frame-arena.ts';
+import { copyBytes, FrameArena } from './frame-arena.ts';
 import {
   createBatch,
   createCounters,
@@ -67,6 +67,11 @@ export abstract class ArenaEngine implements FrameEngine {
 
   /** Fetches what the device holds and has not told of, for devices that are polled. */
   protected collect(): void {}
+
+  /** `memory` once more, for who copies out of it. */
+  protected get view(): DataView {
+    return this.#arena.view;
+  }
 
   get closed(): boolean {
     return this.#closed;
@@ -163,7 +168,7 @@ export abstract class ArenaEngine implements FrameEngine {
    * Copies a frame into the receive ring; counts it instead when it is too long or the ring is full.
    * Does not wake: call `wake()` after the last of a burst.
    */
-  protected deliver(bytes: Uint8Array, offset: number, length: number, flags: number): boolean {
+  protected deliver(from: DataView, offset: number, length: number, flags: number): boolean {
     if (this.#closed) return false;
     if (length > this.#arena.slotBytes) {
       this.counters.rxTruncated++;
@@ -174,7 +179,7 @@ export abstract class ArenaEngine implements FrameEngine {
       return false;
     }
     const slot = this.#arena.allocate();
-    copyBytes(this.memory, slot, bytes, offset, length);
+    copyBytes(this.#arena.view, slot, from, offset, length);
     this.#rx.push(slot, length, flags);
     return true;
   }
@@ -242,9 +247,4 @@ class FrameRing {
     this.count--;
     return at;
   }
-}
-
-/** Copies with a loop, because `set(subarray)` would allocate a view per frame. */
-export function copyBytes(to: Uint8Array, toOffset: number, from: Uint8Array, offset: number, length: number): void {
-  for (let i = 0; i < length; i++) to[toOffset + i] = from[offset + i];
 }

@@ -1,7 +1,6 @@
 // Frames on their way over a memory wire: a binary heap by (arrival, order of sending) over parallel arrays, so that a
 // simulation of millions of frames makes no garbage. Only memory-wire.ts imports this.
-import { copyBytes } from './arena-engine.ts';
-import { FrameArena } from './frame-arena.ts';
+import { copyBytes, FrameArena } from './frame-arena.ts';
 import { NO_FRAME } from './frame-engine.ts';
 
 export class FlightQueue {
@@ -57,7 +56,7 @@ export class FlightQueue {
     arrivalUs: number,
     from: number,
     to: number,
-    bytes: Uint8Array,
+    view: DataView,
     offset: number,
     length: number,
     flags: number,
@@ -65,7 +64,7 @@ export class FlightQueue {
     const slot = this.#freeCount > 0 ? this.arena.allocate() : NO_FRAME;
     if (slot === NO_FRAME) return false;
     const entry = this.#freeEntries[--this.#freeCount];
-    copyBytes(this.arena.memory, slot, bytes, offset, length);
+    copyBytes(this.arena.view, slot, view, offset, length);
     this.offset[entry] = slot;
     this.length[entry] = length;
     this.from[entry] = from;

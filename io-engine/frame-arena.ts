@@ -7,6 +7,8 @@ const SLOT_ALIGNMENT = 64;
 
 export class FrameArena {
   readonly memory: Uint8Array;
+  /** The same bytes, for `copyBytes`. */
+  readonly view: DataView;
   /** Bytes a slot can hold, as asked for; the stride is rounded up. */
   readonly slotBytes: number;
   readonly slots: number;
@@ -19,6 +21,7 @@ export class FrameArena {
     this.slots = slots;
     this.slotBytes = slotBytes;
     this.memory = new Uint8Array(slots * stride);
+    this.view = new DataView(this.memory.buffer);
     this.#free = new Int32Array(slots);
     for (let i = 0; i < slots; i++) this.#free[i] = (slots - 1 - i) * stride;
     this.#freeCount = slots;
@@ -38,4 +41,11 @@ export class FrameArena {
   free(offset: number): void {
     this.#free[this.#freeCount++] = offset;
   }
+}
+
+/** Copies four bytes at a time, because `set(subarray)` would allocate a view per frame. */
+export function copyBytes(to: DataView, toOffset: number, from: DataView, offset: number, length: number): void {
+  const whole = length & ~3;
+  for (let i = 0; i < whole; i += 4) to.setInt32(toOffset + i, from.getInt32(offset + i, true), true);
+  for (let i = whole; i < length; i++) to.setUint8(toOffset + i, from.getUint8(offset + i));
 }

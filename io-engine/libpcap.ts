@@ -83,7 +83,7 @@ const retired: CapSocket[] = [];
 export class LibpcapEngine extends ArenaEngine {
   readonly name = 'pcap';
   readonly #socket: CapSocket;
-  readonly #packet: Uint8Array;
+  readonly #packet: DataView;
   /** libpcap does not pass on what the device knows about checksums, so `auto` verifies. */
   readonly #flags: number;
   /** A view of every slot that was sent from, made once: `cap` sends from the start of a view. */
@@ -92,7 +92,7 @@ export class LibpcapEngine extends ArenaEngine {
   constructor(link: Link, options: EngineOptions, socket: CapSocket, packet: Uint8Array) {
     super(link, { rxRing: options.rxRing, txRing: options.txRing, batch: DEFAULT_BATCH });
     this.#socket = socket;
-    this.#packet = packet;
+    this.#packet = new DataView(packet.buffer, packet.byteOffset, packet.length);
     this.#flags = options.rxChecksum === 'trust' ? RX_CHECKSUM_TRUSTED : 0;
     socket.on('packet', (length, truncated) => this.#onPacket(length, truncated));
   }

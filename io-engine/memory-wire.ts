@@ -181,11 +181,11 @@ export class MemoryWire {
   }
 
   /** A frame of end `from`; called by its `flush()`. */
-  send(from: number, bytes: Uint8Array, offset: number, length: number, flags: number): void {
+  send(from: number, bytes: Uint8Array, view: DataView, offset: number, length: number, flags: number): void {
     const only = this.#endWithAddress(bytes, offset, length);
     for (let to = 0; to < this.ends.length; to++) {
       if (to === from || (only >= 0 && only !== from && only !== to)) continue;
-      this.#launch(from, to, bytes, offset, length, flags);
+      this.#launch(from, to, bytes, view, offset, length, flags);
     }
     this.#deliverDue();
   }
@@ -196,7 +196,15 @@ export class MemoryWire {
     return this.ends.findIndex((end) => end.link.medium === 'ethernet' && sameMac(end.link.mac, bytes, offset));
   }
 
-  #launch(from: number, to: number, bytes: Uint8Array, offset: number, length: number, flags: number): void {
+  #launch(
+    from: number,
+    to: number,
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    length: number,
+    flags: number,
+  ): void {
     const random = this.#random;
     const direction = this.#directions[from * this.ends.length + to];
     const { loss, duplicate } = direction.impairment;
@@ -213,7 +221,7 @@ export class MemoryWire {
     for (let copy = 0; copy < copies; copy++) {
       if (copy === 1) this.#observe('duplicated', from, to, bytes, offset, length);
       const arrivalUs = this.#arrivalTime(direction, from, to, bytes, offset, length);
-      if (arrivalUs < 0 || !this.#flight.push(arrivalUs, from, to, bytes, offset, length, flags)) {
+      if (arrivalUs < 0 || !this.#flight.push(arrivalUs, from, to, view, offset, length, flags)) {
         this.#observe('queue-full', from, to, bytes, offset, length);
         continue;
       }
@@ -277,7 +285,7 @@ export class MemoryWire {
       if (flight.lost[entry] === 1) {
         this.#observe('lost', from, to, memory, offset, length);
       } else {
-        const taken = this.ends[to].accept(memory, offset, length, flight.flags[entry]);
+        const taken = this.ends[to].accept(flight.arena.view, offset, length, flight.flags[entry]);
         this.#observe(taken ? 'delivered' : 'ring-full', from, to, memory, offset, length);
       }
       flight.release(entry);
@@ -308,15 +316,15 @@ export class MemoryEngine extends ArenaEngine {
 
   protected override transmit(offset: number, length: number, _segmentSize: number): boolean {
     const flags = this.link.txChecksumOffload ? RX_CHECKSUM_TRUSTED : 0;
-    this.#wire.send(this.index, this.memory, offset, length, flags);
+    this.#wire.send(this.index, this.memory, this.view, offset, length, flags);
     return true;
   }
 
   protected override closeDevice(): void {}
 
   /** A frame has arrived; false when it did not fit. Called by the wire. */
-  accept(bytes: Uint8Array, offset: number, length: number, flags: number): boolean {
-    const taken = this.deliver(bytes, offset, length, flags);
+  accept(view: DataView, offset: number, length: number, flags: number): boolean {
+    const taken = this.deliver(view, offset, length, flags);
     if (taken && !this.#wire.wakesOnAdvance) this.wake();
     return taken;
   }

@@ -89,7 +89,7 @@ export class PcapReplay extends ArenaEngine {
     const before = this.#next;
     while (this.#next < this.#frames.length && this.freeRxSlots > 0) {
       const frame = this.#frames[this.#next++];
-      this.deliver(frame, 0, frame.length, 0);
+      this.deliver(new DataView(frame.buffer, frame.byteOffset, frame.length), 0, frame.length, 0);
     }
     if (before < this.#next && this.#next === this.#frames.length) this.#onEnd?.();
   }

@@ -100,6 +100,7 @@ export class RawIpEngine extends ArenaEngine {
   /** The kernel has looked at the IP header's checksum only, so `auto` verifies. */
   readonly #flags: number;
   readonly #packet = Buffer.alloc(PACKET_MAX);
+  readonly #packetView = new DataView(this.#packet.buffer, this.#packet.byteOffset, PACKET_MAX);
   readonly #destinations = new Map<number, string>();
 
   constructor(link: Link, options: EngineOptions, sockets: readonly RawSocket[]) {
@@ -130,7 +131,8 @@ export class RawIpEngine extends ArenaEngine {
   }
 
   readonly #onPacket = (packet: Buffer, length: number): void => {
-    if (length >= IP_HEADER_MIN && this.#isForUs(packet, length)) this.deliver(packet, 0, length, this.#flags);
+    if (length >= IP_HEADER_MIN && this.#isForUs(packet, length))
+      this.deliver(this.#packetView, 0, length, this.#flags);
   };
 
   /** The kernel owns other addresses too, and answers echo requests for ours itself. */
