@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { boundaryText, bytesOf, smallText, textOf } from '../../test/unit/collection-values.ts';
 import { Arena } from './arena.ts';
 import { EntryList } from './dict.ts';
 import { Element } from './element.ts';
 import { Hash } from './hash.ts';
 import { SetValue } from './set.ts';
-import { boundaryText, bytesOf, smallText, textOf } from './test-values.ts';
 
 let state = 1;
 const random = { int32: () => (state = (Math.imul(state, 1664525) + 1013904223) | 0) };

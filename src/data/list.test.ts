@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { boundaryText, bytesOf, smallText, textOf } from '../../test/unit/collection-values.ts';
 import { Arena } from './arena.ts';
 import { Element } from './element.ts';
 import { List, ListCursor } from './list.ts';
 import * as listpack from './listpack.ts';
 import { setPackedThreshold } from './quicklist.ts';
-import { boundaryText, bytesOf, smallText, textOf } from './test-values.ts';
 
 const sinkOf = (out: string[]) => ({
   bulk(bytes: Uint8Array, offset: number, length: number): void {

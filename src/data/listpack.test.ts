@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { boundaryText, bytesOf, textOf } from '../../test/unit/collection-values.ts';
 import { Element } from './element.ts';
 import * as listpack from './listpack.ts';
-import { boundaryText, bytesOf, textOf } from './test-values.ts';
 
 const BASE = 5;
 

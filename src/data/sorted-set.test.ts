@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { boundaryText, bytesOf, smallText, textOf } from '../../test/unit/collection-values.ts';
 import { Arena } from './arena.ts';
 import { EntryList } from './dict.ts';
 import { Element } from './element.ts';
 import { LexRange, ScoreRange } from './ranges.ts';
 import { SortedSet } from './sorted-set.ts';
-import { boundaryText, bytesOf, smallText, textOf } from './test-values.ts';
 
 type Model = Map<string, number>;
 

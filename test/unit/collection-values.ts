@@ -1,6 +1,6 @@
 // Elements that sit on the edges of every encoding, for the property tests of this folder and of the commands.
 import fc from 'fast-check';
-import type { Element } from './element.ts';
+import type { Element } from '../../src/data/element.ts';
 
 /** Latin-1: one byte a character. */
 export const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0));
