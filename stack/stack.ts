@@ -78,9 +78,9 @@ export class Stack {
 
   /** Milliseconds until a tick is needed although no frame comes; -1: never. */
   nextDeadlineMs(): number {
-    if (this.tcp.ready.length > 0) return 0;
+    if (this.tcp.ready.count > 0) return 0;
     // Outgoing slots ran out: the device needs a moment.
-    if (this.tcp.dirty.length > 0) return 1;
+    if (this.tcp.dirty.count > 0) return 1;
     return this.#wheel.nextDelayMs(this.#clock.nowMs);
   }
 

@@ -17,14 +17,13 @@ import { keep } from './receive.ts';
 import { emitReset } from './segment-out.ts';
 import type { Tcp } from './tcp.ts';
 
-/** Works off the ready list; what handlers make ready meanwhile is told too, but nobody twice. */
+/** Works off the ready list; what handlers make ready meanwhile has its turn with the next delivery. */
 export function deliverAll(tcp: Tcp): void {
   tellStarved(tcp);
   const { ready } = tcp;
-  const count = ready.length;
-  for (let i = 0; i < count; i++) deliver(tcp, ready[i]);
-  if (ready.length === count) ready.length = 0;
-  else ready.splice(0, count);
+  const { count } = ready;
+  for (let i = 0; i < count; i++) deliver(tcp, ready.items[i]);
+  if (count > 0) ready.shift(count);
 }
 
 function tellStarved(tcp: Tcp): void {

@@ -6,13 +6,14 @@ import { after, before, distance } from '../sequence.ts';
 import type { Socket, SocketEvents } from '../socket.ts';
 import {
   DROP_TCP_BACKLOG_FULL,
+  DROP_TCP_BAD_FLAGS,
   DROP_TCP_CONNECTIONS_FULL,
   DROP_TCP_NO_ACK_BIT,
   DROP_TCP_NOT_ACCEPTABLE,
   DROP_TCP_OLD_TIMESTAMP,
 } from '../stats.ts';
 import type { TimerNode } from '../timer-wheel.ts';
-import { ACK, RST, SYN, type TcpSegment } from '../wire/tcp.ts';
+import { ACK, FIN, RST, SYN, type TcpSegment } from '../wire/tcp.ts';
 import {
   type Connection,
   ESTABLISHED,
@@ -133,6 +134,11 @@ export function arrivesForListener(
   }
   if ((segment.flags & SYN) === 0) {
     tcp.stats.drop(DROP_TCP_NO_ACK_BIT);
+    return;
+  }
+  if ((segment.flags & FIN) !== 0) {
+    // No stack sends it; scanners do, to slip past filters.
+    tcp.stats.drop(DROP_TCP_BAD_FLAGS);
     return;
   }
   if (listener.handshakes >= listener.synQueueMax || listener.waiting >= listener.backlog) {

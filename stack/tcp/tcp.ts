@@ -47,6 +47,23 @@ const CHALLENGES_PER_SECOND = 100;
 
 type Flow = Connection | Handshake | TimeWait;
 
+/** A list that is filled and emptied every tick: an array's own `length = 0` would give its memory away each time. */
+class ConnectionList {
+  /** The first `count` are in the list; what lies behind is left over. */
+  readonly items: Connection[] = [];
+  count = 0;
+
+  push(c: Connection): void {
+    this.items[this.count++] = c;
+  }
+
+  /** Forgets the first `gone`. */
+  shift(gone: number): void {
+    this.items.copyWithin(0, gone, this.count);
+    this.count -= gone;
+  }
+}
+
 export class Tcp implements TcpHandler {
   readonly ip: Ip;
   readonly config: StackConfig;
@@ -77,9 +94,9 @@ export class Tcp implements TcpHandler {
   inTick = false;
   #signalled = false;
 
-  dirty: Connection[] = [];
-  #dirtySpare: Connection[] = [];
-  ready: Connection[] = [];
+  dirty = new ConnectionList();
+  #dirtySpare = new ConnectionList();
+  readonly ready = new ConnectionList();
   /** Connections that were refused memory for `write`. */
   readonly #starved: Connection[] = [];
 
@@ -246,8 +263,8 @@ export class Tcp implements TcpHandler {
     this.dirty = this.#dirtySpare;
     this.#dirtySpare = list;
     let complete = true;
-    for (let i = 0; i < list.length; i++) {
-      const c = list[i];
+    for (let i = 0; i < list.count; i++) {
+      const c = list.items[i];
       if (complete) {
         c.dirty = false;
         complete = output(this, c);
@@ -256,7 +273,7 @@ export class Tcp implements TcpHandler {
       }
       this.dirty.push(c);
     }
-    list.length = 0;
+    list.count = 0;
     return complete;
   }
 
