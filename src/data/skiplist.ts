@@ -233,8 +233,8 @@ export class Skiplist {
     this.insert(newScore, entry);
   }
 
-  /** Deletes `count` nodes from rank `start` on; `onDelete` gets each one's entry. */
-  deleteRange(start: number, count: number, onDelete: (entry: number) => void): void {
+  /** Deletes `count` nodes from rank `start` on, and their entries from the table. */
+  deleteRange(start: number, count: number): void {
     let node = this.#header;
     let rank = 0;
     for (let level = this.#levels - 1; level >= 0; level--) {
@@ -251,7 +251,7 @@ export class Skiplist {
       const behind = this.next(doomed);
       const entry = this.entry(doomed);
       this.#unlink(doomed);
-      onDelete(entry);
+      this.table.deleteEntry(entry);
       doomed = behind;
     }
     this.#dropEmptyLevels();

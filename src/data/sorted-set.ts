@@ -257,9 +257,8 @@ export class SortedSet implements Collection {
   /** Deletes `count` members from rank `start` on; the ranks must exist. */
   deleteRange(start: number, count: number): void {
     if (count <= 0) return;
-    const table = this.#table;
-    if (table === null) this.#packDelete(this.nodeAt(start), count);
-    else (this.#list as Skiplist).deleteRange(start, count, (entry) => table.deleteEntry(entry));
+    if (this.#list !== null) this.#list.deleteRange(start, count);
+    else this.#packDelete(this.nodeAt(start), count);
   }
 
   // ---- listpack ----
