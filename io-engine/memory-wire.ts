@@ -182,16 +182,9 @@ export class MemoryWire {
 
   /**
    * A frame of end `from`; called by its `flush()`, and by tests that put a frame on the wire themselves.
-   * @param flags `RX_*` bits it is delivered with. @param view of `bytes`; left out: one is made.
+   * @param view of `bytes`. @param flags `RX_*` bits it is delivered with.
    */
-  send(
-    from: number,
-    bytes: Uint8Array,
-    offset: number,
-    length: number,
-    flags: number,
-    view: DataView = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
-  ): void {
+  send(from: number, bytes: Uint8Array, view: DataView, offset: number, length: number, flags: number): void {
     const only = this.#endWithAddress(bytes, offset, length);
     for (let to = 0; to < this.ends.length; to++) {
       if (to === from || (only >= 0 && only !== from && only !== to)) continue;
@@ -326,7 +319,7 @@ export class MemoryEngine extends ArenaEngine {
 
   protected override transmit(offset: number, length: number, _segmentSize: number): boolean {
     const flags = this.link.txChecksumOffload ? RX_CHECKSUM_TRUSTED : 0;
-    this.#wire.send(this.index, this.memory, offset, length, flags, this.view);
+    this.#wire.send(this.index, this.memory, this.view, offset, length, flags);
     return true;
   }
 
