@@ -95,7 +95,7 @@ export class RunningServer {
     this.#listeners = await this.#listen();
     server.start();
     const began = server.stopwatch();
-    const loaded = await loadSnapshot(server.keyspace, config, { pause: () => this.#pauseLoading() });
+    const loaded = await loadSnapshot(server.keyspace, config, { pause: () => this.#afterTick() });
     if (loaded !== null) {
       server.persistence.lastLoadKeysLoaded = loaded.keysLoaded;
       server.persistence.lastLoadKeysExpired = loaded.keysExpired;
@@ -107,7 +107,7 @@ export class RunningServer {
     log.notice('Ready to accept connections');
   }
 
-  #pauseLoading(): Promise<void> {
+  #afterTick(): Promise<void> {
     return new Promise((done) => this.server.scheduler.soon(done));
   }
 
@@ -192,6 +192,8 @@ export class RunningServer {
     server.stop();
     for (const listener of this.#listeners) listener.close();
     for (const client of server.clients.values()) client.closeAfterReply();
+    // SHUTDOWN may stand behind other commands: their replies leave first.
+    await this.#afterTick();
     await this.transport.close(CLOSE_GRACE_MS);
     removePidFile(server.config);
     server.log.warning('Redis is now ready to exit, bye bye...');
