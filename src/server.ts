@@ -39,7 +39,7 @@ export interface World {
 export function systemWorld(config: Config): World {
   const clock = new SystemClock();
   const sink = config.logfile === '' ? standardOutput : fileSink(resolve(config.logfile));
-  const log = new Log(sink, () => Date.now());
+  const log = new Log(sink);
   log.level = config.loglevel;
   return { clock, random: new SystemRandom(), scheduler: new SystemScheduler(), stopwatch: systemStopwatch, log };
 }

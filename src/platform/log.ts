@@ -16,8 +16,8 @@ export class Log {
   readonly #unixMs: () => number;
   #threshold = 2;
 
-  /** @param unixMs gives the wall clock for the lines' date. */
-  constructor(sink: LogSink, unixMs: () => number) {
+  /** @param unixMs gives the wall clock for the lines' date: the system's, as the server's own moves only once a tick. */
+  constructor(sink: LogSink, unixMs: () => number = Date.now) {
     this.#sink = sink;
     this.#unixMs = unixMs;
   }
