@@ -249,7 +249,7 @@ function establish(tcp: Tcp, h: Handshake, segment: TcpSegment): Connection {
   c.rcvAdv = (c.rcvNxt + Math.min(tcp.receiveBufferMax, 0xffff)) | 0;
   c.mss = h.mss;
   c.options = h.options;
-  c.sndWindShift = h.windowShift < 0 ? 0 : h.windowShift;
+  c.sndWindShift = Math.max(h.windowShift, 0);
   c.rcvWindShift = h.windowShift < 0 ? 0 : tcp.windowShift;
   c.tsRecent = h.tsRecent;
   c.tsRecentAtMs = tcp.nowMs;

@@ -13,7 +13,6 @@ import {
   OPTION_SACK,
   OPTION_TIMESTAMPS,
   SYN_RECEIVED,
-  SYN_SENT,
   TIMER_PERSIST,
   TIMER_RETRANSMIT,
 } from './connection.ts';
@@ -179,9 +178,4 @@ export function sendWindowProbe(tcp: Tcp, c: Connection): void {
 /** RFC 9293 3.8.4. */
 export function sendKeepalive(tcp: Tcp, c: Connection): void {
   emit(tcp, c, (c.sndNxt - 1) | 0, ACK, 0);
-}
-
-/** Whether the state is one in which a SYN of ours is out. */
-export function isOpening(c: Connection): boolean {
-  return c.state === SYN_SENT || c.state === SYN_RECEIVED;
 }

@@ -22,7 +22,7 @@ export function pipe(c: Connection): number {
     if ((c.options & OPTION_SACK) === 0) bytes -= c.dupAcks * c.mss;
     if (lost > 0) bytes -= lost;
   }
-  return bytes > 0 ? bytes : 0;
+  return Math.max(bytes, 0);
 }
 
 /** Takes the segment's SACK blocks into the scoreboard. @returns whether they told anything new. */

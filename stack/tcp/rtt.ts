@@ -41,7 +41,7 @@ export function measure(
 }
 
 export function addSample(c: Connection, sampleUs: number): void {
-  const sample = sampleUs < 1 ? 1 : sampleUs > SAMPLE_MAX_US ? SAMPLE_MAX_US : sampleUs;
+  const sample = sampleUs < 1 ? 1 : Math.min(sampleUs, SAMPLE_MAX_US);
   if (c.srtt === 0) {
     c.srtt = sample << 3;
     c.rttvar = sample << 1;
@@ -56,10 +56,10 @@ export function addSample(c: Connection, sampleUs: number): void {
 
 /** RTO = SRTT + max(G, 4 * RTTVAR), G being the clock's millisecond, within the configured bounds. */
 export function updateRto(c: Connection): void {
-  const variance = c.rttvar < 1000 ? 1000 : c.rttvar;
+  const variance = Math.max(c.rttvar, 1000);
   const rto = Math.ceil(((c.srtt >> 3) + variance) / 1000);
   const min = c.tcp.config.rtoMinMs;
-  c.rtoMs = rto < min ? min : rto > RTO_MAX_MS ? RTO_MAX_MS : rto;
+  c.rtoMs = rto < min ? min : Math.min(rto, RTO_MAX_MS);
 }
 
 /** The timeout with its back-off (RFC 6298 5.5). */

@@ -86,11 +86,11 @@ function acknowledged(tcp: Tcp, c: Connection): void {
  */
 function offerWindow(tcp: Tcp, c: Connection): number {
   const free = tcp.receiveBufferMax - c.unread;
-  const edge = (c.rcvNxt + (free > 0 ? free : 0)) | 0;
+  const edge = (c.rcvNxt + Math.max(free, 0)) | 0;
   const step = distance(edge, c.rcvAdv);
   if (step >= Math.min(tcp.receiveBufferMax >> 1, tcp.mssMax)) c.rcvAdv = edge;
   const window = distance(c.rcvAdv, c.rcvNxt) >> c.rcvWindShift;
-  return window > 0xffff ? 0xffff : window;
+  return Math.min(window, 0xffff);
 }
 
 /** SACK blocks, the latest first (RFC 2018 4), as many as fit beside the other options and the payload. */
