@@ -171,8 +171,9 @@ export class UserspaceTransport implements Transport {
 
   async close(graceMs: number): Promise<void> {
     if (this.#closed) return;
+    // SHUTDOWN comes from within a tick: the next one sends the FINs.
     for (const connection of this.#open) connection.end();
-    this.tick();
+    this.#tickSoon();
     await this.#drained(graceMs);
     for (const connection of this.#open) connection.destroy();
     this.tick();

@@ -1,6 +1,7 @@
 // One suite over every Transport: a fixture gives two transports that reach each other, one listening, one connecting.
 import { Buffer } from 'node:buffer';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { MemoryWire } from '../../io-engine/memory-wire.ts';
 import { SystemClock } from '../../src/platform/clock.ts';
 import { SeededRandom } from '../../src/platform/random.ts';
 import { SystemScheduler } from '../../src/platform/timers.ts';
@@ -12,6 +13,8 @@ import type {
   Listener,
   Transport,
 } from '../../src/transports/transport.ts';
+import { UserspaceTransport } from '../../src/transports/userspace.ts';
+import { parseNetdevConf } from '../../stack/config.ts';
 
 export interface TransportPair {
   readonly server: Transport;
@@ -40,6 +43,35 @@ const kernelFixture: TransportFixture = {
       client,
       address: '127.0.0.1',
       port: 0,
+      async close() {
+        await client.close(0);
+        await server.close(0);
+      },
+    };
+  },
+};
+
+const userspaceFixture: TransportFixture = {
+  name: 'userspace',
+  async open() {
+    const wire = new MemoryWire({ seed: 3 });
+    const make = (end: number): UserspaceTransport => {
+      const address = `10.9.0.${end + 1}`;
+      return new UserspaceTransport({
+        engine: wire.ends[end],
+        config: parseNetdevConf(`interface = memory${end}\naddress = ${address}/24`, 'netdev.conf'),
+        clock: new SystemClock(),
+        scheduler: new SystemScheduler(),
+        random: new SeededRandom(end),
+      });
+    };
+    const server = make(0);
+    const client = make(1);
+    return {
+      server,
+      client,
+      address: '10.9.0.1',
+      port: 6379,
       async close() {
         await client.close(0);
         await server.close(0);
@@ -309,3 +341,4 @@ export function transportContract(fixture: TransportFixture): void {
 }
 
 transportContract(kernelFixture);
+transportContract(userspaceFixture);
