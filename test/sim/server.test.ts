@@ -1,18 +1,14 @@
 // Every reply arrives, in order, byte for byte, whatever the wire does: one test a batch of seeds. A failure names its
 // seed; `WIREDIS_SEED=<seed> npx vitest run --project sim` replays that one alone, `WIREDIS_SEEDS=<n>` runs more.
 import { describe, expect, it } from 'vitest';
-import { listCommands } from '../../src/commands/list.ts';
-import { stringCommands } from '../../src/commands/string.ts';
-import type { CommandSpec } from '../../src/core/command.ts';
 import { simulate } from './simulation.ts';
 
 const SEEDS = Number(process.env.WIREDIS_SEEDS ?? 1000);
 const BATCH = 100;
-const commands: readonly CommandSpec[] = [...stringCommands, ...listCommands];
 
 function run(seed: number): ReturnType<typeof simulate> {
   try {
-    return simulate({ seed, commands });
+    return simulate({ seed });
   } catch (error) {
     const replay = `WIREDIS_SEED=${seed} npx vitest run --project sim`;
     throw new Error(`seed ${seed} failed; replay it with: ${replay}\n${(error as Error).message}`, { cause: error });

@@ -14,6 +14,7 @@ export class Workload {
   readonly #strings = new Map<string, string>();
   readonly #counters = new Map<string, number>();
   readonly #lists = new Map<string, string[]>();
+  readonly #hashes = new Map<string, Map<string, string>>();
   readonly #valueMax: number;
 
   /** @param valueMax longest value, bytes. */
@@ -24,7 +25,7 @@ export class Workload {
   }
 
   next(): Exchange {
-    switch (this.#random.below(8)) {
+    switch (this.#random.below(11)) {
       case 0:
       case 1:
         return this.#set();
@@ -39,6 +40,10 @@ export class Workload {
         return this.#range();
       case 7:
         return this.#append();
+      case 8:
+        return this.#hashSet();
+      case 9:
+        return this.#hashGet();
       default:
         return this.#echo();
     }
@@ -100,6 +105,24 @@ export class Workload {
     const list = this.#lists.get(key) ?? [];
     const reply = `*${list.length}\r\n${list.map(bulk).join('')}`;
     return { request: command('LRANGE', key, '0', '-1'), reply: latin1(reply) };
+  }
+
+  #hashSet(): Exchange {
+    const key = this.#key('hash');
+    const hash = this.#hashes.get(key) ?? new Map<string, string>();
+    this.#hashes.set(key, hash);
+    const field = `field${this.#random.below(200)}`;
+    const value = this.#value().slice(0, 100);
+    const isNew = !hash.has(field);
+    hash.set(field, value);
+    return { request: command('HSET', key, field, value), reply: latin1(`:${isNew ? 1 : 0}\r\n`) };
+  }
+
+  #hashGet(): Exchange {
+    const key = this.#key('hash');
+    const field = `field${this.#random.below(200)}`;
+    const value = this.#hashes.get(key)?.get(field);
+    return { request: command('HGET', key, field), reply: latin1(value === undefined ? '$-1\r\n' : bulk(value)) };
   }
 
   #echo(): Exchange {
