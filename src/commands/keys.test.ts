@@ -1,18 +1,18 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { CommandHarness } from '../../test/support/command-harness.ts';
 import { genericCommands } from './generic.ts';
-import { CommandRunner } from './run-words.ts';
 import { setCommands } from './set.ts';
 import { stringCommands } from './string.ts';
 
-let runner: CommandRunner;
+let harness: CommandHarness;
 /** Words split at spaces. */
-const run = (line: string): string => runner.run(...line.split(' '));
+const run = (line: string): string => harness.run(...line.split(' '));
 const bulk = (text: string): string => `$${text.length}\r\n${text}\r\n`;
 const OK = '+OK\r\n';
 const NULL = '$-1\r\n';
 
 beforeEach(() => {
-  runner = new CommandRunner([...stringCommands, ...genericCommands, ...setCommands]);
+  harness = new CommandHarness([...stringCommands, ...genericCommands, ...setCommands]);
 });
 
 describe('string commands', () => {
@@ -43,10 +43,10 @@ describe('string commands', () => {
     run('mset a 1 b 2');
     run('getdel k');
     run('get missing');
-    expect(runner.events).toEqual([
+    expect(harness.events).toEqual([
       ...['new k', 'set k', 'expire k', 'incrby k', 'new a', 'set a', 'new b', 'set b', 'del k', 'keymiss missing'],
     ]);
-    expect(runner.dirty).toBe(5);
+    expect(harness.dirty).toBe(5);
   });
 
   it('INCR and kin are exact up to the ends of int64', () => {
@@ -75,7 +75,7 @@ describe('string commands', () => {
     expect(run('getrange k -3 -1')).toBe(bulk('\0\0!'));
     expect(run('getrange k 5 3')).toBe(bulk(''));
     expect(run('setrange k 536870912 x')).toBe('-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n');
-    for (let i = 0; i < 1000; i++) runner.run('append', 'grows', 'x'.repeat(i));
+    for (let i = 0; i < 1000; i++) harness.run('append', 'grows', 'x'.repeat(i));
     expect(run('strlen grows')).toBe(`:${(999 * 1000) / 2}\r\n`);
   });
 
@@ -89,13 +89,13 @@ describe('string commands', () => {
   });
 
   it('writes in place and leaves nothing behind', () => {
-    const before = runner.arena.used;
+    const before = harness.arena.used;
     run('set key abcdefgh');
-    const used = runner.arena.used;
+    const used = harness.arena.used;
     for (let i = 0; i < 100; i++) run(`set key abcdefg${i % 10}`);
-    expect(runner.arena.used).toBe(used);
+    expect(harness.arena.used).toBe(used);
     run('del key');
-    expect(runner.arena.used).toBe(before);
+    expect(harness.arena.used).toBe(before);
   });
 });
 
@@ -112,7 +112,7 @@ describe('key commands', () => {
     expect(run('expire k -1')).toBe(':1\r\n');
     expect(run('exists k')).toBe(':0\r\n');
     run('set k v px 10');
-    runner.clock.advanceUs(20_000);
+    harness.clock.advanceUs(20_000);
     expect(run('get k')).toBe(NULL);
     expect(run('ttl k')).toBe(':-2\r\n');
   });
@@ -129,14 +129,14 @@ describe('key commands', () => {
     expect(run('scard t')).toBe(':2\r\n');
     expect(run('move t 3')).toBe(':1\r\n');
     expect(run('exists t')).toBe(':0\r\n');
-    runner.call.db = runner.keyspace.databases[3];
+    harness.select(3);
     expect(run('scard t')).toBe(':2\r\n');
     expect(run('ttl t')).toBe(':100\r\n');
     expect(run('renamenx missing x')).toBe('-ERR no such key\r\n');
     expect(run('swapdb 0 3')).toBe(OK);
     expect(run('scard u')).toBe(':3\r\n');
     expect(run('flushall')).toBe(OK);
-    expect(runner.arena.used).toBe(16 * 64);
+    expect(harness.arena.used).toBe(16 * 64);
   });
 
   it('SCAN sees every key, by pattern and type too', () => {
@@ -161,15 +161,15 @@ describe('key commands', () => {
 
   it('DUMP and RESTORE', () => {
     run('sadd s a b 3');
-    const payload = runner
+    const payload = harness
       .run('dump', 's')
       .replace(/^\$\d+\r\n/, '')
       .slice(0, -2);
-    expect(runner.run('restore', 's', '0', payload)).toBe('-BUSYKEY Target key name already exists.\r\n');
-    expect(runner.run('restore', 't', '5000', payload)).toBe(OK);
+    expect(harness.run('restore', 's', '0', payload)).toBe('-BUSYKEY Target key name already exists.\r\n');
+    expect(harness.run('restore', 't', '5000', payload)).toBe(OK);
     expect(run('scard t')).toBe(':3\r\n');
     expect(run('pttl t')).toBe(':5000\r\n');
-    expect(runner.run('restore', 'u', '0', `${payload.slice(0, -1)}x`)).toMatch(
+    expect(harness.run('restore', 'u', '0', `${payload.slice(0, -1)}x`)).toMatch(
       /^-ERR DUMP payload version or checksum/,
     );
     expect(run('dump missing')).toBe(NULL);
@@ -177,16 +177,16 @@ describe('key commands', () => {
 
   it('OBJECT', () => {
     run('mset i 12345 s short');
-    runner.run('set', 'l', 'x'.repeat(45));
+    harness.run('set', 'l', 'x'.repeat(45));
     expect(run('object encoding i')).toBe(bulk('int'));
     expect(run('object encoding s')).toBe(bulk('embstr'));
     expect(run('object encoding l')).toBe(bulk('raw'));
-    runner.clock.advanceUs(7_000_000);
+    harness.clock.advanceUs(7_000_000);
     expect(run('object idletime i')).toBe(':7\r\n');
     expect(run('touch i')).toBe(':1\r\n');
     expect(run('object idletime i')).toBe(':0\r\n');
     expect(run('object freq i')).toMatch(/^-ERR An LFU maxmemory policy is not selected/);
-    runner.keyspace.lfu = true;
+    harness.keyspace.lfu = true;
     run('set f v');
     for (let i = 0; i < 2000; i++) run('get f');
     expect(Number(run('object freq f').slice(1))).toBeGreaterThan(8);

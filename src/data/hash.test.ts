@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { boundaryText, bytesOf, smallText, textOf } from '../../test/unit/collection-values.ts';
+import { boundaryText, bytesOf, smallText, textOf } from '../../test/support/collection-values.ts';
 import { Arena } from './arena.ts';
 import { EntryList } from './dict.ts';
 import { Element } from './element.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { boundaryText, bytesOf } from '../../test/unit/collection-values.ts';
+import { boundaryText, bytesOf } from '../../test/support/collection-values.ts';
 import { INT64_DIGITS_MAX, int64, int64ToNumber, parseInt64, setInt64, writeInt64 } from './int64.ts';
 import * as intset from './intset.ts';
 

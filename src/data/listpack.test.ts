@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { boundaryText, bytesOf, textOf } from '../../test/unit/collection-values.ts';
+import { boundaryText, bytesOf, textOf } from '../../test/support/collection-values.ts';
 import { Element } from './element.ts';
 import * as listpack from './listpack.ts';
 

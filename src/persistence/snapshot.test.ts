@@ -3,10 +3,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CommandHarness } from '../../test/support/command-harness.ts';
 import { genericCommands } from '../commands/generic.ts';
 import { hashCommands } from '../commands/hash.ts';
 import { listCommands } from '../commands/list.ts';
-import { CommandRunner } from '../commands/run-words.ts';
 import { setCommands } from '../commands/set.ts';
 import { sortedSetCommands } from '../commands/sorted-set.ts';
 import { stringCommands } from '../commands/string.ts';
@@ -27,14 +27,14 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-const save = (runner: CommandRunner, changes: object = {}): SaveResult =>
-  saveSnapshot(runner.keyspace, { ...runner.config, dir, ...changes }, '7.0.15');
-const load = (runner: CommandRunner): Promise<LoadResult | null> =>
-  loadSnapshot(runner.keyspace, { ...runner.config, dir });
+const save = (harness: CommandHarness, changes: object = {}): SaveResult =>
+  saveSnapshot(harness.keyspace, { ...harness.config, dir, ...changes }, '7.0.15');
+const load = (harness: CommandHarness): Promise<LoadResult | null> =>
+  loadSnapshot(harness.keyspace, { ...harness.config, dir });
 
 /** One key at least of every type and encoding. */
-function fill(runner: CommandRunner): void {
-  const { run } = { run: (line: string) => runner.run(...line.split(' ')) };
+function fill(harness: CommandHarness): void {
+  const { run } = { run: (line: string) => harness.run(...line.split(' ')) };
   const long = 'compressible '.repeat(100).trim().replaceAll(' ', '_');
   for (const text of [
     '0',
@@ -68,25 +68,25 @@ function fill(runner: CommandRunner): void {
 }
 
 /** Every key with its type, time to live and payload; order-free types sorted. */
-function contents(runner: CommandRunner): Map<string, string> {
+function contents(harness: CommandHarness): Map<string, string> {
   const sorted = (reply: string): string => reply.split('\r\n').sort().join('|');
   const result = new Map<string, string>();
-  for (const key of runner
+  for (const key of harness
     .run('keys', '*')
     .split('\r\n')
     .filter((_, i) => i > 0 && i % 2 === 0)) {
-    const type = runner.run('type', key).slice(1, -2);
+    const type = harness.run('type', key).slice(1, -2);
     const value =
       type === 'string'
-        ? runner.run('get', key)
+        ? harness.run('get', key)
         : type === 'list'
-          ? runner.run('lrange', key, '0', '-1')
+          ? harness.run('lrange', key, '0', '-1')
           : type === 'set'
-            ? sorted(runner.run('smembers', key))
+            ? sorted(harness.run('smembers', key))
             : type === 'hash'
-              ? sorted(runner.run('hgetall', key))
-              : runner.run('zrange', key, '0', '-1', 'withscores');
-    result.set(key, [type, runner.run('object', 'encoding', key), runner.run('pexpiretime', key), value].join('\n'));
+              ? sorted(harness.run('hgetall', key))
+              : harness.run('zrange', key, '0', '-1', 'withscores');
+    result.set(key, [type, harness.run('object', 'encoding', key), harness.run('pexpiretime', key), value].join('\n'));
   }
   return result;
 }
@@ -94,15 +94,15 @@ function contents(runner: CommandRunner): Map<string, string> {
 describe('snapshot', () => {
   it('gives back what it was given, every type and encoding', async () => {
     for (const changes of [{}, { rdbcompression: false, rdbchecksum: false }]) {
-      const source = new CommandRunner(commands);
+      const source = new CommandHarness(commands);
       fill(source);
-      source.call.db = source.keyspace.databases[5];
+      source.select(5);
       source.run('set', 'elsewhere', 'x');
-      source.call.db = source.keyspace.databases[0];
+      source.select(0);
       const { keys, bytes } = save(source, changes);
       expect(readFileSync(join(dir, 'dump.rdb')).length).toBe(bytes);
       expect(readdirSync(dir)).toEqual(['dump.rdb']);
-      const target = new CommandRunner(commands);
+      const target = new CommandHarness(commands);
       expect(await load(target)).toEqual({ keysLoaded: keys, keysExpired: 0, bytes });
       expect(contents(target)).toEqual(contents(source));
       expect(target.keyspace.databases[5].size).toBe(1);
@@ -110,7 +110,7 @@ describe('snapshot', () => {
   });
 
   it('passes redis-check-rdb, where that is installed', () => {
-    const source = new CommandRunner(commands);
+    const source = new CommandHarness(commands);
     fill(source);
     save(source);
     let output = '';
@@ -124,21 +124,21 @@ describe('snapshot', () => {
   });
 
   it('leaves out what has expired', async () => {
-    const source = new CommandRunner(commands);
+    const source = new CommandHarness(commands);
     fill(source);
     save(source);
-    const target = new CommandRunner(commands);
+    const target = new CommandHarness(commands);
     target.clock.advanceUs(6_000_000);
     expect((await load(target))?.keysExpired).toBe(1);
     expect(target.run('exists', 'volatile')).toBe(':0\r\n');
   });
 
   it('is nothing when there is no file', async () => {
-    expect(await load(new CommandRunner(commands))).toBeNull();
+    expect(await load(new CommandHarness(commands))).toBeNull();
   });
 
   it('refuses a file cut off or changed anywhere, naming file and offset', async () => {
-    const source = new CommandRunner(commands);
+    const source = new CommandHarness(commands);
     source.run('set', 'key', 'value');
     source.run('rpush', 'list', 'a', 'b');
     source.run('sadd', 'set', '1', 'b');
@@ -146,7 +146,7 @@ describe('snapshot', () => {
     save(source);
     const path = join(dir, 'dump.rdb');
     const whole = readFileSync(path);
-    const target = new CommandRunner(commands);
+    const target = new CommandHarness(commands);
     const refuses = async (what: string): Promise<void> => {
       await expect(load(target), what).rejects.toThrow(/dump\.rdb: .* at offset \d+$/);
       target.run('flushall');
@@ -162,7 +162,7 @@ describe('snapshot', () => {
   });
 
   it('leaves the old file when it cannot write the new one', () => {
-    const source = new CommandRunner(commands);
+    const source = new CommandHarness(commands);
     fill(source);
     expect(() => saveSnapshot(source.keyspace, { ...source.config, dir: join(dir, 'missing') }, '7.0.15')).toThrow(
       /Cannot write .*missing/,

@@ -1,28 +1,17 @@
 // The same seeded commands to real redis-server 7.0.15 and to our command files: replies are compared byte for byte, but
 // for the order in which sets and hashes give their members. Skipped where redis-server 7.0 is not installed.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hashCommands } from '../../src/commands/hash.ts';
 import { listCommands } from '../../src/commands/list.ts';
 import { setCommands } from '../../src/commands/set.ts';
 import { sortedSetCommands } from '../../src/commands/sorted-set.ts';
 import { SeededRandom } from '../../src/platform/random.ts';
+import { CommandHarness } from '../support/command-harness.ts';
+import { type Peer, RedisServer, redisInstalled } from '../support/redis-server.ts';
+import type { Reply } from '../support/replies.ts';
 import { type Kind, sequence } from './collection-sequences.ts';
-import { CommandHarness, parseReply, type Reply } from './command-harness.ts';
 
 const commands = [...listCommands, ...hashCommands, ...setCommands, ...sortedSetCommands];
-
-function installedVersion(): string {
-  try {
-    return execFileSync('redis-server', ['--version'], { encoding: 'utf8' });
-  } catch {
-    return '';
-  }
-}
 
 /** Small limits, so that short sequences cross them. */
 const LIMITS = {
@@ -32,56 +21,6 @@ const LIMITS = {
   'zset-max-listpack-entries': 6,
   'zset-max-listpack-value': 20,
 };
-
-class Peer {
-  readonly #socket: Socket;
-  #received = Buffer.alloc(0);
-  #wake: () => void = () => {};
-
-  constructor(port: number) {
-    this.#socket = connect(port, '127.0.0.1');
-    this.#socket.on('error', () => this.#wake());
-    this.#socket.on('data', (data: Buffer) => {
-      this.#received = Buffer.concat([this.#received, data]);
-      this.#wake();
-    });
-  }
-
-  async run(batch: readonly string[][]): Promise<{ reply: Reply; bytes: Buffer }[]> {
-    const request = batch.map(
-      (words) => `*${words.length}\r\n${words.map((w) => `$${w.length}\r\n${w}\r\n`).join('')}`,
-    );
-    this.#socket.write(Buffer.from(request.join(''), 'latin1'));
-    const replies: { reply: Reply; bytes: Buffer }[] = [];
-    let at = 0;
-    while (replies.length < batch.length) {
-      const parsed = parseReply(this.#received, at);
-      if (parsed !== null) {
-        replies.push({ reply: parsed.reply, bytes: this.#received.subarray(at, parsed.end) });
-        at = parsed.end;
-      } else {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-        if (this.#socket.destroyed) throw new Error('redis-server closed the connection');
-      }
-    }
-    this.#received = this.#received.subarray(at);
-    return replies;
-  }
-
-  close(): void {
-    this.#socket.destroy();
-  }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as { port: number };
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
 
 const key = (reply: Reply): string => JSON.stringify(reply);
 
@@ -110,34 +49,18 @@ function withoutOrder(name: string, words: readonly string[], reply: Reply): Rep
   return reply;
 }
 
-describe.skipIf(!installedVersion().includes('v=7.0.'))('collections against redis-server 7.0', () => {
-  let server: ChildProcess;
+describe.skipIf(!redisInstalled)('collections against redis-server 7.0', () => {
+  let server: RedisServer;
   let peer: Peer;
-  let directory = '';
 
   beforeAll(async () => {
-    directory = mkdtempSync(join(tmpdir(), 'collections-'));
-    const port = await freePort();
-    const limits = Object.entries(LIMITS).flatMap(([name, value]) => [`--${name}`, String(value)]);
-    const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', directory];
-    server = spawn('redis-server', [...options, '--list-max-listpack-size', '3', ...limits], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    await new Promise<void>((resolve, reject) => {
-      let log = '';
-      server.stdout?.on('data', (data: Buffer) => {
-        log += data.toString();
-        if (log.includes('Ready to accept connections')) resolve();
-      });
-      server.on('exit', () => reject(new Error(`redis-server did not start: ${log}`)));
-    });
-    peer = new Peer(port);
+    server = await RedisServer.start({ 'list-max-listpack-size': 3, ...LIMITS });
+    peer = server.connect();
   });
 
-  afterAll(() => {
-    peer?.close();
-    server?.kill();
-    if (directory !== '') rmSync(directory, { recursive: true, force: true });
+  afterAll(async () => {
+    peer.close();
+    await server.stop();
   });
 
   async function compare(kind: Kind, protocol: 2 | 3, seed: number, length: number): Promise<void> {
@@ -159,12 +82,8 @@ describe.skipIf(!installedVersion().includes('v=7.0.'))('collections against red
       const name = words[0].toLowerCase();
       const expected = theirs[i * 3];
       const dirty = ours.dirty;
-      const bytes = ours.run(...words);
-      const actual = parseReply(bytes, 0);
-      expect(actual?.end, context).toBe(bytes.length);
-      expect(withoutOrder(name, words, actual?.reply ?? null), context).toEqual(
-        withoutOrder(name, words, expected.reply),
-      );
+      const actual = ours.ask(...words);
+      expect(withoutOrder(name, words, actual), context).toEqual(withoutOrder(name, words, expected.reply));
       const encoding = theirs[i * 3 + 1].reply;
       const isCollection = typeof encoding === 'string' && !/^(int|embstr|raw)$/.test(encoding);
       expect(ours.encodingOf(words[1] ?? ''), context).toBe(isCollection ? encoding : null);

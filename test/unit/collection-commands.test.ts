@@ -5,23 +5,14 @@ import { hashCommands } from '../../src/commands/hash.ts';
 import { listCommands } from '../../src/commands/list.ts';
 import { setCommands } from '../../src/commands/set.ts';
 import { sortedSetCommands } from '../../src/commands/sorted-set.ts';
-import { CommandHarness, parseReply, type Reply } from '../contract/command-harness.ts';
+import { CommandHarness } from '../support/command-harness.ts';
+import type { Reply } from '../support/replies.ts';
 
 const commands = [...listCommands, ...hashCommands, ...setCommands, ...sortedSetCommands];
 
 class Session extends CommandHarness {
   constructor(seed = 1) {
     super(commands, seed);
-  }
-
-  ask(...words: string[]): Reply {
-    return parseReply(this.run(...words), 0)?.reply ?? null;
-  }
-
-  items(...words: string[]): Reply[] {
-    const reply = this.ask(...words);
-    if (reply === null || typeof reply !== 'object' || !('items' in reply)) throw new Error(JSON.stringify(reply));
-    return reply.items;
   }
 }
 

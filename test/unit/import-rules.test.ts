@@ -59,7 +59,16 @@ const RULES: readonly Rule[] = [
     allows: (imported) => !ENGINE_PACKAGES.includes(imported),
     text: `${ENGINE_PACKAGES.join(', ')} belong to io-engine/`,
   },
+  {
+    applies: () => true,
+    allows: (imported) => !under('test')(imported) && imported !== 'vitest' && imported !== 'fast-check',
+    text: 'what is built knows no test',
+  },
 ];
+
+/** Where the server and the tools begin; the tools are found in their folder. */
+const isEntry = (file: string) =>
+  file === 'src/cli/wiredis-server.ts' || file === 'src/cli/wiredis.ts' || under('src/cli/tools')(file);
 
 const TIME_AND_CHANCE =
   /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bsetTimeout\b|\bsetInterval\b|\bperformance\.now\b/g;
@@ -98,6 +107,24 @@ function violations(file: string, text: string): string[] {
   return found;
 }
 
+/** Files of src/ that nothing which is run imports: what only tests use belongs to test/support/. */
+function unused(files: readonly string[]): string[] {
+  const reached = new Set<string>();
+  const visit = (file: string): void => {
+    if (reached.has(file)) return;
+    reached.add(file);
+    const code = withoutComments(readFileSync(join(ROOT, file), 'utf8'));
+    for (const pattern of IMPORTS) {
+      for (const match of code.matchAll(pattern)) {
+        const imported = resolveImport(file, match[1]);
+        if (files.includes(imported)) visit(imported);
+      }
+    }
+  };
+  files.filter(isEntry).forEach(visit);
+  return files.filter((file) => under('src')(file) && !reached.has(file));
+}
+
 function resolveImport(file: string, specifier: string): string {
   return specifier.startsWith('.') ? posix.join(posix.dirname(file), specifier) : specifier;
 }
@@ -127,7 +154,12 @@ describe('import rules', () => {
     expect(files.flatMap((file) => violations(file, readFileSync(join(ROOT, file), 'utf8')))).toEqual([]);
   });
 
+  it('nothing in src/ is there for tests only', () => {
+    expect(unused(sourceFiles())).toEqual([]);
+  });
+
   it.each([
+    ['src/core/call.ts', "import { a } from '../../test/support/replies.ts';", 'what is built knows no test'],
     ['stack/wire/tcp.ts', "import { x } from '../ip.ts';", 'stack/wire/ imports nothing outside itself'],
     ['stack/ip.ts', "import fs from 'node:fs';", 'stack/ imports itself'],
     ['stack/ip.ts', "import { open } from '../io-engine/open.ts';", 'stack/ imports itself'],
