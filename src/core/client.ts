@@ -46,8 +46,6 @@ export class Client implements ConnectionHandler, RequestLimits {
   lastCommand: Command | null = null;
   /** Nothing more is read; the connection ends when the output is out. */
   closing = false;
-  /** When `closing` began, `clock.nowMs`. */
-  closingSince = 0;
   /** `onClose` came. */
   gone = false;
 
@@ -305,7 +303,6 @@ export class Client implements ConnectionHandler, RequestLimits {
   closeAfterReply(): void {
     if (this.closing) return;
     this.closing = true;
-    this.closingSince = this.server.clock.nowMs;
   }
 
   #endIfDone(): void {
@@ -323,11 +320,6 @@ export class Client implements ConnectionHandler, RequestLimits {
     this.#output = [];
     this.#outputBytes = 0;
     if (this.server.current !== this) this.#endIfDone();
-  }
-
-  /** RST: the peer did not go along with an orderly end. */
-  abort(): void {
-    this.connection.destroy();
   }
 
   onEnd(): void {

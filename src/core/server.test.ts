@@ -291,7 +291,7 @@ describe('limits', () => {
     expect(server.stats.clientOutputBufferLimitDisconnections).toBe(1);
   });
 
-  test('idle clients are closed after `timeout`, and cut off when they do not follow', () => {
+  test('idle clients are closed after `timeout`', () => {
     const { clock, connect, scheduler, server } = setUp((config) => {
       config.timeout = 10;
     });
@@ -303,10 +303,7 @@ describe('limits', () => {
     clock.advanceUs(2_000_000);
     scheduler.fire();
     expect(peer.ended).toBe(true);
-    clock.advanceUs(6_000_000);
-    scheduler.fire();
-    expect(peer.destroyed).toBe(true);
-    peer.handler?.onClose('ECONNABORTED');
+    peer.handler?.onClose(null);
     expect(server.clients.size).toBe(0);
   });
 

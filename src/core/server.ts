@@ -30,8 +30,6 @@ export const REDIS_VERSION = '7.0.15';
 
 const QUERY_BUFFER_LENGTH = 16 * 1024;
 const POOL_MAX = 1024;
-/** A closing client whose peer does not close either is cut off after this. */
-const CLOSING_MS_MAX = 5000;
 const SAMPLE_MS = 100;
 
 /** What the process around the server does for it; all optional in tests. */
@@ -389,12 +387,12 @@ export class Server {
   }
 
   #visitClients(): void {
-    const { unixMs, nowMs } = this.clock;
+    const { unixMs } = this.clock;
     const idleMsMax = this.config.timeout * 1000;
     for (const client of this.clients.values()) {
-      if (client.closing) {
-        if (((nowMs - client.closingSince) | 0) > CLOSING_MS_MAX) client.abort();
-      } else if (idleMsMax > 0 && unixMs - client.lastInteraction > idleMsMax && !client.monitor) {
+      // What is closing is the transport's business: it knows whether the peer still takes part.
+      if (client.closing) continue;
+      if (idleMsMax > 0 && unixMs - client.lastInteraction > idleMsMax && !client.monitor) {
         this.log.verbose('Closing idle client');
         client.close();
       } else if (client.outputBytes > 0) {

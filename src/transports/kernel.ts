@@ -124,6 +124,9 @@ export class KernelTransport implements Transport {
   }
 }
 
+/** Silence after our FIN until the peer is taken for gone. */
+const FIN_WAIT_2_MS = 60_000;
+
 class KernelConnection implements Connection {
   readonly remoteAddress: string;
   readonly remotePort: number;
@@ -226,8 +229,15 @@ class KernelConnection implements Connection {
       for (const piece of staged) socket.write(piece);
       socket.uncork();
     }
-    if (this.#ending) socket.end();
+    if (this.#ending) this.#finish();
     else if (this.#drainWanted) this.#awaitDrain();
+  }
+
+  /** FIN. As our own stack does in FIN-WAIT-2, a peer that then says nothing and never ends is cut off. */
+  #finish(): void {
+    const socket = this.#socket;
+    socket.end();
+    socket.setTimeout(FIN_WAIT_2_MS, () => socket.resetAndDestroy());
   }
 
   #awaitDrain(): void {

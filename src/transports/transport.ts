@@ -22,7 +22,7 @@ export interface Connection {
   /** Stops `onData`: the peer's window closes. */
   pause(): void;
   resume(): void;
-  /** FIN behind everything written. `onClose` follows when the peer has closed too. */
+  /** FIN behind everything written. `onClose` follows when the peer has closed too, or has been silent for a minute. */
   end(): void;
   /** RST now; `onClose` follows. */
   destroy(): void;

@@ -12,6 +12,7 @@ import { ManualClock } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { SeededRandom } from '../../src/platform/random.ts';
 import { UserspaceTransport } from '../../src/transports/userspace.ts';
+import { CLOSE_REASONS } from '../../stack/close-reasons.ts';
 import { parseNetdevConf, type StackConfig } from '../../stack/config.ts';
 import type { Socket, SocketEvents } from '../../stack/socket.ts';
 import { Stack } from '../../stack/stack.ts';
@@ -27,6 +28,9 @@ const RING = 64;
 
 /** One arena for all runs of a process, for speed; a run that failed leaves things in it, so the next takes a new one. */
 let arena = new Arena();
+
+// The first keyspace of a process draws the key of its hash: not from a run's numbers, or a replay would differ.
+new Keyspace(new Arena(), new ManualClock(), new SeededRandom(0));
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -306,7 +310,7 @@ class SimulatedClient implements SocketEvents {
   onEnd(): void {}
 
   onClose(_socket: Socket, reason: number): void {
-    assert.equal(reason, 0, `${this.#name}: the connection broke`);
+    assert.equal(reason, 0, `${this.#name}: the connection broke: ${CLOSE_REASONS[reason]}`);
     assert.equal(this.#expected.length, 0, `${this.#name}: closed with replies missing`);
     if (this.#connectionsLeft > 0) this.#connect();
     else this.finished = true;
@@ -368,6 +372,7 @@ function drawStackConfig(random: SeededRandom, ip: string): StackConfig {
     [
       'interface = memory0',
       `address = ${ip}/24`,
+      'keepalive = 10s',
       `receive-buffer = ${one('4kb', '16kb', '64kb', '256kb')}`,
       `send-buffer = ${one('4kb', '16kb', '64kb', '256kb')}`,
       `delayed-ack = ${one('1ms', '10ms', '40ms', '100ms')}`,
