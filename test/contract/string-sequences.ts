@@ -119,7 +119,7 @@ const keys: Make[] = [
   ],
   (w) => ['move', w.key(), w.pick(DATABASES)],
   (w) => [w.pick(['rename', 'renamenx']), w.key(), w.key()],
-  (w) => ['object', w.pick(['encoding', 'refcount', 'freq']), w.key()],
+  (w) => ['object', w.pick(['encoding', 'freq']), w.key()],
   (w) => ['swapdb', w.pick(['0', 'x', '99']), w.pick(['0', '1', 'y'])],
   () => ['dbsize'],
   (w) => [w.pick(['ttl', 'pttl', 'dump']), 'missing'],
