@@ -313,7 +313,7 @@ export const KEYS = {
     default: '0',
     ...time('ms', '1s', '24h', 'no probes'),
     description:
-      'Silence after which a peer is asked whether it is still there. redis.conf has tcp-keepalive beside it.',
+      'Silence after which a peer is asked whether it is still there; it is given up after three more thirds of\nthat. tcp-keepalive of redis.conf, unless 0, goes before it for clients.',
   },
   'time-wait': {
     group: TCP_GROUP,

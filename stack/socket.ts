@@ -2,6 +2,7 @@
 // a handle kept too long reaches nothing. Used by whoever uses the stack; made by stack/tcp and stack.ts.
 import { type Connection, ESTABLISHED } from './tcp/connection.ts';
 import { abort, resume } from './tcp/deliver.ts';
+import { armKeepalive } from './tcp/timers.ts';
 
 /** What a socket tells its owner, during `Stack.poll()` only. Handlers never throw; they may call any method. */
 export interface SocketEvents {
@@ -99,6 +100,14 @@ export class Socket {
   abort(): void {
     const c = this.connection;
     if (c !== null) abort(c.tcp, c);
+  }
+
+  /** Probes a peer that was silent for `idleMs`, and gives it up after three more thirds of that; 0: never. */
+  setKeepAlive(idleMs: number): void {
+    const c = this.connection;
+    if (c === null) return;
+    c.keepaliveMs = idleMs;
+    if (c.state >= ESTABLISHED) armKeepalive(c.tcp, c);
   }
 
   /** Nagle's algorithm (RFC 9293 3.7.4): off for a new socket. */

@@ -23,6 +23,8 @@ export interface UserspaceParts {
   readonly clock: ServerClock;
   readonly scheduler: Scheduler;
   readonly random: Random;
+  /** Seconds of silence after which a client is probed; 0: as netdev.conf says. */
+  readonly keepAliveSeconds?: () => number;
 }
 
 export interface UserspaceSettings extends Omit<UserspaceParts, 'engine' | 'config'> {
@@ -68,6 +70,7 @@ export class UserspaceTransport implements Transport {
   readonly #scheduler: Scheduler;
   readonly #alarm: Alarm;
   readonly #events: SocketEvents;
+  readonly #keepAliveSeconds: () => number;
   readonly #open = new Set<UserspaceConnection>();
   #alarmAtMs = 0;
   #alarmArmed = false;
@@ -75,7 +78,8 @@ export class UserspaceTransport implements Transport {
   #closed = false;
   #onAllClosed: (() => void) | null = null;
 
-  constructor({ engine, config, clock, scheduler, random }: UserspaceParts) {
+  constructor({ engine, config, clock, scheduler, random, keepAliveSeconds }: UserspaceParts) {
+    this.#keepAliveSeconds = keepAliveSeconds ?? (() => 0);
     this.#engine = engine;
     this.#config = config;
     this.#clock = clock;
@@ -199,6 +203,8 @@ export class UserspaceTransport implements Transport {
   #adopt(connection: UserspaceConnection, handler: ConnectionHandler): void {
     connection.handler = handler;
     connection.socket.user = connection;
+    const seconds = this.#keepAliveSeconds();
+    if (seconds > 0) connection.socket.setKeepAlive(seconds * 1000);
     this.#open.add(connection);
   }
 

@@ -167,6 +167,8 @@ export class Connection implements TimerNode {
   /** Retransmissions or probes that nothing came back for. */
   retries = 0;
   keepaliveProbes = 0;
+  /** Silence after which the peer is probed; 0: never. */
+  keepaliveMs = 0;
   timerNext: TimerNode | null = null;
   timerPrevious: TimerNode | null = null;
   timerSlot = -1;

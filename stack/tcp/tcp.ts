@@ -288,6 +288,7 @@ export class Tcp implements TcpHandler {
     resetConnection(c);
     c.hop = hop;
     c.lastReceivedMs = c.lastSentMs = this.nowMs;
+    c.keepaliveMs = this.config.keepaliveMs;
     c.lastChallengeMs = (this.nowMs - 1000) | 0;
     this.connections++;
     return c;

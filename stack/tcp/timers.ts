@@ -27,9 +27,9 @@ const RETRIES_MAX = 15;
 export const SYN_RETRIES_MAX = 7;
 /** Silence in FIN-WAIT-2 after which the peer is taken for gone. */
 const FIN_WAIT_2_MS = 60_000;
-/** Between keepalive probes, and how many go unanswered before the connection is given up. */
-const KEEPALIVE_INTERVAL_MS = 75_000;
-const KEEPALIVE_PROBES_MAX = 9;
+/** Probes that go unanswered, a third of the idle time apart, before the connection is given up: Redis's rule. */
+const KEEPALIVE_PROBES_MAX = 3;
+const KEEPALIVE_INTERVAL_MS_MIN = 1000;
 
 export function armRetransmit(tcp: Tcp, c: Connection): void {
   c.timers = (c.timers & ~TIMER_PERSIST) | TIMER_RETRANSMIT;
@@ -63,13 +63,15 @@ export function armFinWait2(tcp: Tcp, c: Connection): void {
 }
 
 export function armKeepalive(tcp: Tcp, c: Connection): void {
-  if (tcp.config.keepaliveMs === 0) return;
+  c.timers &= ~TIMER_KEEPALIVE;
+  if (c.keepaliveMs === 0) return;
   c.timers |= TIMER_KEEPALIVE;
-  tcp.wheel.armBy(c, keepaliveAt(tcp, c));
+  tcp.wheel.armBy(c, keepaliveAt(c));
 }
 
-function keepaliveAt(tcp: Tcp, c: Connection): number {
-  return (c.lastReceivedMs + tcp.config.keepaliveMs + c.keepaliveProbes * KEEPALIVE_INTERVAL_MS) | 0;
+function keepaliveAt(c: Connection): number {
+  const interval = Math.max(KEEPALIVE_INTERVAL_MS_MIN, (c.keepaliveMs / 3) | 0);
+  return (c.lastReceivedMs + c.keepaliveMs + c.keepaliveProbes * interval) | 0;
 }
 
 /** The wheel fired for this connection: does what is due and goes back in for the earliest of the rest. */
@@ -85,7 +87,7 @@ export function onConnectionTimer(tcp: Tcp, c: Connection, nowMs: number): void 
     else onRetransmit(tcp, c, nowMs);
   }
   if ((c.timers & TIMER_FIN_WAIT_2) !== 0 && atOrBefore(c.finWait2At, nowMs)) onFinWait2(tcp, c, nowMs);
-  if ((c.timers & TIMER_KEEPALIVE) !== 0 && atOrBefore(keepaliveAt(tcp, c), nowMs)) onKeepalive(tcp, c);
+  if ((c.timers & TIMER_KEEPALIVE) !== 0 && atOrBefore(keepaliveAt(c), nowMs)) onKeepalive(tcp, c);
   rearm(tcp, c, nowMs);
 }
 
@@ -97,7 +99,7 @@ function rearm(tcp: Tcp, c: Connection, nowMs: number): void {
   if ((c.timers & TIMER_FIN_WAIT_2) !== 0) at = earlier(at, c.finWait2At);
   if ((c.timers & TIMER_KEEPALIVE) !== 0) {
     // An answer to a probe brings the next deadline forward without touching the wheel: look again by then.
-    at = earlier(at, earlier(keepaliveAt(tcp, c), (nowMs + tcp.config.keepaliveMs) | 0));
+    at = earlier(at, earlier(keepaliveAt(c), (nowMs + c.keepaliveMs) | 0));
   }
   tcp.wheel.armBy(c, at);
 }
