@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { simulate } from './simulation.ts';
 
-const SEEDS = Number(process.env.WIREDIS_SEEDS ?? 1000);
+const SEEDS = Number(process.env.WIREDIS_SEEDS ?? 3000);
 const BATCH = 100;
 
 function run(seed: number): ReturnType<typeof simulate> {
