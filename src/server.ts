@@ -1,16 +1,16 @@
 // The composition root: puts clock, memory, databases, commands and a transport together, loads the dump file, listens,
 // and takes it all down again. The only place besides the CLI that knows which transport there is.
-import { unlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { commandTable } from './commands/table.ts';
-import type { Config } from './core/config.ts';
+import { type Config, ignoredSettings, isIgnored, refusedSettings } from './core/config.ts';
 import { DirectiveError } from './core/directive.ts';
 import { Keyspace } from './core/keyspace.ts';
 import { REDIS_VERSION, Server, ServerStartError, type ShutdownRequest } from './core/server.ts';
 import { Arena } from './data/arena.ts';
 import { loadSnapshot, SnapshotError, saveSnapshot } from './persistence/snapshot.ts';
 import { type ServerClock, SystemClock } from './platform/clock.ts';
-import { fileSink, Log, standardOutput } from './platform/log.ts';
+import { fileSink, Log, type LogSink, standardOutput } from './platform/log.ts';
 import { type Random, SystemRandom } from './platform/random.ts';
 import { type Stopwatch, systemStopwatch } from './platform/stopwatch.ts';
 import { type Scheduler, SystemScheduler } from './platform/timers.ts';
@@ -19,6 +19,8 @@ import { type Listener, type Transport, TransportError, type TransportName } fro
 
 /** How long clients have at shutdown to take what was written to them, milliseconds. */
 const CLOSE_GRACE_MS = 1000;
+/** Redis's, for a daemon that was given none. */
+const DEFAULT_PID_FILE = '/var/run/redis.pid';
 
 export interface ServerSettings {
   readonly config: Config;
@@ -38,10 +40,20 @@ export interface World {
 
 export function systemWorld(config: Config): World {
   const clock = new SystemClock();
-  const sink = config.logfile === '' ? standardOutput : fileSink(resolve(config.logfile));
+  const sink = config.logfile === '' ? standardOutput : openLogFile(resolve(config.dir, config.logfile));
   const log = new Log(sink);
   log.level = config.loglevel;
   return { clock, random: new SystemRandom(), scheduler: new SystemScheduler(), stopwatch: systemStopwatch, log };
+}
+
+/** @throws ServerStartError when it cannot be written: later on, lines that do not fit the disk are lost silently. */
+function openLogFile(path: string): LogSink {
+  try {
+    appendFileSync(path, '');
+  } catch (error) {
+    throw new ServerStartError(`Can't open the log file: ${messageOf(error)}`);
+  }
+  return fileSink(path);
 }
 
 /** A server with all commands and empty databases, connected to nothing. */
@@ -67,6 +79,7 @@ export class RunningServer {
   onStopped: () => void = () => {};
   #listeners: Listener[] = [];
   #stopping = false;
+  #pidFile = '';
 
   constructor(server: Server, transport: Transport) {
     this.server = server;
@@ -76,6 +89,7 @@ export class RunningServer {
       shutdown: (request) => this.shutdown(request),
       save: () => this.save(),
       configChanged: (named) => {
+        if (isIgnored(server.config, named)) server.log.warning(`'${named.name}' has no effect in this version`);
         if (named.name === 'loglevel') server.log.level = server.config.loglevel;
         if (named.name === 'port' || named.name === 'bind') this.#listenAgain();
       },
@@ -92,10 +106,16 @@ export class RunningServer {
     const { server } = this;
     const { config, log } = server;
     server.loading = true;
+    this.#warnOfIgnoredSettings();
     this.#listeners = await this.#listen();
+    this.#writePidFile();
     server.start();
     const began = server.stopwatch();
-    const loaded = await loadSnapshot(server.keyspace, config, { pause: () => this.#afterTick() });
+    const loaded = await loadSnapshot(server.keyspace, config, {
+      pause: () => this.#afterTick(),
+      abandoned: () => this.#stopping,
+    });
+    if (this.#stopping) return;
     if (loaded !== null) {
       server.persistence.lastLoadKeysLoaded = loaded.keysLoaded;
       server.persistence.lastLoadKeysExpired = loaded.keysExpired;
@@ -105,6 +125,13 @@ export class RunningServer {
     server.dirty = 0;
     server.loading = false;
     log.notice('Ready to accept connections');
+  }
+
+  #warnOfIgnoredSettings(): void {
+    const names = ignoredSettings(this.server.config);
+    if (names.length > 0) {
+      this.server.log.warning(`Settings without effect in this version: ${names.join(', ')}`);
+    }
   }
 
   #afterTick(): Promise<void> {
@@ -154,13 +181,12 @@ export class RunningServer {
       saveSnapshot(keyspace, config, REDIS_VERSION);
     } catch (error) {
       if (!(error instanceof SnapshotError)) throw error;
-      persistence.lastSaveOk = false;
       log.warning(error.message);
       return error.message;
     }
     clock.update();
     server.dirty = 0;
-    persistence.lastSaveOk = true;
+    server.lastSaveOk = true;
     persistence.saves++;
     persistence.lastSaveTime = Math.floor(clock.unixMs / 1000);
     persistence.lastSaveSeconds = Math.round((server.stopwatch() - began) / 1e6);
@@ -173,9 +199,9 @@ export class RunningServer {
     if (this.#stopping) return null;
     const { config, log } = this.server;
     log.warning('User requested shutdown...');
-    const saving =
-      request.save === 'save' || (request.save === 'default' && config.save.length > 0 && !this.server.loading);
-    if (saving) {
+    const wanted = request.save === 'save' || (request.save === 'default' && config.save.length > 0);
+    // What is loaded so far must not replace the file it comes from.
+    if (wanted && !this.server.loading) {
       log.notice('Saving the final RDB snapshot before exiting.');
       if (this.save() !== null && !request.force) {
         log.warning("Error trying to save the DB, can't exit.");
@@ -195,27 +221,58 @@ export class RunningServer {
     // SHUTDOWN may stand behind other commands: their replies leave first.
     await this.#afterTick();
     await this.transport.close(CLOSE_GRACE_MS);
-    removePidFile(server.config);
+    this.removePidFile();
     server.log.warning('Redis is now ready to exit, bye bye...');
     this.onStopped();
   }
+
+  /** As in Redis, a daemon has one in any case, and one that cannot be written is no reason not to serve. */
+  #writePidFile(): void {
+    const { config, log } = this.server;
+    if (config.pidfile === '' && config.daemonize) config.pidfile = DEFAULT_PID_FILE;
+    if (config.pidfile === '') return;
+    const path = resolve(config.pidfile);
+    try {
+      writeFileSync(path, `${process.pid}\n`);
+      this.#pidFile = path;
+    } catch (error) {
+      log.warning(`Failed to write PID file: ${messageOf(error)}`);
+    }
+  }
+
+  /** Also when the process ends by a bug. */
+  removePidFile(): void {
+    if (this.#pidFile === '') return;
+    try {
+      unlinkSync(this.#pidFile);
+    } catch (error) {
+      this.server.log.warning(`Failed to remove PID file: ${messageOf(error)}`);
+    }
+    this.#pidFile = '';
+  }
 }
 
-/** Opens the transport that the configuration names, and starts a server on it. */
+/**
+ * Opens the transport that the configuration names, and starts a server on it.
+ * @param created gets the server before it loads its data, so that it can be stopped meanwhile.
+ */
 export async function startServer(
   settings: ServerSettings,
   world = systemWorld(settings.config),
+  created: (running: RunningServer) => void = () => {},
 ): Promise<RunningServer> {
   const { config } = settings;
+  for (const { message } of refusedSettings(config)) throw new ServerStartError(message);
   if (config.dir !== '') changeDirectory(config.dir);
   config.dir = process.cwd();
   const transport = await openTransport(config, world);
   const running = new RunningServer(createServer(settings, world, transport.name), transport);
+  created(running);
   try {
     await running.start();
-    writePidFile(config);
     return running;
   } catch (error) {
+    running.removePidFile();
     running.server.stop();
     await transport.close(0);
     throw error;
@@ -223,12 +280,11 @@ export async function startServer(
 }
 
 async function openTransport(config: Config, world: World): Promise<Transport> {
-  if (config.transport === 'kernel') {
-    return new KernelTransport({ ...world, keepAliveSeconds: () => config.tcpKeepalive });
-  }
+  const keepAliveSeconds = (): number => config.tcpKeepalive;
+  if (config.transport === 'kernel') return new KernelTransport({ ...world, keepAliveSeconds });
   // Only now: the engines' native parts are not needed for kernel sockets.
   const { openUserspace } = await import('./transports/userspace.ts');
-  return openUserspace({ ...world, netdevFile: config.netdev, engine: config.engine });
+  return openUserspace({ ...world, netdevFile: config.netdev, engine: config.engine, keepAliveSeconds });
 }
 
 function changeDirectory(dir: string): void {
@@ -236,24 +292,6 @@ function changeDirectory(dir: string): void {
     process.chdir(dir);
   } catch (error) {
     throw new ServerStartError(`Can't chdir to '${dir}': ${messageOf(error)}`);
-  }
-}
-
-function writePidFile(config: Config): void {
-  if (config.pidfile === '') return;
-  try {
-    writeFileSync(config.pidfile, `${process.pid}\n`);
-  } catch (error) {
-    throw new ServerStartError(`Can't write the pid file: ${messageOf(error)}`);
-  }
-}
-
-function removePidFile(config: Config): void {
-  if (config.pidfile === '') return;
-  try {
-    unlinkSync(config.pidfile);
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
   }
 }
 

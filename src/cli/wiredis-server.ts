@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 // The `wiredis-server` command, called as redis-server is: [redis.conf] [--directive value ...]. Reads the
-// configuration, starts the server, and turns signals into shutdowns.
+// configuration, becomes a daemon if told so, and starts the server.
 import { readFileSync } from 'node:fs';
 import { createConfig } from '../core/config.ts';
 import { argumentsToText, ConfigLoader } from '../core/config-file.ts';
-import { REDIS_VERSION, type ShutdownRequest } from '../core/server.ts';
+import { REDIS_VERSION } from '../core/server.ts';
 import { absolutePath, isPersonsError, type RunningServer, type ServerSettings, startServer } from '../server.ts';
+import { becomeDaemon, daemonFailed, daemonReady, isDaemon } from './daemon.ts';
+import { handleSignals, reportCrashes, surviveClosedOutput } from './process-events.ts';
 
 const HELP = `Usage: wiredis-server [FILE] [-] [--DIRECTIVE VALUE ...]
 
@@ -24,6 +26,9 @@ Examples:
   wiredis-server --transport kernel --port 7777
   wiredis-server /etc/redis.conf --netdev /etc/netdev.conf --loglevel verbose`;
 
+const daemon = isDaemon();
+let running: RunningServer | null = null;
+
 async function main(args: readonly string[]): Promise<void> {
   if (args.length === 1 && (args[0] === '--version' || args[0] === '-v')) {
     process.stdout.write(`wiredis-server ${packageVersion()}, compatible with Redis ${REDIS_VERSION}\n`);
@@ -33,9 +38,18 @@ async function main(args: readonly string[]): Promise<void> {
     process.stdout.write(`${HELP}\n`);
     return;
   }
-  const running = await startServer(readSettings(args));
-  running.onStopped = () => process.exit(0);
-  handleSignals(running);
+  const { settings, input } = readSettings(args);
+  if (settings.config.daemonize && !daemon) {
+    const problem = await becomeDaemon(input);
+    if (problem !== null) process.stderr.write(`${problem}\n`);
+    process.exit(problem === null ? 0 : 1);
+  }
+  await startServer(settings, undefined, (created) => {
+    running = created;
+    running.onStopped = () => process.exit(0);
+    handleSignals(running);
+  });
+  daemonReady();
 }
 
 function packageVersion(): string {
@@ -52,7 +66,7 @@ function packageVersion(): string {
 }
 
 /** @throws ConfigFileError */
-function readSettings(args: readonly string[]): ServerSettings {
+function readSettings(args: readonly string[]): { settings: ServerSettings; input: string } {
   const config = createConfig();
   const loader = new ConfigLoader(config, REDIS_VERSION);
   const words = [...args];
@@ -60,41 +74,20 @@ function readSettings(args: readonly string[]): ServerSettings {
   const fromInput = words[0] === '-' || words.at(-1) === '-';
   if (fromInput) words.splice(words[0] === '-' ? 0 : -1, 1);
   if (file !== null) loader.loadFile(file);
-  if (fromInput) loader.loadText(readFileSync(0, 'latin1'), 'standard input');
+  const input = fromInput ? readFileSync(0, 'latin1') : '';
+  loader.loadText(input, 'standard input');
   loader.loadText(argumentsToText(words), '');
+  loader.finish();
   config.netdev = absolutePath(config.netdev);
-  if (config.pidfile !== '') config.pidfile = absolutePath(config.pidfile);
-  return file === null ? { config, renames: loader.renames } : { config, renames: loader.renames, configFile: file };
+  const settings = { config, renames: loader.renames };
+  return { settings: file === null ? settings : { ...settings, configFile: file }, input };
 }
 
-function handleSignals(running: RunningServer): void {
-  const { config, log } = running.server;
-  let interrupted = false;
-  process.on('SIGTERM', () => {
-    log.warning('Received SIGTERM scheduling shutdown...');
-    running.shutdown(signalRequest(config.shutdownOnSigterm));
-  });
-  process.on('SIGINT', () => {
-    if (interrupted) {
-      log.warning('You insist... exiting now.');
-      process.exit(1);
-    }
-    interrupted = true;
-    log.warning('Received SIGINT scheduling shutdown...');
-    running.shutdown(signalRequest(config.shutdownOnSigint));
-  });
-}
-
-function signalRequest(flags: readonly string[]): ShutdownRequest {
-  return {
-    save: flags.includes('save') ? 'save' : flags.includes('nosave') ? 'nosave' : 'default',
-    now: flags.includes('now'),
-    force: flags.includes('force'),
-  };
-}
-
+surviveClosedOutput();
+reportCrashes(packageVersion(), () => running);
 main(process.argv.slice(2)).catch((error: unknown) => {
   if (!isPersonsError(error)) throw error;
   process.stderr.write(`${error.message}\n`);
-  process.exit(1);
+  if (daemon) daemonFailed(error.message);
+  else process.exit(1);
 });

@@ -2,7 +2,7 @@
 // command line is read as more such lines behind the file. Errors carry file, line and text and print as Redis's do.
 
 import { quoted, splitArgs } from '../resp/split-args.ts';
-import { type Config, findDirective, setDirective } from './config.ts';
+import { type Config, findDirective, type NamedDirective, refusedSettings, setDirective } from './config.ts';
 import { globSync, readFileSync } from './config-source.ts';
 import { DirectiveError } from './directive.ts';
 
@@ -27,12 +27,22 @@ export class ConfigFileError extends Error {
 }
 
 const INCLUDE_DEPTH_MAX = 16;
+const NO_ACL = "ACL users are not supported in this version: use 'requirepass'";
+const NO_MODULES = 'modules are not supported in this version: remove the line';
+
+/** Where a directive was last set. */
+interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly text: string;
+}
 
 /** Reads configuration text into a config; one loader per server start. */
 export class ConfigLoader {
   readonly renames: [from: string, to: string][] = [];
   readonly #config: Config;
   readonly #version: string;
+  readonly #places = new Map<NamedDirective, Place>();
   #saveSeen = false;
 
   constructor(config: Config, version: string) {
@@ -57,12 +67,23 @@ export class ConfigLoader {
     content.split('\n').forEach((raw, i) => {
       const line = raw.trim();
       if (line === '' || line.startsWith('#')) return;
-      const problem = this.#line(line, depth);
+      const problem = this.#line(line, { file, line: i + 1, text: line }, depth);
       if (problem !== null) throw new ConfigFileError(this.#version, file, i + 1, line, problem);
     });
   }
 
-  #line(line: string, depth: number): string | null {
+  /**
+   * To be called behind the last text: only the values in force count, as a later line may undo an earlier one.
+   * @throws ConfigFileError for a setting that this version cannot honour and must not ignore.
+   */
+  finish(): void {
+    for (const { named, message } of refusedSettings(this.#config)) {
+      const place = this.#places.get(named);
+      throw new ConfigFileError(this.#version, place?.file ?? '', place?.line ?? 0, place?.text ?? '', message);
+    }
+  }
+
+  #line(line: string, place: Place, depth: number): string | null {
     const words = splitArgs(line);
     if (words === null) return 'Unbalanced quotes in configuration line';
     if (words.length === 0) return null;
@@ -72,6 +93,8 @@ export class ConfigLoader {
       this.renames.push([words[1].toLowerCase(), words[2].toLowerCase()]);
       return null;
     }
+    if (name === 'user' && words.length > 1) return grantsEverything(words) ? null : NO_ACL;
+    if (name === 'loadmodule' && words.length > 1) return NO_MODULES;
     const named = findDirective(name);
     if (named === undefined || words.length < 2) return 'Bad directive or wrong number of arguments';
     const earlier = this.#config.save;
@@ -81,6 +104,7 @@ export class ConfigLoader {
       if (error instanceof DirectiveError) return error.message;
       throw error;
     }
+    this.#places.set(named, place);
     // Save points add up over lines, the first line replacing the defaults.
     if (named.name === 'save') {
       if (this.#saveSeen) this.#config.save = [...earlier, ...this.#config.save];
@@ -94,6 +118,13 @@ export class ConfigLoader {
     for (const path of globSync(pattern)) this.loadFile(path, depth + 1);
     return null;
   }
+}
+
+/** `user default on nopass ~* &* +@all`, which Redis's CONFIG REWRITE adds: what holds without it. */
+function grantsEverything(words: readonly string[]): boolean {
+  const rules = new Set(words.slice(2).map((word) => word.toLowerCase()));
+  rules.delete('sanitize-payload');
+  return words[1] === 'default' && [...rules].sort().join(' ') === '&* +@all nopass on ~*';
 }
 
 /** Lines are read byte by byte, so that `\xHH` means a byte; values are text. */

@@ -2,7 +2,16 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type ChangeRules, changeConfig, createConfig, directiveNames, findDirective, getDirective } from './config.ts';
+import {
+  type ChangeRules,
+  changeConfig,
+  createConfig,
+  directiveNames,
+  findDirective,
+  getDirective,
+  ignoredSettings,
+  refusedSettings,
+} from './config.ts';
 import { argumentsToText, ConfigLoader } from './config-file.ts';
 import { rewriteConfigFile, rewriteConfigText } from './config-rewrite.ts';
 import { DirectiveError } from './directive.ts';
@@ -119,6 +128,80 @@ describe('changeConfig', () => {
     ).toContain("'port') - Unable to listen");
     expect([config.hz, config.port]).toEqual([10, 6379]);
     expect(applied).toEqual(['hz=50', 'port=99', 'hz=10', 'port=6379']);
+  });
+});
+
+describe('what is not there is never silent', () => {
+  const finished = (text: string): ReturnType<typeof createConfig> => {
+    const config = createConfig();
+    const loader = new ConfigLoader(config, '7.0.15');
+    loader.loadText(text, 'redis.conf');
+    loader.finish();
+    return config;
+  };
+
+  test.each([
+    ['appendonly yes', 'the append-only file'],
+    ['tls-port 6380', 'TLS'],
+    ['replicaof 10.0.0.1 6379', 'replication'],
+    ['slaveof 10.0.0.1 6379', 'replication'],
+    ['masterauth secret', 'replication'],
+    ['masteruser alice', 'replication'],
+    ['min-replicas-to-write 1', 'replication'],
+    ['cluster-enabled yes', 'cluster mode'],
+    ['aclfile /etc/redis/users.acl', 'ACL users'],
+    ['user alice on >secret ~* +@all', 'ACL users'],
+    ['user default on nopass ~app:* &* +@all', 'ACL users'],
+    ['unixsocket /run/redis.sock', 'Unix sockets'],
+    ['loadmodule /usr/lib/module.so', 'modules'],
+  ])('%j is refused with its line', (line, what) => {
+    const place = `Reading the configuration file, at line 2 of redis.conf\n>>> '${line}'\n`;
+    expect(() => finished(`port 1\n${line}\nhz 20`)).toThrow(place);
+    expect(() => finished(`port 1\n${line}\nhz 20`)).toThrow(
+      new RegExp(`^${what} (is|are) not supported in this`, 'm'),
+    );
+  });
+
+  test('what asks for nothing is accepted, and the last line counts', () => {
+    const config = finished(
+      'appendonly yes\nappendonly no\ntls-port 0\nreplicaof no one\nmaxmemory-policy allkeys-lru\n' +
+        'user default on nopass sanitize-payload ~* &* +@all',
+    );
+    expect(config.appendonly).toBe(false);
+    expect(refusedSettings(config)).toEqual([]);
+    expect(ignoredSettings(config)).toEqual([]);
+  });
+
+  test('a policy that evicts needs maxmemory to be refused, in whichever order', () => {
+    const policy = 'maxmemory-policy allkeys-lru';
+    for (const text of [`${policy}\nmaxmemory 1mb`, `maxmemory 1mb\n${policy}`]) {
+      expect(() => finished(text)).toThrow(`>>> '${policy}'\neviction is not supported in this version`);
+    }
+  });
+
+  test('what has no effect is told by name', () => {
+    const config = finished('io-threads 4\nactivedefrag yes\nlua-time-limit 1\nhz 20\nset-proc-title yes');
+    expect(ignoredSettings(config)).toEqual(['activedefrag', 'busy-reply-threshold', 'io-threads']);
+  });
+
+  test('CONFIG SET refuses it and changes nothing', () => {
+    const config = createConfig();
+    const before = { ...config };
+    const set = (...pairs: [string, string][]): string | null => changeConfig(config, pairs, rules);
+    expect(set(['hz', '50'], ['appendonly', 'yes'])).toContain(
+      "'appendonly') - the append-only file is not supported in this version",
+    );
+    expect(set(['maxmemory', '1mb'], ['maxmemory-policy', 'allkeys-lru'])).toContain("'maxmemory-policy') - eviction");
+    expect(config).toEqual(before);
+    expect(set(['maxmemory-policy', 'allkeys-lru'])).toBe(null);
+    expect(set(['maxmemory', '1mb'])).toContain("'maxmemory') - eviction");
+    expect(config.maxmemory).toBe(0);
+    expect(set(['maxmemory', '1mb'], ['maxmemory-policy', 'noeviction'])).toBe(null);
+  });
+
+  test('every default is honoured', () => {
+    expect(refusedSettings(createConfig())).toEqual([]);
+    expect(ignoredSettings(createConfig())).toEqual([]);
   });
 });
 

@@ -54,6 +54,39 @@ export function getDirective(config: Config, named: NamedDirective): string {
   return named.directive.format(config[named.field]);
 }
 
+export function isDefault(config: Config, named: NamedDirective): boolean {
+  return getDirective(config, named) === named.directive.format(named.directive.fallback);
+}
+
+/** Whether the value in force asks for something that is not there; `refusal` says whether that may be ignored. */
+function isUnmet(config: Config, named: NamedDirective): boolean {
+  const { limit } = named.directive;
+  return limit !== undefined && !isDefault(config, named) && (limit.when === undefined || limit.when(config));
+}
+
+/** A setting that must not be ignored. */
+export interface Refusal {
+  readonly named: NamedDirective;
+  readonly message: string;
+}
+
+/** Settings in force that this version cannot honour and must not ignore. */
+export function refusedSettings(config: Config): Refusal[] {
+  return allDirectives
+    .filter((named) => named.directive.limit?.refusal !== undefined && isUnmet(config, named))
+    .map((named) => ({ named, message: named.directive.limit!.refusal! }));
+}
+
+/** Whether this setting differs from the default and does nothing. */
+export function isIgnored(config: Config, named: NamedDirective): boolean {
+  return named.directive.limit !== undefined && named.directive.limit.refusal === undefined && isUnmet(config, named);
+}
+
+/** Settings in force that differ from the default and do nothing, by name. */
+export function ignoredSettings(config: Config): DirectiveName[] {
+  return allDirectives.filter((named) => isIgnored(config, named)).map((named) => named.name);
+}
+
 /** @throws DirectiveError with Redis's words when the value is refused. */
 export function setDirective(config: Config, named: NamedDirective, words: readonly string[]): void {
   const { directive, field } = named;
@@ -91,11 +124,18 @@ export function changeConfig(
     found.push({ named, name, value });
   }
   const before = found.map(({ named }) => config[named.field]);
+  const refusedBefore = new Set(refusedSettings(config).map(({ named }) => named));
   let current = '';
   try {
     for (const { named, name, value } of found) {
       current = name;
       setDirective(config, named, [value]);
+    }
+    for (const { named, message } of refusedSettings(config)) {
+      if (refusedBefore.has(named)) continue;
+      // The one to blame may be another: `maxmemory` beside a policy that evicts.
+      current = found.find((one) => one.named === named)?.name ?? found[0].name;
+      throw new DirectiveError(message);
     }
     for (const [i, { named, name }] of found.entries()) {
       current = name;

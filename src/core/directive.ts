@@ -24,6 +24,24 @@ export interface Directive<T = unknown> {
   format(value: T): string;
   /** One line per entry as CONFIG REWRITE writes it, without the name; absent: `format`, quoted. */
   readonly lines?: (value: T) => string[];
+  /** What a value other than the default does here; absent: what it does in Redis. */
+  readonly limit?: Limit;
+}
+
+/** The settings that decide whether another one asks for something. */
+export interface LimitContext {
+  readonly maxmemory: number;
+}
+
+/**
+ * A directive that is understood but not put into effect. Without `refusal` that is harmless: the log says so. With it
+ * data, access or durability would depend on it: the server neither starts nor changes to it.
+ */
+export interface Limit {
+  /** What is not supported and what to do instead, for a person. */
+  readonly refusal?: string;
+  /** Whether a value other than the default asks for it; absent: always. */
+  readonly when?: ((config: LimitContext) => boolean) | undefined;
 }
 
 interface Options {
@@ -73,6 +91,16 @@ export function bool(fallback: boolean, options: Options = {}): Directive<boolea
     },
     format: (value) => (value ? 'yes' : 'no'),
   };
+}
+
+/** Accepted without effect. */
+export function ignored<T>(directive: Directive<T>): Directive<T> {
+  return { ...directive, limit: {} };
+}
+
+/** Any value but the default is refused: ignoring it would be dangerous. */
+export function refused<T>(directive: Directive<T>, refusal: string, when?: Limit['when']): Directive<T> {
+  return { ...directive, limit: { refusal, when } };
 }
 
 interface TextOptions extends Options {

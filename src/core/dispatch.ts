@@ -31,6 +31,12 @@ export const GATE_LOADING = 2;
 export const GATE_MEMORY = 4;
 export const GATE_PAUSE = 8;
 export const GATE_MONITOR = 16;
+export const GATE_DISK = 32;
+
+const DISK_ERROR =
+  "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may " +
+  'modify the data set are disabled, because this instance is configured to report errors during writes if RDB ' +
+  'snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.';
 
 export class Dispatcher {
   readonly server: Server;
@@ -40,6 +46,7 @@ export class Dispatcher {
   /** Commands that only these transaction words escape while MULTI queues. */
   readonly #unqueued: ReadonlySet<Command>;
   readonly #exec: Command | null;
+  readonly #ping: Command | null;
 
   readonly #call = new Call();
   /** Quick commands run since the time was last taken; their time is shared out when it is taken next. */
@@ -54,6 +61,7 @@ export class Dispatcher {
     const names = ['exec', 'discard', 'multi', 'watch', 'quit', 'reset'];
     this.#unqueued = new Set(table.all.filter((command) => names.includes(command.spec.name)));
     this.#exec = table.all.find((command) => command.spec.name === 'exec') ?? null;
+    this.#ping = table.all.find((command) => command.spec.name === 'ping') ?? null;
     this.#call.server = server;
     this.#call.reply = server.reply;
   }
@@ -156,6 +164,10 @@ export class Dispatcher {
       this.#refuse(call, command, "OOM command not allowed when used memory > 'maxmemory'.");
       return false;
     }
+    if ((gate & GATE_DISK) !== 0 && this.#needsDisk(call, command)) {
+      this.#refuse(call, command, DISK_ERROR);
+      return false;
+    }
     if ((gate & GATE_LOADING) !== 0 && (command.flags & FLAG_LOADING) === 0) {
       this.#refuse(call, command, 'LOADING Redis is loading the dataset in memory');
       return false;
@@ -164,6 +176,12 @@ export class Dispatcher {
     client.transaction?.add(call, command);
     call.reply.simple('QUEUED');
     return false;
+  }
+
+  /** PING too: who watches the server by it shall notice. */
+  #needsDisk(call: Call, command: Command): boolean {
+    if ((command.flags & FLAG_WRITE) !== 0 || command === this.#ping) return true;
+    return command === this.#exec && call.client.transaction?.has(FLAG_WRITE) === true;
   }
 
   // --- running and counting ---

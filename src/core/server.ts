@@ -16,7 +16,7 @@ import { CommandTable } from './command-table.ts';
 import type { Config, NamedDirective } from './config.ts';
 import type { Database } from './database.ts';
 import { DirectiveError } from './directive.ts';
-import { Dispatcher, GATE_AUTH, GATE_LOADING, GATE_MEMORY, GATE_MONITOR, GATE_PAUSE } from './dispatch.ts';
+import { Dispatcher, GATE_AUTH, GATE_DISK, GATE_LOADING, GATE_MEMORY, GATE_MONITOR, GATE_PAUSE } from './dispatch.ts';
 import { activeExpireCycle } from './expire.ts';
 import type { Keyspace } from './keyspace.ts';
 import { monitorLine } from './monitor.ts';
@@ -31,6 +31,8 @@ export const REDIS_VERSION = '7.0.15';
 const QUERY_BUFFER_LENGTH = 16 * 1024;
 const POOL_MAX = 1024;
 const SAMPLE_MS = 100;
+/** Between attempts of save points while the disk fails. */
+const SAVE_RETRY_SECONDS = 5;
 
 /** What the process around the server does for it; all optional in tests. */
 export interface ServerHooks {
@@ -54,7 +56,10 @@ export interface ShutdownRequest {
 export class Persistence {
   /** Unix time, seconds. */
   lastSaveTime: number;
+  /** False from a save point's failure to the next success. */
   lastSaveOk = true;
+  /** When a save point was last tried, Unix time, seconds. */
+  lastSaveTry = 0;
   /** Seconds the latest save took; -1: none yet. */
   lastSaveSeconds = -1;
   saves = 0;
@@ -189,6 +194,17 @@ export class Server {
     return this.config.requirepass !== '';
   }
 
+  /** `stop-writes-on-bgsave-error`: nothing is accepted that could not be saved. */
+  get writesDenied(): boolean {
+    return this.config.stopWritesOnBgsaveError && this.config.save.length > 0 && !this.persistence.lastSaveOk;
+  }
+
+  /** How the latest save went. */
+  set lastSaveOk(ok: boolean) {
+    this.persistence.lastSaveOk = ok;
+    this.#setGate(GATE_DISK, this.writesDenied);
+  }
+
   get loading(): boolean {
     return this.#loading;
   }
@@ -203,6 +219,7 @@ export class Server {
     const { config, keyspace } = this;
     this.#setGate(GATE_AUTH, this.authRequired);
     this.#setGate(GATE_MEMORY, config.maxmemory > 0);
+    this.#setGate(GATE_DISK, this.writesDenied);
     keyspace.notifyFlags = config.notifyKeyspaceEvents;
     keyspace.lfu = config.maxmemoryPolicy.endsWith('lfu');
     keyspace.lfuLogFactor = config.lfuLogFactor;
@@ -406,6 +423,8 @@ export class Server {
     if (this.hooks.save === undefined || this.#loading) return;
     const elapsed = second - persistence.lastSaveTime;
     const due = config.save.some((point) => this.dirty >= point.changes && this.dirty > 0 && elapsed > point.seconds);
-    if (due) this.hooks.save();
+    if (!due || (!persistence.lastSaveOk && second - persistence.lastSaveTry <= SAVE_RETRY_SECONDS)) return;
+    persistence.lastSaveTry = second;
+    if (this.hooks.save() !== null) this.lastSaveOk = false;
   }
 }

@@ -99,11 +99,12 @@ function syncDirectory(directory: string): void {
 }
 
 function discard(file: number, path: string): void {
-  try {
-    if (file !== -1) closeSync(file);
-    unlinkSync(path);
-  } catch {
-    // There was no file, or the disk is gone: the error that led here is the one to report.
+  for (const step of [() => file !== -1 && closeSync(file), () => unlinkSync(path)]) {
+    try {
+      step();
+    } catch {
+      // There was no file, or the disk is gone: the error that led here is the one to report.
+    }
   }
 }
 
@@ -111,6 +112,8 @@ function discard(file: number, path: string): void {
 export interface LoadPace {
   /** Called after every slice of about `SLICE_BYTES`. @param fraction of the file that is read, 0 to 1. */
   pause(fraction: number): Promise<void> | void;
+  /** Asked after each pause: true ends the load where it is, as the server is going down. */
+  abandoned?(): boolean;
 }
 
 const SLICE_BYTES = 2 << 20;
@@ -142,6 +145,7 @@ export async function loadSnapshot(
       records = 0;
       sliceStart = input.offset;
       await pace.pause(Math.min(1, sliceStart / bytes));
+      if (pace.abandoned?.() === true) break;
     }
     return { keysLoaded: reader.keysLoaded, keysExpired: reader.keysExpired, bytes };
   } catch (error) {

@@ -63,11 +63,15 @@ export const standardOutput: LogSink = {
   },
 };
 
-/** Appends to a file, opened anew for each line so that it can be rotated. */
+/** Appends to a file, opened anew for each line so that it can be rotated. A full disk costs the line, nothing else. */
 export function fileSink(path: string): LogSink {
   return {
     write(line) {
-      appendFileSync(path, line);
+      try {
+        appendFileSync(path, line);
+      } catch {
+        // There is nowhere left to say so.
+      }
     },
   };
 }

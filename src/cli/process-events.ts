@@ -1,0 +1,72 @@
+// What happens to the server's process from outside: signals that end it, output nobody reads any more, and bugs that
+// nothing caught. Only wiredis-server imports it.
+import type { ShutdownRequest } from '../core/server.ts';
+import type { RunningServer } from '../server.ts';
+
+/** SIGTERM and SIGINT shut down; a second SIGINT while the first is being served does not wait. */
+export function handleSignals(running: RunningServer): void {
+  let closing = false;
+  const shutDown = (signal: string, flags: readonly string[]): void => {
+    const { log, loading } = running.server;
+    if (closing && signal === 'SIGINT') {
+      log.warning('You insist... exiting now.');
+      process.exit(1);
+    }
+    if (loading) log.warning(`Received ${signal} during loading, exiting now.`);
+    else log.warning(`Received ${signal} scheduling shutdown...`);
+    closing = running.shutdown(signalRequest(flags)) === null;
+    if (!closing) {
+      log.warning(`${signal} received but errors trying to shut down the server, check the logs for more information`);
+    }
+  };
+  const { config } = running.server;
+  process.on('SIGTERM', () => shutDown('SIGTERM', config.shutdownOnSigterm));
+  process.on('SIGINT', () => shutDown('SIGINT', config.shutdownOnSigint));
+  // As in Redis: a terminal that goes away does not end the server.
+  process.on('SIGHUP', () => {});
+}
+
+export function signalRequest(flags: readonly string[]): ShutdownRequest {
+  return {
+    save: flags.includes('save') ? 'save' : flags.includes('nosave') ? 'nosave' : 'default',
+    now: flags.includes('now'),
+    force: flags.includes('force'),
+  };
+}
+
+/** A log that is piped to something that has ended must not end the server. */
+export function surviveClosedOutput(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+}
+
+/**
+ * An error that nothing caught: the state is unknown, so the process reports it and ends with exit code 1, without
+ * saving.
+ * @param running the server, once there is one.
+ */
+export function reportCrashes(version: string, running: () => RunningServer | null): void {
+  process.on('uncaughtException', (error: unknown) => {
+    const server = running()?.server;
+    const report = server?.config.crashLogEnabled === false ? messageOf(error) : crashReport(error, version);
+    if (server === undefined) process.stderr.write(`${report}\n`);
+    else server.log.warning(report);
+    running()?.removePidFile();
+    process.exit(1);
+  });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}
+
+/** One block that can be cut out of the log as it is. */
+function crashReport(error: unknown, version: string): string {
+  const stack = error instanceof Error && error.stack !== undefined ? error.stack : messageOf(error);
+  return [
+    '=== WIREDIS BUG REPORT START: Cut & paste starting from here ===',
+    `wiredis ${version} crashed: ${messageOf(error)}`,
+    `node ${process.version} ${process.platform} ${process.arch}, up ${Math.round(process.uptime())} seconds, pid ${process.pid}`,
+    stack,
+    '=== WIREDIS BUG REPORT END ===',
+  ].join('\n');
+}
