@@ -177,7 +177,8 @@ function clientNoEvict(call: Call): void {
 function clientReply(call: Call): void {
   const { client } = call;
   if (call.is(2, 'on')) {
-    client.replyMode = REPLY_ON;
+    // A SKIP before it in the same EXEC still counts for what comes after EXEC.
+    if (client.replyMode !== REPLY_SKIP_NEXT) client.replyMode = REPLY_ON;
     call.reply.ok();
   } else if (call.is(2, 'off')) client.replyMode = REPLY_OFF;
   else if (!call.is(2, 'skip')) call.syntaxError();

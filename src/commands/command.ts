@@ -84,7 +84,7 @@ function commandInfo(call: Call): void {
   call.reply.array(call.argc - 2);
   for (let i = 2; i < call.argc; i++) {
     const found = lookUp(call, i);
-    if (found === null) call.reply.nullArray();
+    if (found === null) call.reply.null();
     else infoReply(call, found);
   }
 }
@@ -93,8 +93,12 @@ function commandList(call: Call): void {
   let wanted: (one: Command) => boolean = () => true;
   if (call.argc === 5 && call.is(2, 'filterby')) {
     const value = call.latin1(4);
-    if (call.is(3, 'module')) wanted = () => false;
-    else if (call.is(3, 'aclcat')) {
+    if (call.is(3, 'module')) {
+      // There are no modules.
+      call.reply.emptyArray();
+      return;
+    }
+    if (call.is(3, 'aclcat')) {
       const category = `@${value.toLowerCase()}`;
       wanted = (one) => commandDetails(one.spec.name).categories.includes(category);
     } else if (call.is(3, 'pattern')) {

@@ -8,21 +8,22 @@ import { helpReply } from './help.ts';
 
 function configGet(call: Call): void {
   const { reply, server } = call;
-  const names = new Set<string>();
+  // By name; the value is the name as it was asked for.
+  const chosen = new Map<string, string>();
   for (let i = 2; i < call.argc; i++) {
-    const pattern = call.text(i).toLowerCase();
+    const pattern = call.text(i);
+    const name = pattern.toLowerCase();
     if (!/[*?[]/.test(pattern)) {
-      if (findDirective(pattern) !== undefined) names.add(pattern);
+      if (findDirective(name) !== undefined && !chosen.has(name)) chosen.set(name, pattern);
       continue;
     }
-    const matches = globToRegExp(pattern);
-    for (const name of directiveNames) if (matches.test(name)) names.add(name);
+    const matches = globToRegExp(name);
+    for (const one of directiveNames) if (matches.test(one) && !chosen.has(one)) chosen.set(one, one);
   }
-  reply.map(names.size);
-  for (const name of names) {
-    const named = findDirective(name)!;
-    reply.bulkText(name);
-    reply.bulkText(getDirective(server.config, named));
+  reply.map(chosen.size);
+  for (const [name, asked] of chosen) {
+    reply.bulkText(asked);
+    reply.bulkText(getDirective(server.config, findDirective(name)!));
   }
 }
 

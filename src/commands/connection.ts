@@ -2,7 +2,7 @@
 // in client-commands.ts).
 import { timingSafeEqual } from 'node:crypto';
 import type { Call } from '../core/call.ts';
-import { REPLY_ON } from '../core/client.ts';
+import { REPLY_ON, REPLY_SKIPPING } from '../core/client.ts';
 import type { CommandSpec } from '../core/command.ts';
 import { REDIS_VERSION } from '../core/server.ts';
 import { clientSubcommands } from './client-commands.ts';
@@ -41,16 +41,12 @@ function hello(call: Call): void {
   const { client, reply } = call;
   let protocol: number = client.protocol;
   if (call.argc > 1) {
-    const text = call.latin1(1);
-    if (!/^-?\d+$/.test(text)) {
-      reply.error('ERR Protocol version is not an integer or out of range');
-      return;
-    }
-    if (text !== '2' && text !== '3') {
+    protocol = call.integer(1, 'ERR Protocol version is not an integer or out of range');
+    if (Number.isNaN(protocol)) return;
+    if (protocol !== 2 && protocol !== 3) {
       reply.error('NOPROTO unsupported protocol version');
       return;
     }
-    protocol = Number(text);
   }
   let user = 0;
   let name: string | null = null;
@@ -73,7 +69,7 @@ function hello(call: Call): void {
     client.authenticated = true;
   } else if (client.unauthenticated) {
     reply.error(
-      'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time',
+      'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time',
     );
     return;
   }
@@ -131,6 +127,10 @@ function quit(call: Call): void {
 function select(call: Call): void {
   const index = call.integer(1);
   if (Number.isNaN(index)) return;
+  if (index !== (index | 0)) {
+    call.reply.error('ERR value is out of range, value must between -2147483648 and 2147483647');
+    return;
+  }
   const db = call.server.databases[index];
   if (db === undefined) {
     call.reply.error('ERR DB index is out of range');
@@ -149,7 +149,8 @@ function reset(call: Call): void {
   client.protocol = 2;
   client.name = '';
   client.noEvict = false;
-  client.replyMode = REPLY_ON;
+  // Behind CLIENT REPLY SKIP this very reply is the one that is not sent.
+  if (client.replyMode !== REPLY_SKIPPING) client.replyMode = REPLY_ON;
   client.authenticated = !server.authRequired;
   call.reply.protocol = 2;
   call.reply.simple('RESET');

@@ -222,9 +222,10 @@ function swapdb(call: Call): void {
     return;
   }
   if (a !== b) {
-    hooks.databaseChanged(first);
-    hooks.databaseChanged(second);
+    // A key that was missing on one side appears with the swap: both sides are told before and after.
+    for (const index of [first, second]) hooks.databaseChanged(index);
     a.swap(b);
+    for (const index of [first, second]) hooks.databaseChanged(index);
   }
   call.server.dirty++;
   call.reply.ok();

@@ -41,6 +41,10 @@ function role(call: Call): void {
 }
 
 function monitor(call: Call): void {
+  if (call.client.inExec) {
+    call.reply.error("ERR MONITOR isn't allowed for DENY BLOCKING client");
+    return;
+  }
   call.server.startMonitor(call.client);
   call.reply.ok();
 }
@@ -129,6 +133,8 @@ function debug(call: Call): void {
 
 /** Every cable of a patch panel, drawn from the run id: the same server draws the same picture. */
 function lolwut(call: Call): void {
+  // There is one version of the drawing; its number must be one.
+  if (call.argc > 2 && call.is(1, 'version') && Number.isNaN(call.integer(2))) return;
   const { runId } = call.server;
   let text = '';
   for (const digit of runId.slice(0, 8)) {

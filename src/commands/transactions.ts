@@ -49,7 +49,9 @@ function exec(call: Call): void {
   }
   const { argc, bytes, lengths, offsets, spec } = call;
   reply.array(queue.length);
+  client.inExec = true;
   for (const queued of queue) server.dispatcher.runQueued(call, queued);
+  client.inExec = false;
   call.argc = argc;
   call.bytes = bytes;
   call.lengths = lengths;

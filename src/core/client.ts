@@ -43,6 +43,8 @@ export class Client implements ConnectionHandler, RequestLimits {
   monitor = false;
   noEvict = false;
   transaction: Transaction | null = null;
+  /** EXEC is running its queue: commands must neither wait nor turn the connection into a stream. */
+  inExec = false;
   lastCommand: Command | null = null;
   /** Nothing more is read; the connection ends when the output is out. */
   closing = false;
@@ -145,7 +147,7 @@ export class Client implements ConnectionHandler, RequestLimits {
   #protocolError(text: string): void {
     const { server } = this;
     server.log.verbose(`Protocol error (${text.slice(20)}) from client: ${this.infoLine()}`);
-    server.reply.error(text);
+    if (this.replyMode === REPLY_ON) server.reply.error(text);
     server.stats.countError(text);
     this.closeAfterReply();
   }

@@ -25,6 +25,9 @@ const QUICK_REPLY_LENGTH = 4096;
 /** `slowlog-log-slower-than` below this, microseconds: each command's time is taken on its own. */
 const FINE_SLOWLOG_US = 1000;
 
+/** Between two lines of the log about web requests. */
+const ABORT_LOG_MS = 60_000;
+
 /** Bits of `Dispatcher.gate`: what must be looked at before a command runs. */
 export const GATE_AUTH = 1;
 export const GATE_LOADING = 2;
@@ -53,6 +56,7 @@ export class Dispatcher {
   #untimed: Command[] = [];
   #untimedCount = 0;
   #lastTimeUs = 0;
+  #lastAbortMs = 0;
 
   constructor(server: Server, table: CommandTable) {
     this.server = server;
@@ -78,6 +82,7 @@ export class Dispatcher {
     const { reply } = call;
     const mark = reply.length;
     if (client.replyMode === REPLY_SKIP_NEXT) client.replyMode = REPLY_SKIPPING;
+    const muted = client.replyMode !== REPLY_ON;
 
     const command = this.#find(call);
     if (command !== null) {
@@ -92,15 +97,14 @@ export class Dispatcher {
         this.#run(call, command);
       }
     }
-    if (client.replyMode !== REPLY_ON) this.#dropReply(client, mark);
+    if (muted) this.#dropReply(client, mark);
     return true;
   }
 
+  /** Unless CLIENT REPLY has ended it: the command's reply is not sent. */
   #dropReply(client: Client, mark: number): void {
-    if (client.replyMode === REPLY_SKIP_NEXT) {
-      // CLIENT REPLY SKIP itself answers nothing.
-    } else if (client.replyMode === REPLY_SKIPPING) client.replyMode = REPLY_ON;
-    else if (client.replyMode !== REPLY_OFF) return;
+    if (client.replyMode === REPLY_ON) return;
+    if (client.replyMode === REPLY_SKIPPING) client.replyMode = REPLY_ON;
     const { reply } = this.server;
     if (mark <= reply.length) reply.length = mark;
   }
@@ -110,7 +114,10 @@ export class Dispatcher {
   /** The command the words name, its arity checked; null when an error was replied. */
   #find(call: Call): Command | null {
     const found = this.table.find(call.bytes, call.offsets[0], call.lengths[0]);
-    if (found === null) return this.#refuse(call, null, unknownCommand(call));
+    if (found === null) {
+      if (isWebRequest(call)) return this.#abort(call.client);
+      return this.#refuse(call, null, unknownCommand(call));
+    }
     let command = found;
     if (found.subcommands !== null && call.argc > 1) {
       const sub = found.subcommands.find(call.bytes, call.offsets[1], call.lengths[1]);
@@ -126,11 +133,31 @@ export class Dispatcher {
   }
 
   #refuse(call: Call, command: Command | null, message: string): null {
-    const { transaction } = call.client;
-    if (transaction?.active === true) transaction.broken = true;
+    const { client, server } = call;
+    let text = message;
+    if (command !== null && command === this.#exec) {
+      // An EXEC that cannot run ends the transaction all the same.
+      if (client.transaction !== null) server.watches.unwatch(client.transaction);
+      client.transaction = null;
+      text = `EXECABORT Transaction discarded because of: ${message.replace(/^ERR /, '')}`;
+    } else if (client.transaction?.active === true) client.transaction.broken = true;
     if (command !== null) command.rejectedCalls++;
-    call.reply.error(message);
-    this.server.stats.countError(message);
+    call.reply.error(text);
+    server.stats.countError(text);
+    return null;
+  }
+
+  /** A browser was made to talk to us: the words behind may be commands that someone else chose. */
+  #abort(client: Client): null {
+    const { log, clock } = this.server;
+    if (clock.unixMs - this.#lastAbortMs > ABORT_LOG_MS) {
+      this.#lastAbortMs = clock.unixMs;
+      log.warning(
+        `Connection aborted: ${client.address} sent POST or Host:, which web clients do. A web page may be trying ` +
+          'to run commands here by way of its visitors (cross-protocol scripting).',
+      );
+    }
+    client.close();
     return null;
   }
 
@@ -240,19 +267,35 @@ export class Dispatcher {
     call.argc = queued.argc;
     call.offsets = queued.offsets;
     call.lengths = queued.lengths;
-    call.db = call.client.db;
+    const { client, reply } = call;
+    call.db = client.db;
+    const mark = reply.length;
+    const muted = client.replyMode === REPLY_OFF;
     this.#run(call, queued.command);
+    if (muted) this.#dropReply(client, mark);
   }
+}
+
+/** Never a command, and how a form sent by a browser starts or goes on. */
+function isWebRequest(call: Call): boolean {
+  return call.is(0, 'post') || call.is(0, 'host:');
+}
+
+/** A word as C prints it. */
+function printed(call: Call, i: number): string {
+  const text = call.latin1(i);
+  const end = text.indexOf('\0');
+  return end < 0 ? text : text.slice(0, end);
 }
 
 function unknownCommand(call: Call): string {
   let preview = '';
   for (let i = 1; i < call.argc && preview.length < PREVIEW_LENGTH; i++) {
-    preview += `'${call.latin1(i).slice(0, PREVIEW_LENGTH - preview.length)}' `;
+    preview += `'${printed(call, i).slice(0, PREVIEW_LENGTH - preview.length)}' `;
   }
-  return `ERR unknown command '${call.latin1(0).slice(0, PREVIEW_LENGTH)}', with args beginning with: ${preview}`;
+  return `ERR unknown command '${printed(call, 0).slice(0, PREVIEW_LENGTH)}', with args beginning with: ${preview}`;
 }
 
 function unknownSubcommand(call: Call, container: Command): string {
-  return `ERR unknown subcommand '${call.latin1(1).slice(0, PREVIEW_LENGTH)}'. Try ${container.spec.name.toUpperCase()} HELP.`;
+  return `ERR unknown subcommand '${printed(call, 1).slice(0, PREVIEW_LENGTH)}'. Try ${container.spec.name.toUpperCase()} HELP.`;
 }

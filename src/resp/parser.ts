@@ -167,7 +167,8 @@ export class RequestParser {
    * @returns NaN when it is none, UNTERMINATED while CR LF has not come.
    */
   #number(bytes: Uint8Array, end: number): number {
-    let at = this.position + 1;
+    // The byte at `position` may be that CR, where another was expected.
+    let at = this.position + (bytes[this.position] === CR ? 0 : 1);
     let value = 0;
     for (; at < end; at++) {
       const digit = bytes[at] - 48;

@@ -70,8 +70,9 @@ const RULES: readonly Rule[] = [
 const isEntry = (file: string) =>
   file === 'src/cli/wiredis-server.ts' || file === 'src/cli/wiredis.ts' || under('src/cli/tools')(file);
 
+/** A socket's own idle time-out, `socket.setTimeout`, is the kernel transport's business. */
 const TIME_AND_CHANCE =
-  /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bsetTimeout\b|\bsetInterval\b|\bperformance\.now\b/g;
+  /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|(?<!\bsocket\.)\bsetTimeout\b|\bsetInterval\b|\bperformance\.now\b/g;
 const mayTellTime = (file: string) => under('src/platform')(file) || under('io-engine')(file);
 
 const IMPORTS = [
