@@ -183,6 +183,27 @@ describe('requests and replies', () => {
     expect(peer.ask('PING')).toBe('');
   });
 
+  test('what browsers send ends the connection; the rest is not run', () => {
+    const { connect, server } = setUp();
+    for (const first of ['POST / HTTP/1.1\r\n', 'Host: example.org\r\n', encode(['post'])]) {
+      const peer = connect();
+      peer.send(`${first}${encode(['SET', 'k', 'v'])}`);
+      expect(peer.got()).toBe('');
+      expect(peer.ended).toBe(true);
+    }
+    expect(server.databases[0].size).toBe(0);
+  });
+
+  test('a refused EXEC ends its transaction', () => {
+    const { connect } = setUp();
+    const peer = connect();
+    peer.ask('MULTI');
+    expect(peer.ask('EXEC', 'x')).toBe(
+      "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command\r\n",
+    );
+    expect(peer.ask('EXEC')).toBe('-ERR EXEC without MULTI\r\n');
+  });
+
   test('QUIT ends behind its reply; the rest is not run', () => {
     const { connect } = setUp();
     const peer = connect();
