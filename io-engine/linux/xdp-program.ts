@@ -1,7 +1,7 @@
 // The XDP program that hands a queue's frames to our AF_XDP socket: assembled here, loaded and attached with bpf(2),
 // no clang, libbpf or libxdp. For io-engine on Linux only.
 import { EngineError } from '../frame-engine.ts';
-import { EBUSY, errnoText, isPrivilegeErrno, openingError } from './errno.ts';
+import { EAGAIN, EBUSY, errnoText, isPrivilegeErrno, openingError } from './errno.ts';
 import { addressOf, bpf, close, errno, pinned } from './libc.ts';
 
 const BPF_MAP_CREATE = 0;
@@ -67,19 +67,22 @@ function createSocketMap(queues: number): number {
   return fd;
 }
 
+/** With a profiler's signals every try may be interrupted. */
+const LOAD_TRIES = 20;
+
 function loadProgram(program: Uint8Array): number {
   const license = pinned(8);
   license.set([0x47, 0x50, 0x4c]); // "GPL"
-  const fd = bpf(
-    BPF_PROG_LOAD,
-    attribute((view) => {
-      view.setUint32(0, BPF_PROG_TYPE_XDP, true);
-      view.setUint32(4, program.length / 8, true);
-      view.setBigUint64(8, addressOf(program), true);
-      view.setBigUint64(16, addressOf(license), true);
-      view.setUint32(68, BPF_XDP, true); // expected_attach_type
-    }),
-  );
+  const load = attribute((view) => {
+    view.setUint32(0, BPF_PROG_TYPE_XDP, true);
+    view.setUint32(4, program.length / 8, true);
+    view.setBigUint64(8, addressOf(program), true);
+    view.setBigUint64(16, addressOf(license), true);
+    view.setUint32(68, BPF_XDP, true); // expected_attach_type
+  });
+  let fd = bpf(BPF_PROG_LOAD, load);
+  // The verifier gives up when a signal is pending, as under a profiler.
+  for (let tries = 1; fd < 0 && errno() === EAGAIN && tries < LOAD_TRIES; tries++) fd = bpf(BPF_PROG_LOAD, load);
   if (fd < 0) throw openingError('loading an XDP program', errno(), CAPABILITIES);
   return fd;
 }
