@@ -88,6 +88,7 @@ export class RunningServer {
     server.hooks = {
       shutdown: (request) => this.shutdown(request),
       save: () => this.save(),
+      transportFacts: () => transport.facts?.() ?? [],
       configChanged: (named) => {
         if (isIgnored(server.config, named)) server.log.warning(`'${named.name}' has no effect in this version`);
         if (named.name === 'loglevel') server.log.level = server.config.loglevel;

@@ -1,5 +1,5 @@
 // INFO: sections and fields as Redis 7.0 names them. What this server does not have (forks, replicas, a Lua engine)
-// is reported as Redis reports it when unused.
+// is reported as Redis reports it when unused. The section `wiredis` is ours and comes only when asked for.
 
 import type { Command } from './command-table.ts';
 import { operatingSystem, processMemory, processorTime } from './process-facts.ts';
@@ -38,14 +38,20 @@ const ALL_SECTIONS: Readonly<Record<string, Section>> = {
   latencystats: latencyStatsSection,
   cluster: () => [['cluster_enabled', 0]],
   keyspace: keyspaceSection,
+  wiredis: wiredisSection,
 };
+/** Left out of `INFO all`, whose fields are Redis's. */
+const OWN_SECTION = 'wiredis';
 
 /** @param names sections asked for, lower case; none: the default ones. */
 export function infoText(server: Server, names: readonly string[]): string {
   const wanted = new Set<string>();
   for (const name of names.length === 0 ? ['default'] : names) {
-    if (name === 'all' || name === 'everything') for (const section of Object.keys(ALL_SECTIONS)) wanted.add(section);
-    else if (name === 'default') for (const section of Object.keys(DEFAULT_SECTIONS)) wanted.add(section);
+    if (name === 'all' || name === 'everything') {
+      for (const section of Object.keys(ALL_SECTIONS)) {
+        if (name === 'everything' || section !== OWN_SECTION) wanted.add(section);
+      }
+    } else if (name === 'default') for (const section of Object.keys(DEFAULT_SECTIONS)) wanted.add(section);
     else wanted.add(name);
   }
   const parts: string[] = [];
@@ -117,12 +123,21 @@ function clientMemory(server: Server): number {
   return sum;
 }
 
+/** Memory that is not keys and values, as far as it can be counted: expiry tables, clients and shared buffers. */
+function overheadMemory(server: Server, clients: number): number {
+  let sum = clients + server.sharedBufferBytes;
+  for (const db of server.databases) sum += db.expiries.memory;
+  return sum;
+}
+
 function memorySection(server: Server): Field[] {
-  const used = server.usedMemory;
+  const clients = clientMemory(server);
+  const overhead = overheadMemory(server, clients);
+  const dataset = server.usedMemory;
+  const used = dataset + overhead;
   const { heapUsed, resident, total } = processMemory();
   server.stats.memoryPeak = Math.max(server.stats.memoryPeak, used);
   const peak = server.stats.memoryPeak;
-  const clients = clientMemory(server);
   const percent = (part: number, whole: number): string =>
     `${whole === 0 ? '0.00' : ((part / whole) * 100).toFixed(2)}%`;
   const ratio = (part: number, whole: number): string => (whole === 0 ? '0.00' : (part / whole).toFixed(2));
@@ -135,10 +150,10 @@ function memorySection(server: Server): Field[] {
     ['used_memory_peak', peak],
     ['used_memory_peak_human', humanBytes(peak)],
     ['used_memory_peak_perc', percent(used, peak)],
-    ['used_memory_overhead', clients],
+    ['used_memory_overhead', overhead],
     ['used_memory_startup', 0],
-    ['used_memory_dataset', used],
-    ['used_memory_dataset_perc', percent(used, used)],
+    ['used_memory_dataset', dataset],
+    ['used_memory_dataset_perc', percent(dataset, used)],
     ['allocator_allocated', used + heapUsed],
     ['allocator_active', used + heapUsed],
     ['allocator_resident', resident],
@@ -168,7 +183,7 @@ function memorySection(server: Server): Field[] {
     ['rss_overhead_bytes', 0],
     ['mem_fragmentation_ratio', ratio(resident, used)],
     ['mem_fragmentation_bytes', resident - used],
-    ['mem_not_counted_for_evict', 0],
+    ['mem_not_counted_for_evict', overhead],
     ['mem_replication_backlog', 0],
     ['mem_total_replication_buffers', 0],
     ['mem_clients_slaves', 0],
@@ -319,6 +334,10 @@ function latencyStatsSection(server: Server): Field[] {
     fields.push([`latency_percentiles_usec_${command.spec.name}`, values.join(',')]);
   }
   return fields;
+}
+
+function wiredisSection(server: Server): Field[] {
+  return [['transport', server.transport], ...(server.hooks.transportFacts?.() ?? [])];
 }
 
 function errorStatsSection(server: Server): Field[] {

@@ -435,14 +435,70 @@ describe('what is counted', () => {
       'Keyspace',
     ];
     expect(titles(peer.ask('INFO'))).toEqual(usual);
-    expect(titles(peer.ask('INFO', 'everything'))).toEqual([
-      ...usual.slice(0, 8),
-      'Commandstats',
-      'Errorstats',
-      'Latencystats',
-      'Cluster',
-      'Keyspace',
-    ]);
+    const all = [...usual.slice(0, 8), 'Commandstats', 'Errorstats', 'Latencystats', 'Cluster', 'Keyspace'];
+    expect(titles(peer.ask('INFO', 'all'))).toEqual(all);
+    expect(titles(peer.ask('INFO', 'everything'))).toEqual([...all, 'Wiredis']);
     expect(titles(peer.ask('INFO', 'cpu', 'nonsense'))).toEqual(['CPU']);
+  });
+
+  test('INFO counts the memory that keys, clients and buffers take, and tells of the transport', () => {
+    const { server, connect } = setUp();
+    const peer = connect();
+    const memory = (name: string): number => Number(new RegExp(`${name}:(\\d+)`).exec(peer.ask('INFO', 'memory'))?.[1]);
+    const before = memory('used_memory');
+    expect(memory('used_memory_overhead')).toBeGreaterThan(1024);
+    peer.ask('SETRANGE', 'k', '99999', 'x');
+    expect(memory('used_memory') - before).toBeGreaterThan(100_000);
+    expect(memory('used_memory_dataset')).toBe(server.usedMemory);
+    const overhead = memory('used_memory_overhead');
+    peer.ask('SET', 'volatile', 'v', 'EX', '100');
+    expect(memory('used_memory_overhead')).toBeGreaterThan(overhead);
+    expect(memory('used_memory')).toBe(memory('used_memory_dataset') + memory('used_memory_overhead'));
+    server.hooks = { transportFacts: () => [['interface', 'veth0']] };
+    expect(peer.ask('INFO', 'wiredis')).toContain('# Wiredis\r\ntransport:kernel\r\ninterface:veth0\r\n');
+  });
+});
+
+describe('save points', () => {
+  test('a failing disk stops writes until a save works, and is tried every five seconds', () => {
+    const { server, clock, scheduler, connect } = setUp();
+    let attempts = 0;
+    let problem: string | null = 'no space left';
+    server.hooks = {
+      save() {
+        attempts++;
+        if (problem === null) {
+          server.dirty = 0;
+          server.lastSaveOk = true;
+        }
+        return problem;
+      },
+    };
+    const seconds = (count: number): void => {
+      for (let i = 0; i < count; i++) {
+        clock.advanceUs(1_000_000);
+        scheduler.fire();
+      }
+    };
+    const peer = connect();
+    peer.ask('CONFIG', 'SET', 'save', '1 1');
+    server.start();
+    peer.ask('SET', 'k', 'v');
+    seconds(3);
+    expect(attempts).toBe(1);
+    expect(peer.ask('INFO', 'persistence')).toContain('rdb_last_bgsave_status:err');
+    for (const words of [['SET', 'k', 'w'], ['PING']])
+      expect(peer.ask(...words)).toMatch(/^-MISCONF Redis is configured/);
+    expect(peer.ask('GET', 'k')).toBe('$1\r\nv\r\n');
+    peer.ask('CONFIG', 'SET', 'stop-writes-on-bgsave-error', 'no');
+    expect(peer.ask('SET', 'k', 'w')).toBe('+OK\r\n');
+    peer.ask('CONFIG', 'SET', 'stop-writes-on-bgsave-error', 'yes');
+    expect(peer.ask('SET', 'k', 'x')).toMatch(/^-MISCONF/);
+    seconds(6);
+    expect(attempts).toBe(2);
+    problem = null;
+    seconds(6);
+    expect(attempts).toBe(3);
+    expect(peer.ask('SET', 'k', 'x')).toBe('+OK\r\n');
   });
 });

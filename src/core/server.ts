@@ -44,6 +44,8 @@ export interface ServerHooks {
   evict?(): boolean;
   /** Writes the dump file now. @returns what went wrong, or null. */
   save?(): string | null;
+  /** Facts about the transport for INFO: names and values. */
+  transportFacts?(): readonly (readonly [name: string, value: string | number])[];
 }
 
 export interface ShutdownRequest {
@@ -299,6 +301,11 @@ export class Server {
     if (buffer.length === QUERY_BUFFER_LENGTH && this.#queryBuffers.length < POOL_MAX) this.#queryBuffers.push(buffer);
   }
 
+  /** Bytes of the buffers that all clients share: replies being written and query buffers at rest. */
+  get sharedBufferBytes(): number {
+    return this.reply.bytes.length + this.push.bytes.length + this.#queryBuffers.length * QUERY_BUFFER_LENGTH;
+  }
+
   takeParser(): RequestParser {
     return this.#parsers.pop() ?? new RequestParser();
   }
@@ -352,7 +359,7 @@ export class Server {
 
   // --- memory ---
 
-  /** Bytes of keys and values. */
+  /** Bytes of keys and values: what `maxmemory` limits. */
   get usedMemory(): number {
     return this.arena.used;
   }

@@ -60,6 +60,8 @@ export interface Transport {
    * file. Set by the server before `listen`.
    */
   beforeOutput: () => void;
+  /** Names and values for INFO, beyond the transport's name. */
+  facts?(): readonly (readonly [name: string, value: string | number])[];
   /** @throws TransportError when the address cannot be listened on; the message says what to do. */
   listen(address: string, port: number, backlog: number, acceptor: Acceptor): Promise<Listener>;
   /** Opens a connection; `onOpen` of the result's handler is not needed: the promise resolves when established. */

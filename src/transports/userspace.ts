@@ -8,6 +8,7 @@ import { CLOSE_REASONS } from '../../stack/close-reasons.ts';
 import { parseNetdevConf, type StackConfig } from '../../stack/config.ts';
 import type { Socket, SocketEvents } from '../../stack/socket.ts';
 import { Stack } from '../../stack/stack.ts';
+import { listStats } from '../../stack/stats.ts';
 import { StackError } from '../../stack/tcp/connect.ts';
 import { formatIpv4, parseIpv4Address } from '../../stack/wire/ipv4.ts';
 import type { ServerClock } from '../platform/clock.ts';
@@ -95,6 +96,22 @@ export class UserspaceTransport implements Transport {
     this.stack.start();
     engine.wait(() => this.tick());
     this.#tickSoon();
+  }
+
+  facts(): [name: string, value: string | number][] {
+    const { link, name } = this.#engine;
+    const { stats } = this.stack;
+    return [
+      ['engine', name],
+      ['interface', link.name],
+      [
+        'addresses',
+        this.#config.addresses.map(({ ip, prefixLength }) => `${formatIpv4(ip)}/${prefixLength}`).join(','),
+      ],
+      ['mtu', link.mtu],
+      ['connections', this.#open.size],
+      ...listStats(stats),
+    ];
   }
 
   /** One run to completion. Called by the engine's wake-up, the stack's earliest timer, or work from outside. */
