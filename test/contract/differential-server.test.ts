@@ -92,6 +92,7 @@ describe.skipIf(!redisInstalled)('our server and redis-server 7.0', () => {
   for (const [i, end] of BREAKS.entries()) {
     it(`break ${i}: ${JSON.stringify(end.slice(0, 40))}`, async () => {
       await pair.expectSame(request(['SET', 'k', 'v']), end, new SeededRandom(i), end.slice(0, 80));
+      if (end.length > 60_000) return;
       await pair.expectSame(
         request(['MULTI']),
         `${end}\r\nPING\r\n`,
