@@ -16,13 +16,15 @@ function run(seed: number): ReturnType<typeof simulate> {
 }
 
 const only = process.env.WIREDIS_SEED;
-describe.runIf(only !== undefined)('one seed', () => {
+if (only !== undefined) {
   it(`seed ${only}`, () => {
     expect(run(Number(only)).requests).toBeGreaterThan(0);
   });
-});
+} else {
+  describe('server and clients over a bad wire', everySeed);
+}
 
-describe.runIf(only === undefined)('server and clients over a bad wire', () => {
+function everySeed(): void {
   for (let first = 1; first <= SEEDS; first += BATCH) {
     const last = Math.min(first + BATCH - 1, SEEDS);
     it(`seeds ${first} to ${last}`, () => {
@@ -41,4 +43,4 @@ describe.runIf(only === undefined)('server and clients over a bad wire', () => {
   it('the same seed gives the same run', () => {
     expect(run(7)).toEqual(run(7));
   });
-});
+}
