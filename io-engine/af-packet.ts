@@ -19,6 +19,7 @@ import {
 } from './frame-engine.ts';
 import { DeviceWait } from './linux/device-wait.ts';
 import { errnoText, systemError } from './linux/errno.ts';
+import { FRAMES_ENOUGH } from './linux/gathering.ts';
 import { type InterfaceInfo, requireEthernet } from './linux/interfaces.ts';
 import {
   close,
@@ -178,7 +179,7 @@ class AfPacketEngine implements FrameEngine {
       txChecksumOffload: false,
       tsoPayloadMax: 0,
     };
-    this.#wait = new DeviceWait(fd, this, this.#counters, options.busyPollUs);
+    this.#wait = new DeviceWait(fd, this, this.#counters, options);
   }
 
   /** Asks the kernel for the frames it lost: a system call, for those who look at counters. */
@@ -243,9 +244,13 @@ class AfPacketEngine implements FrameEngine {
     this.#lastReleased = true;
   }
 
-  framesWaiting(): boolean {
-    const word = ((this.#rxNext & this.#rxMask) << this.#slotShift) >>> 2;
-    return (Atomics.load(this.#words, word + STATUS_WORD) & TP_STATUS_USER) !== 0;
+  framesWaiting(): number {
+    let count = 0;
+    for (; count < FRAMES_ENOUGH; count++) {
+      const word = (((this.#rxNext + count) & this.#rxMask) << this.#slotShift) >>> 2;
+      if ((Atomics.load(this.#words, word + STATUS_WORD) & TP_STATUS_USER) === 0) break;
+    }
+    return count;
   }
 
   reserve(): number {

@@ -165,7 +165,7 @@ class AfXdpEngine implements FrameEngine {
     };
     for (let i = 0; i < rxChunks; i++) this.#rings.fill.pushAddress(i * chunkBytes);
     this.#rings.fill.publish();
-    this.#wait = new DeviceWait(device.fd, this, this.#counters, options.busyPollUs);
+    this.#wait = new DeviceWait(device.fd, this, this.#counters, options);
   }
 
   /** Asks the kernel for the frames it lost: a system call, for those who look at counters. */
@@ -215,8 +215,8 @@ class AfXdpEngine implements FrameEngine {
     }
   }
 
-  framesWaiting(): boolean {
-    return this.#rings.rx.available() > 0;
+  framesWaiting(): number {
+    return this.#rings.rx.available();
   }
 
   afterTick(): void {}

@@ -62,7 +62,7 @@ function removePair(): void {
 }
 
 function options(changes: Partial<EngineOptions>): EngineOptions {
-  const rings = { rxRing: 64, txRing: 64, queues: 1, busyPollUs: 0 };
+  const rings = { rxRing: 64, txRing: 64, queues: 1, busyPollUs: 0, coalesceUs: 0 };
   const addresses = [{ ip: 0x0a4d0001, prefixLength: 24 }];
   const base = { engine: 'afpacket', interface: NEAR, mac: null, mtu: 0, addresses, rxChecksum: 'auto' } as const;
   return { ...base, ...rings, ...changes };

@@ -27,4 +27,6 @@ export interface EngineOptions {
   readonly rxChecksum: 'auto' | 'verify' | 'trust';
   /** Microseconds to poll the device before sleeping; 0: never. */
   readonly busyPollUs: number;
+  /** Longest wait after a wake-up for more frames to share a tick, when they come fast; microseconds, 0: never. */
+  readonly coalesceUs: number;
 }

@@ -28,6 +28,7 @@ const options: EngineOptions = {
   addresses: [{ ip: 0x0a4d0001, prefixLength: 24 }],
   rxChecksum: 'auto',
   busyPollUs: 0,
+  coalesceUs: 0,
 };
 
 /** Opening needs root, a tun driver and a network namespace of our own. */

@@ -153,7 +153,7 @@ class TapEngine implements FrameEngine {
       txChecksumOffload: true,
       tsoPayloadMax: IP_PACKET_MAX - HEADERS_MAX,
     };
-    this.#wait = new DeviceWait(fd, this, this.counters, 0);
+    this.#wait = new DeviceWait(fd, this, this.counters, { busyPollUs: 0, coalesceUs: 0 });
   }
 
   receive(): number {
@@ -179,8 +179,8 @@ class TapEngine implements FrameEngine {
   }
 
   /** There is no ring to look at: busy polling would cost a system call a look. */
-  framesWaiting(): boolean {
-    return false;
+  framesWaiting(): number {
+    return 0;
   }
 
   afterTick(): void {}

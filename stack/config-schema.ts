@@ -270,6 +270,14 @@ export const KEYS = {
       'How long to ask the device again and again before sleeping. Shorter replies for a busier core.\n' +
       'For afxdp and afpacket.',
   },
+  coalesce: {
+    group: DEVICE_GROUP,
+    default: '50us',
+    ...time('us', '1us', '1ms', 'never, every wake-up is a tick of its own'),
+    description:
+      'Longest wait after a wake-up for more frames to share a tick and a kick. Only while frames come so fast\n' +
+      'that some will: a lone client never waits. For afxdp and afpacket.',
+  },
   'max-connections': {
     group: TCP_GROUP,
     default: '100000',
@@ -330,7 +338,6 @@ export type KeyValue<K extends KeyName> = ReturnType<(typeof KEYS)[K]['read']>;
 export const UNSUPPORTED_KEYS: Readonly<Record<string, string>> = {
   queues: "one receive queue is read; 'ethtool -L INTERFACE combined 1' sends everything to it",
   'syn-cookies': 'the backlog drops what is too much instead',
-  coalesce: 'frames are taken in batches as they come',
   capture: 'use tcpdump on the other side',
   vlan: 'give wiredis an untagged interface',
 };

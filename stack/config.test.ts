@@ -29,6 +29,7 @@ describe('parseNetdevConf', () => {
         addresses: [{ ip: 0x0a000001, prefixLength: 24 }],
         rxChecksum: 'auto',
         busyPollUs: 0,
+        coalesceUs: 50,
       },
       addresses: [{ ip: 0x0a000001, prefixLength: 24 }],
       gateway: null,
@@ -89,6 +90,7 @@ describe('parseNetdevConf', () => {
         mac: new Uint8Array([2, 0xaa, 0, 0, 0, 1]),
         mtu: 9000,
         busyPollUs: 30,
+        coalesceUs: 50,
         rxChecksum: 'trust',
       },
     });

@@ -191,6 +191,7 @@ function buildConfig(settings: Settings): StackConfig {
       addresses,
       rxChecksum,
       busyPollUs: settings.value('busy-poll'),
+      coalesceUs: settings.value('coalesce'),
     },
     addresses,
     gateway: settings.one('gateway') ?? null,

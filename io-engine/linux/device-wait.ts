@@ -1,14 +1,17 @@
-// What `wait` is for every engine that sits on a file descriptor: watch it in Node's loop, count, and after a tick
-// keep looking for a while when busy polling was asked for. For io-engine on Linux only.
+// What `wait` is for every engine that sits on a file descriptor: watch it in Node's loop, count, let frames gather
+// before a tick when they come fast, and after it keep looking for a while when busy polling was asked for. For
+// io-engine on Linux only.
 import type { EngineCounters } from '../frame-engine.ts';
+import { Gathering } from './gathering.ts';
+import { sleepUs } from './libc.ts';
 import { type ReadableWatch, watchReadable } from './uv-poll.ts';
 
 /** Ticks in one wake-up; then timers and kernel sockets get their turn. */
 const BUSY_TICKS_MAX = 64;
 
 export interface WaitableDevice {
-  /** Whether `receive()` would find a frame; looks at memory only. */
-  framesWaiting(): boolean;
+  /** How many frames `receive()` would find, as far as memory tells; counting may stop at `FRAMES_ENOUGH`. */
+  framesWaiting(): number;
   /** Called when the callback has returned: the last chance to make the descriptor's readiness true again. */
   afterTick(): void;
 }
@@ -18,14 +21,23 @@ export class DeviceWait {
   readonly #device: WaitableDevice;
   readonly #counters: EngineCounters;
   readonly #busyPollMs: number;
+  readonly #coalesceUs: number;
+  readonly #gathering: Gathering;
   #watch: ReadableWatch | null = null;
   #onReadable: () => void = () => {};
 
-  constructor(fd: number, device: WaitableDevice, counters: EngineCounters, busyPollUs: number) {
+  constructor(
+    fd: number,
+    device: WaitableDevice,
+    counters: EngineCounters,
+    { busyPollUs, coalesceUs }: { readonly busyPollUs: number; readonly coalesceUs: number },
+  ) {
     this.#fd = fd;
     this.#device = device;
     this.#counters = counters;
     this.#busyPollMs = busyPollUs / 1000;
+    this.#coalesceUs = coalesceUs;
+    this.#gathering = new Gathering(coalesceUs);
   }
 
   start(onReadable: () => void): void {
@@ -43,16 +55,23 @@ export class DeviceWait {
     if (this.#watch === null) return;
     this.#counters.wakeups++;
     this.#counters.syscalls++;
+    if (this.#coalesceUs > 0) this.#gather();
     this.#onReadable();
     if (this.#busyPollMs > 0) this.#busyPoll();
     if (this.#watch !== null) this.#device.afterTick();
+  }
+
+  #gather(): void {
+    if (!this.#gathering.pays(performance.now(), this.#counters.rxFrames, this.#device.framesWaiting())) return;
+    this.#counters.syscalls++;
+    sleepUs(this.#coalesceUs);
   }
 
   #busyPoll(): void {
     const device = this.#device;
     let deadline = performance.now() + this.#busyPollMs;
     for (let ticks = 0; ticks < BUSY_TICKS_MAX && this.#watch !== null; ) {
-      if (device.framesWaiting()) {
+      if (device.framesWaiting() > 0) {
         this.#onReadable();
         ticks++;
         deadline = performance.now() + this.#busyPollMs;

@@ -43,6 +43,7 @@ function engineOptions(engine: EngineChoice, changes: Partial<EngineOptions> = {
     addresses: [ADDRESS],
     rxChecksum: 'auto',
     busyPollUs: 0,
+    coalesceUs: 0,
     ...changes,
   };
 }

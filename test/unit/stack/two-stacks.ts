@@ -30,6 +30,7 @@ export function testConfig(ip: number, overrides: Partial<StackConfig> = {}): St
       addresses: [address],
       rxChecksum: 'auto',
       busyPollUs: 0,
+      coalesceUs: 0,
     },
     addresses: [address],
     gateway: null,

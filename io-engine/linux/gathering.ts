@@ -1,0 +1,71 @@
+// Decides after a wake-up whether to wait a little for more frames, so that they share one tick and one kick. A wake-up
+// and a kick cost as much as several requests, so with many clients this is most of the work there is to save; with
+// few, who send again only when they were answered, the wait just holds them up. Nobody can tell from the frames
+// alone which of the two it is, so it is tried: epochs with and without waiting, and the faster way is kept.
+
+/** What a wait has to be expected to bring, frames; below that it is mere latency and not tried. */
+const FRAMES_WORTHWHILE = 2;
+/** With this many waiting the tick is worth its cost already: the core has enough to do. */
+export const FRAMES_ENOUGH = 16;
+/** Rates are compared over epochs this long. */
+const EPOCH_MS = 10;
+/** Every so many epochs the other way is tried again. */
+const EPOCHS_BETWEEN_TRIALS = 16;
+/** Waiting saves work, so it is kept when it is this much slower at most. */
+const AS_FAST = 0.97;
+/** Weight of the newest epoch in a rate. */
+const NEWEST = 0.3;
+
+export class Gathering {
+  readonly #waitMs: number;
+  #waits = false;
+  #epochStartMs = 0;
+  #epochStartFrames = 0;
+  #epochsSinceTrial = 0;
+  /** Frames per millisecond with and without waiting; 0: not tried since the last lull. */
+  #rateWaiting = 0;
+  #rateAtOnce = 0;
+
+  /** @param waitUs length of a wait; 0: never. */
+  constructor(waitUs: number) {
+    this.#waitMs = waitUs / 1000;
+  }
+
+  /**
+   * Called once a wake-up.
+   * @param nowMs any monotonic clock. @param frames received so far, ever. @param waiting frames that can be read now.
+   */
+  pays(nowMs: number, frames: number, waiting: number): boolean {
+    if (nowMs - this.#epochStartMs >= EPOCH_MS) this.#endEpoch(nowMs, frames);
+    return this.#waits && waiting < FRAMES_ENOUGH;
+  }
+
+  #endEpoch(nowMs: number, frames: number): void {
+    const rate = (frames - this.#epochStartFrames) / (nowMs - this.#epochStartMs);
+    this.#epochStartMs = nowMs;
+    this.#epochStartFrames = frames;
+    // Waiting itself slows a few clients down: only a rate far lower says that they are gone.
+    const least = this.#waits ? FRAMES_WORTHWHILE / 4 : FRAMES_WORTHWHILE;
+    if (rate * this.#waitMs < least) {
+      this.#waits = false;
+      this.#rateWaiting = this.#rateAtOnce = 0;
+      return;
+    }
+    if (this.#waits) this.#rateWaiting = mixed(this.#rateWaiting, rate);
+    else this.#rateAtOnce = mixed(this.#rateAtOnce, rate);
+    this.#waits = this.#next();
+  }
+
+  /** Which way the next epoch goes. */
+  #next(): boolean {
+    if (this.#rateWaiting === 0 || this.#rateAtOnce === 0) return this.#rateWaiting === 0;
+    const best = this.#rateWaiting >= this.#rateAtOnce * AS_FAST;
+    if (++this.#epochsSinceTrial < EPOCHS_BETWEEN_TRIALS) return best;
+    this.#epochsSinceTrial = 0;
+    return !best;
+  }
+}
+
+function mixed(rate: number, newest: number): number {
+  return rate === 0 ? newest : rate + (newest - rate) * NEWEST;
+}
