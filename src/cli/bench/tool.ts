@@ -35,7 +35,7 @@ Paths: ${paths.map((path) => `${path.name} (${path.summary})`).join(',\n       '
 Options:
   --paths LIST      names from above, comma-separated (default: all that work here)
   --tests LIST      redis-benchmark's names for -t (default get,set)
-  --rounds N        rounds counted, after one warm-up round (default 5)
+  --rounds N        rounds, each with a fresh server that is warmed up before each run (default 5)
   --requests N      requests a run at pipeline 1; ten times as many when pipelined (default 200000)
   --clients N       connections (default 50)
   --pipeline LIST   pipeline depths (default 1,16)
@@ -43,14 +43,13 @@ Options:
   --keyspace N      keys filled before and drawn from at random; 0: one key (default 1000000)
   --lab PREFIX      use this lab, which is up, and leave it up (default: one of its own)
   --output FOLDER   for the JSON file (default bench/results)
-  --quick           one round of few requests over a small keyspace: does it work, not how fast is it;
+  --quick           three rounds of few requests over a small keyspace: does it work, not how fast is it;
                     the table leaves out the cores' time, which needs longer runs`;
 
 interface Plan {
   readonly paths: readonly Path[];
   readonly loads: readonly Load[];
   readonly rounds: number;
-  readonly warmUp: boolean;
   readonly output: string;
   /** Without the columns that need long runs. */
   readonly brief: boolean;
@@ -59,6 +58,7 @@ interface Plan {
 }
 
 const PORT = 6379;
+const WARM_UP_REQUESTS_MIN = 20_000;
 const progress = (line: string): void => void process.stderr.write(`bench: ${line}\n`);
 
 export const bench: Tool = {
@@ -105,7 +105,7 @@ function readPlan(args: string[]): Plan {
       quick: { type: 'boolean', default: false },
     },
   });
-  const rounds = wholeNumber(values.rounds ?? (values.quick ? '1' : '5'), 'rounds', 1);
+  const rounds = wholeNumber(values.rounds ?? (values.quick ? '3' : '5'), 'rounds', 1);
   const requests = wholeNumber(values.requests ?? (values.quick ? '20000' : '200000'), 'requests', 1);
   const keyspace = wholeNumber(values.keyspace ?? (values.quick ? '10000' : '1000000'), 'keyspace', 0);
   const clients = wholeNumber(values.clients, 'clients', 1);
@@ -127,7 +127,6 @@ function readPlan(args: string[]): Plan {
     paths: choosePaths(values.paths),
     loads,
     rounds,
-    warmUp: !values.quick,
     output: resolve(values.output),
     brief: values.quick,
     lab: values.lab ?? null,
@@ -149,12 +148,11 @@ function choosePaths(list: string | undefined): readonly Path[] {
 async function measure(lab: Lab, plan: Plan): Promise<{ readonly samples: Sample[]; readonly failures: number }> {
   const samples: Sample[] = [];
   const failed = new Set<Path>();
-  for (let round = plan.warmUp ? 0 : 1; round <= plan.rounds; round++) {
+  for (let round = 1; round <= plan.rounds; round++) {
     for (const path of plan.paths.filter((candidate) => !failed.has(candidate))) {
-      const label = `${round === 0 ? 'warm-up' : `round ${round}/${plan.rounds}`}, ${path.name}`;
+      const label = `round ${round}/${plan.rounds}, ${path.name}`;
       try {
-        const taken = await measurePath(lab, path, plan.loads, round, label);
-        if (round > 0) samples.push(...taken);
+        samples.push(...(await measurePath(lab, path, plan.loads, round, label)));
       } catch (error) {
         if (!(error instanceof CliError)) throw error;
         progress(`${label}: ${error.message}; left out from here on`);
@@ -178,6 +176,7 @@ async function measurePath(
     await fillKeyspace(lab, server.address, server.port, loads[0]);
     const { server: serverCore, client: clientCore } = lab.notes.cores;
     for (const load of loads) {
+      await warmUp(lab, server, load);
       await sleep(200); // what filling and the run before left to do is not this run's
       const before = [readCoreTicks(serverCore), readCoreTicks(clientCore)];
       const output = await lab.run('client', benchmarkWords(server.address, server.port, load));
@@ -200,6 +199,12 @@ async function measurePath(
     await server.stop();
   }
   return samples;
+}
+
+/** A server's first requests are its slowest: code is compiled, tables and rings are touched for the first time. */
+async function warmUp(lab: Lab, server: RunningServer, load: Load): Promise<void> {
+  const requests = Math.max(WARM_UP_REQUESTS_MIN, Math.round(load.requests / 5));
+  readBenchmark(await lab.run('client', benchmarkWords(server.address, server.port, { ...load, requests })));
 }
 
 function report(plan: Plan, lab: Lab, samples: readonly Sample[], clock: SystemClock): void {
