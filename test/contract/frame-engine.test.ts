@@ -189,7 +189,7 @@ const afpacket = await vethFixture('afpacket', {});
 const pcap = await vethFixture('pcap', {});
 const afxdp = await vethFixture('afxdp', { oversize: 'the kernel refuses an MTU beyond a page while XDP is attached' });
 
-const TAP = 'h2-tap';
+const TAP = 'wt-tap';
 
 /** The kernel's side of the tap is the other end: what is sent there comes out of the engine's descriptor. */
 const tap: Fixture = {
@@ -294,13 +294,13 @@ describe.skipIf(unavailable !== null)(`refusals${unavailable === null ? '' : ` (
   };
 
   it.each(withLibrary(['auto', 'afxdp', 'afpacket', 'pcap', 'raw']))('%s: no such interface', async (engine) => {
-    await expectCode('NO_INTERFACE', engineOptions(engine, { interface: 'h2-nothing' }), /h2-nothing/);
+    await expectCode('NO_INTERFACE', engineOptions(engine, { interface: 'wt-nothing' }), /wt-nothing/);
   });
 
   it.each(withLibrary(['auto', 'afxdp', 'afpacket', 'pcap', 'raw']))('%s: interface down', (engine) =>
     onVeth(async () => {
       ip('link', 'set', NEAR, 'down');
-      await expectCode('INTERFACE_DOWN', engineOptions(engine), /ip link set h2-near up/);
+      await expectCode('INTERFACE_DOWN', engineOptions(engine), /ip link set wt-near up/);
     }),
   );
 
@@ -309,7 +309,7 @@ describe.skipIf(unavailable !== null)(`refusals${unavailable === null ? '' : ` (
       ip('address', 'add', ENGINE_CIDR, 'dev', NEAR);
       const name = engine === 'tap' ? TAP : NEAR;
       const options = engineOptions(engine, { interface: name });
-      await expectCode('KERNEL_OWNS_ADDRESS', options, /address del 10\.77\.0\.1\/24 dev h2-near/);
+      await expectCode('KERNEL_OWNS_ADDRESS', options, /address del 10\.77\.0\.1\/24 dev wt-near/);
     }),
   );
 
@@ -330,7 +330,7 @@ describe.skipIf(unavailable !== null)(`refusals${unavailable === null ? '' : ` (
   const withRawSocket = it.skipIf(withLibrary(['raw']).length === 0);
 
   withRawSocket('raw: the kernel lacks the address', () =>
-    onVeth(() => expectCode('KERNEL_LACKS_ADDRESS', engineOptions('raw'), /address add 10\.77\.0\.1\/24 dev h2-near/)),
+    onVeth(() => expectCode('KERNEL_LACKS_ADDRESS', engineOptions('raw'), /address add 10\.77\.0\.1\/24 dev wt-near/)),
   );
 
   withRawSocket.each([
@@ -376,7 +376,7 @@ describe.skipIf(unavailable !== null)(`refusals${unavailable === null ? '' : ` (
       engine.close();
       expect(['afxdp', 'afpacket', 'pcap']).toContain(engine.name);
       if (engine.name === 'afxdp') expect(lines).toEqual([]);
-      else expect(lines).toEqual([expect.stringMatching(/^engine \w+ on h2-near, because afxdp refused \(.*\)$/)]);
+      else expect(lines).toEqual([expect.stringMatching(/^engine \w+ on wt-near, because afxdp refused \(.*\)$/)]);
     }));
 });
 

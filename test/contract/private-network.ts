@@ -6,8 +6,8 @@ import koffi from 'koffi';
 
 const CLONE_NEWNET = 0x40000000;
 
-export const NEAR = 'h2-near';
-export const FAR = 'h2-far';
+export const NEAR = 'wt-near';
+export const FAR = 'wt-far';
 
 export function ip(...args: string[]): string {
   return execFileSync('ip', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });

@@ -11,7 +11,7 @@ import { Stack } from '../../stack/stack.ts';
 import { enterPrivateNetwork, ip } from '../contract/private-network.ts';
 import { testConfig } from '../unit/stack/two-stacks.ts';
 
-const PEER = `h4-peer-${process.pid}`;
+const PEER = `ws-peer-${process.pid}`;
 const OUR_IP = 0x0a630002;
 const PEER_IP = 0x0a630001;
 const BLOCK = 65536;
@@ -54,7 +54,7 @@ class Host {
   constructor(loss: number) {
     this.#clock.update();
     const config = testConfig(OUR_IP, { receiveBuffer: 1 << 20, sendBuffer: 1 << 20, timeWaitMs: 1000 });
-    this.engine = openAfPacket({ ...config.engine, interface: 'h4-near', rxRing: 1024, txRing: 1024 });
+    this.engine = openAfPacket({ ...config.engine, interface: 'ws-near', rxRing: 1024, txRing: 1024 });
     if (loss > 0) lossy(this.engine, loss, new SeededRandom(4));
     this.stack = new Stack(this.engine, config, this.#clock, new SystemRandom());
     this.stack.onOutputNeeded = () => {
@@ -125,14 +125,14 @@ const reason = obstacle();
 describe.skipIf(reason !== null)(`against Linux${reason === null ? '' : ` [skipped: ${reason}]`}`, () => {
   beforeAll(() => {
     ip('netns', 'add', PEER);
-    ip('link', 'add', 'h4-near', 'type', 'veth', 'peer', 'name', 'h4-far', 'netns', PEER);
-    ip('link', 'set', 'h4-near', 'up');
-    ip('-n', PEER, 'address', 'add', '10.99.0.1/24', 'dev', 'h4-far');
+    ip('link', 'add', 'ws-near', 'type', 'veth', 'peer', 'name', 'ws-far', 'netns', PEER);
+    ip('link', 'set', 'ws-near', 'up');
+    ip('-n', PEER, 'address', 'add', '10.99.0.1/24', 'dev', 'ws-far');
     ip('-n', PEER, 'link', 'set', 'lo', 'up');
-    ip('-n', PEER, 'link', 'set', 'h4-far', 'up');
+    ip('-n', PEER, 'link', 'set', 'ws-far', 'up');
     const off = ['tx', 'off', 'tso', 'off', 'gso', 'off', 'gro', 'off'];
-    spawnSync('ip', ['netns', 'exec', PEER, 'ethtool', '-K', 'h4-far', ...off]);
-    spawnSync('ethtool', ['-K', 'h4-near', ...off]);
+    spawnSync('ip', ['netns', 'exec', PEER, 'ethtool', '-K', 'ws-far', ...off]);
+    spawnSync('ethtool', ['-K', 'ws-near', ...off]);
   });
   afterAll(() => {
     ip('netns', 'delete', PEER);
@@ -146,7 +146,7 @@ describe.skipIf(reason !== null)(`against Linux${reason === null ? '' : ` [skipp
       const scale = loss === 0 ? 8 : 1;
 
       beforeAll(async () => {
-        dump = spawn('ip', ['netns', 'exec', PEER, 'tcpdump', '-ni', 'h4-far', '-vv', '-l', '-B', '32768', 'tcp'], {
+        dump = spawn('ip', ['netns', 'exec', PEER, 'tcpdump', '-ni', 'ws-far', '-vv', '-l', '-B', '32768', 'tcp'], {
           stdio: ['ignore', 'pipe', 'pipe'],
         });
         // Only what is wrong is kept: `incorrect` checksums and resets.
