@@ -1,6 +1,7 @@
 // Buffers for bytes on their way: send rings, which keep data until it is acknowledged, and receive buffers, whose
 // unread bytes are always one contiguous range. Both are blocks of a few sizes from one bounded pool, so an
 // idle connection owns none and a busy one owns what it needs. Used by stack/tcp and stack/stack.ts.
+import { copyBytes } from './wire/bytes.ts';
 
 const SMALLEST_SHIFT = 11;
 const LARGEST_SHIFT = 26;
@@ -41,15 +42,6 @@ export class BlockPool {
     const free = this.#free[31 - Math.clz32(capacity)];
     if (free.length === 0 || free.length * capacity < IDLE_BYTES_MAX) free.push(block);
   }
-}
-
-/** Copies short ranges by hand: `set` costs a view. */
-export function copyBytes(to: Uint8Array, at: number, from: Uint8Array, offset: number, length: number): void {
-  if (length > 64) {
-    to.set(from.subarray(offset, offset + length), at);
-    return;
-  }
-  for (let i = 0; i < length; i++) to[at + i] = from[offset + i];
 }
 
 const NO_BYTES = new Uint8Array(0);

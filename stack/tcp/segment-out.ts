@@ -1,10 +1,9 @@
 // Building segments straight into outgoing frames: options, header, payload copied and summed in one pass. Every
 // function answers false when there is no outgoing slot, and then nothing has changed. Used by stack/tcp only.
 import type { Assembler } from '../assembler.ts';
-import { copyBytes } from '../byte-ring.ts';
 import type { NextHop } from '../neighbors.ts';
 import { distance } from '../sequence.ts';
-import { writeUint16 } from '../wire/bytes.ts';
+import { copyBytes, writeUint16 } from '../wire/bytes.ts';
 import { combine, copyAndSum, finish, finishPartial, pseudoHeaderSum, sum } from '../wire/checksum.ts';
 import { PROTOCOL_TCP } from '../wire/ipv4.ts';
 import { ACK, RST, TCP_CHECKSUM, TCP_HEADER_LENGTH, type TcpSegment, writeTcpHeader } from '../wire/tcp.ts';
