@@ -287,6 +287,14 @@ class AfPacketEngine implements FrameEngine {
     this.#wait.start(onReadable);
   }
 
+  ref(): void {
+    this.#wait.ref();
+  }
+
+  unref(): void {
+    this.#wait.unref();
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

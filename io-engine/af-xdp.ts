@@ -264,6 +264,14 @@ class AfXdpEngine implements FrameEngine {
     this.#wait.start(onReadable);
   }
 
+  ref(): void {
+    this.#wait.ref();
+  }
+
+  unref(): void {
+    this.#wait.unref();
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -155,6 +155,14 @@ export abstract class ArenaEngine implements FrameEngine {
     if (this.hasFrames) this.wake();
   }
 
+  ref(): void {
+    this.#keepAlive?.ref();
+  }
+
+  unref(): void {
+    this.#keepAlive?.unref();
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

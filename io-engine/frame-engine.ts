@@ -93,9 +93,14 @@ export interface FrameEngine {
 
   /**
    * Calls `onReadable` from Node's event loop whenever frames may be waiting (level-triggered: again if some
-   * were left behind). One caller; calling again replaces it. Keeps the process alive until `close`.
+   * were left behind). One caller; calling again replaces it. Keeps the process alive until `close` or `unref`.
    */
   wait(onReadable: () => void): void;
+
+  /** Waiting keeps the process alive (`ref`, as it begins) or does not (`unref`). Packages with a watch of their own
+   * (`cap`, `raw-socket`) keep it alive in any case. */
+  ref(): void;
+  unref(): void;
 
   /** Gives everything back to the kernel; the engine cannot be used afterwards. Calling it twice is harmless. */
   close(): void;

@@ -135,6 +135,14 @@ export class Recorder implements FrameEngine {
     this.#inner.wait(onReadable);
   }
 
+  ref(): void {
+    this.#inner.ref();
+  }
+
+  unref(): void {
+    this.#inner.unref();
+  }
+
   /** The file is complete when this returns: there may be no later turn of the event loop. */
   close(): void {
     if (this.#closed) return;

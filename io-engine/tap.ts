@@ -217,6 +217,14 @@ class TapEngine implements FrameEngine {
     this.#wait.start(onReadable);
   }
 
+  ref(): void {
+    this.#wait.ref();
+  }
+
+  unref(): void {
+    this.#wait.unref();
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -45,6 +45,15 @@ export class DeviceWait {
     this.#watch ??= watchReadable(this.#fd, () => this.#wake());
   }
 
+  /** Whether waiting keeps the process alive. */
+  ref(): void {
+    this.#watch?.ref();
+  }
+
+  unref(): void {
+    this.#watch?.unref();
+  }
+
   /** Must run before the descriptor is closed. */
   stop(): void {
     this.#watch?.close();

@@ -18,6 +18,9 @@ const RETRY_MS = 100;
 /** A running watch; `close` stops it at once and frees it. */
 export interface ReadableWatch {
   onReadable: () => void;
+  /** Whether the watch keeps the process alive: it does until `unref`. */
+  ref(): void;
+  unref(): void;
   close(): void;
 }
 
@@ -29,6 +32,8 @@ interface Uv {
   handleTypeName(type: number): string;
   pollInit(loop: Pointer, handle: Pointer, fd: number): number;
   pollStart(handle: Pointer, events: number, callback: Pointer): number;
+  ref(handle: Pointer): void;
+  unref(handle: Pointer): void;
   close(handle: Pointer, callback: unknown): void;
   calloc(count: number, size: number): Pointer;
   /** C's free(), handed to uv_close: the handle's memory goes when libuv is done with it, with no callback into JS. */
@@ -48,6 +53,8 @@ function loadUv(): Uv {
     handleTypeName: library.func('const char *uv_handle_type_name(int type)'),
     pollInit: library.func('int uv_poll_init(void *loop, void *handle, int fd)'),
     pollStart: library.func('int uv_poll_start(void *handle, int events, void *callback)'),
+    ref: library.func('void uv_ref(void *handle)'),
+    unref: library.func('void uv_unref(void *handle)'),
     close: library.func('void uv_close(void *handle, void *callback)'),
     calloc: library.func('void *calloc(size_t count, size_t size)'),
     free: library.symbol('free'),
@@ -72,7 +79,7 @@ export function watchReadable(fd: number, onReadable: () => void): ReadableWatch
   if (uv.handleTypeName(UV_POLL) !== 'poll') {
     throw new EngineError('NOT_SUPPORTED', `this Node's libuv is not known: use Node 20 or later`);
   }
-  const watch = { onReadable, close };
+  const watch = { onReadable, ref, unref, close };
   const callback = koffi.register((_handle: number, status: number) => {
     if (status < 0) {
       retryLater();
@@ -100,6 +107,12 @@ export function watchReadable(fd: number, onReadable: () => void): ReadableWatch
   }
 
   let closed = false;
+  function ref(): void {
+    if (!closed) uv.ref(handle);
+  }
+  function unref(): void {
+    if (!closed) uv.unref(handle);
+  }
   function close(): void {
     if (closed) return;
     closed = true;

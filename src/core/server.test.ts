@@ -71,6 +71,14 @@ class Peer implements Connection {
     this.paused = false;
   }
 
+  close(): void {
+    this.ended = true;
+  }
+
+  setNoDelay(): void {}
+
+  setKeepAlive(): void {}
+
   end(): void {
     this.ended = true;
   }

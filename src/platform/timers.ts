@@ -8,15 +8,18 @@ export interface Alarm {
 }
 
 export interface Scheduler {
-  /** @param onAlarm called when an armed time has come. */
-  createAlarm(onAlarm: () => void): Alarm;
+  /**
+   * @param onAlarm called when an armed time has come.
+   * @param background an armed alarm does not keep the process alive.
+   */
+  createAlarm(onAlarm: () => void, background?: boolean): Alarm;
   /** Runs `task` after the current tick's callbacks, before the loop sleeps. */
   soon(task: () => void): void;
 }
 
 export class SystemScheduler implements Scheduler {
-  createAlarm(onAlarm: () => void): Alarm {
-    return new SystemAlarm(onAlarm);
+  createAlarm(onAlarm: () => void, background = false): Alarm {
+    return new SystemAlarm(onAlarm, background);
   }
 
   soon(task: () => void): void {
@@ -26,11 +29,13 @@ export class SystemScheduler implements Scheduler {
 
 class SystemAlarm implements Alarm {
   readonly #onAlarm: () => void;
+  readonly #background: boolean;
   #timer: NodeJS.Timeout | null = null;
   #delayMs = -1;
 
-  constructor(onAlarm: () => void) {
+  constructor(onAlarm: () => void, background: boolean) {
     this.#onAlarm = onAlarm;
+    this.#background = background;
   }
 
   arm(delayMs: number): void {
@@ -41,6 +46,7 @@ class SystemAlarm implements Alarm {
     this.disarm();
     this.#delayMs = delayMs;
     this.#timer = setTimeout(this.#onAlarm, delayMs);
+    if (this.#background) this.#timer.unref();
   }
 
   disarm(): void {

@@ -54,14 +54,25 @@ export class KernelTransport implements Transport {
     });
   }
 
-  connect(address: string, port: number, attach: (connection: Connection) => ConnectionHandler): Promise<Connection> {
+  connect(
+    address: string,
+    port: number,
+    attach: (connection: Connection) => ConnectionHandler,
+    signal?: AbortSignal,
+  ): Promise<Connection> {
     return new Promise((resolve, reject) => {
       const socket = new Socket({ allowHalfOpen: true });
       socket.setNoDelay(true);
+      const giveUp = (): void => {
+        socket.destroy();
+        reject(new TransportError('ECONNABORTED', `connect to ${address}:${port} was given up`));
+      };
+      signal?.addEventListener('abort', giveUp);
       const refused = (error: Error): void => reject(asTransportError(error));
       socket.once('error', refused);
       socket.connect(port, address, () => {
         socket.off('error', refused);
+        signal?.removeEventListener('abort', giveUp);
         const connection = this.#adopt(socket);
         connection.attach(attach(connection));
         resolve(connection);
@@ -85,6 +96,16 @@ export class KernelTransport implements Transport {
       };
       alarm.arm(graceMs);
     });
+  }
+
+  ref(): void {
+    for (const server of this.#listeners) server.ref();
+    for (const connection of this.#connections) connection.ref();
+  }
+
+  unref(): void {
+    for (const server of this.#listeners) server.unref();
+    for (const connection of this.#connections) connection.unref();
   }
 
   #onIdle: () => void = () => {};
@@ -267,6 +288,28 @@ class KernelConnection implements Connection {
     if (this.#socket.destroyed) return;
     this.#reason = 'ECONNABORTED';
     this.#socket.resetAndDestroy();
+  }
+
+  close(): void {
+    this.#handler = null;
+    if (this.#dirty) this.flush();
+    this.#socket.destroySoon();
+  }
+
+  setNoDelay(noDelay: boolean): void {
+    this.#socket.setNoDelay(noDelay);
+  }
+
+  setKeepAlive(idleMs: number): void {
+    this.#socket.setKeepAlive(idleMs > 0, idleMs);
+  }
+
+  ref(): void {
+    this.#socket.ref();
+  }
+
+  unref(): void {
+    this.#socket.unref();
   }
 }
 

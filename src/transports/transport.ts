@@ -26,6 +26,12 @@ export interface Connection {
   end(): void;
   /** RST now; `onClose` follows. */
   destroy(): void;
+  /** Lets go: what was written is delivered, FIN behind it, nothing more is received. The handler hears nothing more. */
+  close(): void;
+  /** Nagle's algorithm off (as it is for a new connection) or on. */
+  setNoDelay(noDelay: boolean): void;
+  /** Probes a peer that was silent for `idleMs`; 0: never. */
+  setKeepAlive(idleMs: number): void;
 }
 
 /** What a connection tells its owner. Handlers never throw. */
@@ -64,8 +70,20 @@ export interface Transport {
   facts?(): readonly (readonly [name: string, value: string | number])[];
   /** @throws TransportError when the address cannot be listened on; the message says what to do. */
   listen(address: string, port: number, backlog: number, acceptor: Acceptor): Promise<Listener>;
-  /** Opens a connection; `onOpen` of the result's handler is not needed: the promise resolves when established. */
-  connect(address: string, port: number, attach: (connection: Connection) => ConnectionHandler): Promise<Connection>;
+  /**
+   * Opens a connection; resolves when it is established and `attach` has given its handler.
+   * @param signal gives the attempt up.
+   * @throws TransportError
+   */
+  connect(
+    address: string,
+    port: number,
+    attach: (connection: Connection) => ConnectionHandler,
+    signal?: AbortSignal,
+  ): Promise<Connection>;
+  /** Whether an open transport keeps the process alive: it does until `unref`. */
+  ref(): void;
+  unref(): void;
   /** Ends every connection in order (FIN, what was written is delivered), waits at most `graceMs`, then lets go. */
   close(graceMs: number): Promise<void>;
 }

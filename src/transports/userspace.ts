@@ -88,7 +88,8 @@ export class UserspaceTransport implements Transport {
     this.#alarm = scheduler.createAlarm(() => {
       this.#alarmArmed = false;
       this.tick();
-    });
+      // The engine's wait keeps the process alive, or is told not to.
+    }, true);
     this.#events = new ConnectionEvents((connection) => this.#forget(connection));
     clock.update();
     this.stack = new Stack(engine, config, clock, random);
@@ -161,7 +162,12 @@ export class UserspaceTransport implements Transport {
     return { address, port, close: () => this.stack.unlisten(listener) };
   }
 
-  connect(address: string, port: number, attach: (connection: Connection) => ConnectionHandler): Promise<Connection> {
+  connect(
+    address: string,
+    port: number,
+    attach: (connection: Connection) => ConnectionHandler,
+    signal?: AbortSignal,
+  ): Promise<Connection> {
     const ip = parseIpv4Address(address);
     if (ip === null) {
       return Promise.reject(new TransportError('EINVAL', `'${address}' is not an IPv4 address`));
@@ -186,8 +192,19 @@ export class UserspaceTransport implements Transport {
         },
       };
       // A throw here rejects the promise.
-      transportErrors(`connect to ${address}:${port}`, () => this.stack.connect(ip, port, opening));
+      const socket = transportErrors(`connect to ${address}:${port}`, () => this.stack.connect(ip, port, opening));
+      signal?.addEventListener('abort', () => {
+        if (socket.user === null) socket.abort();
+      });
     });
+  }
+
+  ref(): void {
+    this.#engine.ref();
+  }
+
+  unref(): void {
+    this.#engine.unref();
   }
 
   async close(graceMs: number): Promise<void> {
@@ -323,6 +340,25 @@ class UserspaceConnection implements Connection {
   destroy(): void {
     this.socket.abort();
   }
+
+  close(): void {
+    this.handler = orphan(this.socket);
+    this.socket.end();
+    this.socket.resume();
+  }
+
+  setNoDelay(noDelay: boolean): void {
+    this.socket.setNoDelay(noDelay);
+  }
+
+  setKeepAlive(idleMs: number): void {
+    this.socket.setKeepAlive(idleMs);
+  }
+}
+
+/** Nobody reads any more: data that comes is answered with RST (RFC 9293 3.10.7.1, RFC 1122 4.2.2.13). */
+function orphan(socket: Socket): ConnectionHandler {
+  return { onData: () => socket.abort(), onDrain() {}, onEnd() {}, onClose() {} };
 }
 
 /** Runs a call into the stack; what it refuses is refused in the transport's words. */
