@@ -6,9 +6,9 @@ import { commandTable } from './commands/table.ts';
 import { type Config, ignoredSettings, isIgnored, refusedSettings } from './core/config.ts';
 import { DirectiveError } from './core/directive.ts';
 import { Keyspace } from './core/keyspace.ts';
-import { REDIS_VERSION, Server, ServerStartError, type ShutdownRequest } from './core/server.ts';
+import { REDIS_VERSION, type ReloadRequest, Server, ServerStartError, type ShutdownRequest } from './core/server.ts';
 import { Arena } from './data/arena.ts';
-import { loadSnapshot, SnapshotError, saveSnapshot } from './persistence/snapshot.ts';
+import { loadSnapshot, loadSnapshotNow, SnapshotError, saveSnapshot } from './persistence/snapshot.ts';
 import { type ServerClock, SystemClock } from './platform/clock.ts';
 import { fileSink, Log, type LogSink, standardOutput } from './platform/log.ts';
 import { type Random, SystemRandom } from './platform/random.ts';
@@ -88,6 +88,7 @@ export class RunningServer {
     server.hooks = {
       shutdown: (request) => this.shutdown(request),
       save: () => this.save(),
+      reload: (request) => this.#reload(request),
       transportFacts: () => transport.facts?.() ?? [],
       configChanged: (named) => {
         if (isIgnored(server.config, named)) server.log.warning(`'${named.name}' has no effect in this version`);
@@ -193,6 +194,22 @@ export class RunningServer {
     persistence.lastSaveSeconds = Math.round((server.stopwatch() - began) / 1e6);
     log.notice('DB saved on disk');
     return null;
+  }
+
+  /** DEBUG RELOAD. @returns what went wrong, or null. */
+  #reload({ save, flush, merge }: ReloadRequest): string | null {
+    const { config, keyspace } = this.server;
+    const problem = save ? this.save() : null;
+    if (problem !== null) return problem;
+    if (flush) for (const db of keyspace.databases) db.clear();
+    try {
+      const loaded = loadSnapshotNow(keyspace, config, merge);
+      return loaded === null ? 'Error trying to load the RDB dump' : null;
+    } catch (error) {
+      if (!(error instanceof SnapshotError)) throw error;
+      this.server.log.warning(error.message);
+      return 'Error trying to load the RDB dump';
+    }
   }
 
   /** SHUTDOWN. @returns an error reply, or null when the server is closing; `onStopped` follows. */

@@ -1,5 +1,7 @@
 // CONFIG GET, SET, RESETSTAT, REWRITE.
+
 import type { Call } from '../core/call.ts';
+import { isLoopback } from '../core/client-address.ts';
 import type { CommandFlag, CommandSpec } from '../core/command.ts';
 import { changeConfig, directiveNames, findDirective, getDirective } from '../core/config.ts';
 import { rewriteConfigFile } from '../core/config-rewrite.ts';
@@ -40,15 +42,11 @@ function configSet(call: Call): void {
     loading: server.loading,
     protectedAllowed:
       enableProtectedConfigs === 'yes' ||
-      (enableProtectedConfigs === 'local' && isLocal(call.client.connection.remoteAddress)),
+      (enableProtectedConfigs === 'local' && isLoopback(call.client.connection.remoteAddress)),
     apply: (named) => server.configChanged(named),
   });
   if (problem === null) reply.ok();
   else reply.error(problem);
-}
-
-function isLocal(address: string): boolean {
-  return address.startsWith('127.') || address === '::1';
 }
 
 function configResetStat(call: Call): void {

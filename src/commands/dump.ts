@@ -85,7 +85,7 @@ export function restore(call: Call): void {
     reply.error('ERR Invalid TTL value, must be >= 0');
     return;
   }
-  if (!payloadValid(bytes, offsets[3], lengths[3])) {
+  if (!payloadValid(bytes, offsets[3], lengths[3], call.server.debug.skipChecksum)) {
     reply.error('ERR DUMP payload version or checksum are wrong');
     return;
   }
@@ -117,11 +117,12 @@ export function restore(call: Call): void {
   reply.ok();
 }
 
-function payloadValid(bytes: Uint8Array, offset: number, length: number): boolean {
+function payloadValid(bytes: Uint8Array, offset: number, length: number, anyChecksum: boolean): boolean {
   if (length < TRAILER_BYTES) return false;
   const trailer = offset + length - TRAILER_BYTES;
   const version = bytes[trailer] | (bytes[trailer + 1] << 8);
   if (version > RDB_VERSION) return false;
+  if (anyChecksum) return true;
   const checksum = new Crc64();
   checksum.update(bytes, offset, length - CHECKSUM_BYTES);
   return checksum.equals(bytes, trailer + 2);

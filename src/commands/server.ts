@@ -4,9 +4,9 @@ import type { Call } from '../core/call.ts';
 import type { CommandFlag, CommandSpec } from '../core/command.ts';
 import { infoText } from '../core/info.ts';
 import { REDIS_VERSION } from '../core/server.ts';
-import { blockMs } from '../platform/stopwatch.ts';
 import { commandCommand } from './command.ts';
 import { configCommand } from './config-commands.ts';
+import { debug } from './debug.ts';
 import { helpReply } from './help.ts';
 
 function info(call: Call): void {
@@ -109,25 +109,6 @@ const SLOWLOG_HELP = [
   'RESET',
   '    Drops all entries.',
 ];
-
-// --- DEBUG ---
-
-function debug(call: Call): void {
-  const { reply, server } = call;
-  if (server.config.enableDebugCommand === 'no') {
-    reply.error(
-      'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.',
-    );
-  } else if (call.is(1, 'sleep') && call.argc === 3) {
-    blockMs(Number(call.latin1(2)) * 1000);
-    server.clock.update();
-    reply.ok();
-  } else if (call.is(1, 'jmap') && call.argc === 2) {
-    reply.ok();
-  } else {
-    reply.error(`ERR unknown subcommand or wrong number of arguments for '${call.latin1(1)}'. Try DEBUG HELP.`);
-  }
-}
 
 // --- LOLWUT ---
 

@@ -1,5 +1,6 @@
 // Connections the server does not take: they get Redis's one-line reason and a FIN.
 import type { Connection, ConnectionHandler } from '../transports/transport.ts';
+import { isLoopback } from './client-address.ts';
 import type { Server } from './server.ts';
 
 const TOO_MANY = '-ERR max number of clients reached\r\n';
@@ -17,10 +18,6 @@ export function rejection(server: Server, connection: Connection): ConnectionHan
     return turnAway(connection, PROTECTED);
   }
   return null;
-}
-
-function isLoopback(address: string): boolean {
-  return address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.');
 }
 
 function turnAway(connection: Connection, reason: string): ConnectionHandler {

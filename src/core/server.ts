@@ -15,6 +15,7 @@ import type { CommandSpec } from './command.ts';
 import { CommandTable } from './command-table.ts';
 import type { Config, NamedDirective } from './config.ts';
 import type { Database } from './database.ts';
+import { DebugSwitches } from './debug-switches.ts';
 import { DirectiveError } from './directive.ts';
 import { Dispatcher, GATE_AUTH, GATE_DISK, GATE_LOADING, GATE_MEMORY, GATE_MONITOR, GATE_PAUSE } from './dispatch.ts';
 import { activeExpireCycle } from './expire.ts';
@@ -44,8 +45,19 @@ export interface ServerHooks {
   evict?(): boolean;
   /** Writes the dump file now. @returns what went wrong, or null. */
   save?(): string | null;
+  /** DEBUG RELOAD, at once. @returns what went wrong, or null. */
+  reload?(request: ReloadRequest): string | null;
+  /** DEBUG LOADAOF: writes the append-only file out, empties the dataset and loads the file, at once. @returns what went wrong, or null. */
+  loadAof?(): string | null;
   /** Facts about the transport for INFO: names and values. */
   transportFacts?(): readonly (readonly [name: string, value: string | number])[];
+}
+
+/** DEBUG RELOAD's steps: write the dump file, empty the dataset, load the file; `merge`: over keys that are there. */
+export interface ReloadRequest {
+  readonly save: boolean;
+  readonly flush: boolean;
+  readonly merge: boolean;
 }
 
 export interface ShutdownRequest {
@@ -114,10 +126,12 @@ export class Server {
   readonly stats = new Stats();
   readonly slowlog = new Slowlog();
   readonly watches = new Watches();
+  readonly debug = new DebugSwitches();
   readonly persistence: Persistence;
   /** 40 hexadecimal digits, new at each start. */
   readonly runId: string;
-  readonly replicationId: string;
+  /** 40 hexadecimal digits. */
+  replicationId: string;
   /** Unix time, milliseconds. */
   readonly startedAt: number;
 
@@ -182,6 +196,10 @@ export class Server {
       },
     };
     this.applyConfig();
+  }
+
+  changeReplicationId(): void {
+    this.replicationId = this.#hexId();
   }
 
   #hexId(): string {
@@ -388,6 +406,10 @@ export class Server {
 
   #cron(): void {
     this.clock.update();
+    if (this.debug.pauseCron) {
+      this.#cronAlarm?.arm(Math.round(1000 / this.config.hz));
+      return;
+    }
     this.#cronRuns++;
     const { nowMs, unixMs } = this.clock;
     if (((nowMs - this.#lastSampleMs) | 0) >= SAMPLE_MS) {
@@ -396,7 +418,7 @@ export class Server {
       this.stats.memoryPeak = Math.max(this.stats.memoryPeak, this.usedMemory);
     }
     if ((this.dispatcher.gate & GATE_PAUSE) !== 0 && unixMs >= this.pause.untilMs) this.unpauseClients();
-    if (!this.#loading) {
+    if (!this.#loading && this.debug.activeExpire) {
       activeExpireCycle(this.keyspace, { hz: this.config.hz, effort: this.config.activeExpireEffort, fast: false });
     }
     const second = Math.floor(unixMs / 1000);

@@ -42,6 +42,11 @@ export class Hash implements Collection {
     return this.#table === null;
   }
 
+  /** The table, once there is one. */
+  get table(): Dict | null {
+    return this.#table;
+  }
+
   encoding(): string {
     return this.#table === null ? 'listpack' : 'hashtable';
   }

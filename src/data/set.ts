@@ -43,6 +43,11 @@ export class SetValue implements Collection {
     return this.#table === null;
   }
 
+  /** The table, once there is one. */
+  get table(): Dict | null {
+    return this.#table;
+  }
+
   encoding(): string {
     return this.#table === null ? 'intset' : 'hashtable';
   }

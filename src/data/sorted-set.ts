@@ -69,6 +69,11 @@ export class SortedSet implements Collection {
     return this.#table === null;
   }
 
+  /** The table, once there is one. */
+  get table(): Dict | null {
+    return this.#table;
+  }
+
   encoding(): string {
     return this.#table === null ? 'listpack' : 'skiplist';
   }

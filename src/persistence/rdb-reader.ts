@@ -28,6 +28,8 @@ export class RdbReader {
   keysLoaded = 0;
   /** Keys that had expired and were left out. */
   keysExpired = 0;
+  /** Keys that are there already give way; otherwise they make the file invalid. */
+  replaceKeys = false;
   /** Fields that describe the file, by name. */
   readonly aux = new Map<string, string>();
   readonly #input: RdbInput;
@@ -134,7 +136,12 @@ export class RdbReader {
   }
 
   #assertNew(key: Uint8Array): void {
-    if (this.#db.dict.find(key, 0, key.length) === 0) return;
+    const existing = this.#db.dict.find(key, 0, key.length);
+    if (existing === 0) return;
+    if (this.replaceKeys) {
+      this.#db.deleteEntry(existing);
+      return;
+    }
     this.#input.fail(`RDB has duplicated key '${Buffer.from(key).toString('latin1')}' in DB ${this.#db.index}`);
   }
 

@@ -128,32 +128,96 @@ export async function loadSnapshot(
   settings: LoadSettings,
   pace: LoadPace = { pause() {} },
 ): Promise<LoadResult | null> {
-  const path = join(settings.dir === '' ? '.' : settings.dir, settings.dbfilename);
-  const file = openForReading(path);
-  if (file === -1) return null;
-  const expiryMode = keyspace.expiryMode;
-  keyspace.expiryMode = EXPIRY_IGNORE;
+  const load = SnapshotLoad.open(keyspace, settings);
+  if (load === null) return null;
   try {
-    const bytes = fstatSync(file).size;
-    const input = RdbInput.fromSource((into, offset, length) => readSync(file, into, offset, length, null));
-    input.verifyChecksum = settings.rdbchecksum;
-    const reader = new RdbReader(input, keyspace, settings);
-    let records = 0;
-    let sliceStart = 0;
-    while (reader.next()) {
-      if (++records < SLICE_RECORDS && input.offset - sliceStart < SLICE_BYTES) continue;
-      records = 0;
-      sliceStart = input.offset;
-      await pace.pause(Math.min(1, sliceStart / bytes));
+    while (load.slice()) {
+      await pace.pause(load.fraction);
       if (pace.abandoned?.() === true) break;
     }
-    return { keysLoaded: reader.keysLoaded, keysExpired: reader.keysExpired, bytes };
-  } catch (error) {
-    const place = error instanceof RdbError ? ` at offset ${error.offset}` : '';
-    throw new SnapshotError(`Cannot load ${path}: ${reasonOf(error)}${place}`);
+    return load.result;
   } finally {
-    keyspace.expiryMode = expiryMode;
-    closeSync(file);
+    load.close();
+  }
+}
+
+/**
+ * As `loadSnapshot`, in one go.
+ * @param replaceKeys over keys that are there.
+ */
+export function loadSnapshotNow(keyspace: Keyspace, settings: LoadSettings, replaceKeys: boolean): LoadResult | null {
+  const load = SnapshotLoad.open(keyspace, settings);
+  if (load === null) return null;
+  load.replaceKeys = replaceKeys;
+  try {
+    while (load.slice());
+    return load.result;
+  } finally {
+    load.close();
+  }
+}
+
+/** A file that is being loaded, slice by slice. */
+class SnapshotLoad {
+  readonly #path: string;
+  readonly #file: number;
+  readonly #keyspace: Keyspace;
+  readonly #expiryMode: number;
+  readonly #bytes: number;
+  readonly #input: RdbInput;
+  readonly #settings: LoadSettings;
+  #reader: RdbReader | null = null;
+  replaceKeys = false;
+
+  /** @returns null when there is no file. */
+  static open(keyspace: Keyspace, settings: LoadSettings): SnapshotLoad | null {
+    const path = join(settings.dir === '' ? '.' : settings.dir, settings.dbfilename);
+    const file = openForReading(path);
+    return file === -1 ? null : new SnapshotLoad(path, file, keyspace, settings);
+  }
+
+  private constructor(path: string, file: number, keyspace: Keyspace, settings: LoadSettings) {
+    this.#path = path;
+    this.#file = file;
+    this.#keyspace = keyspace;
+    this.#settings = settings;
+    this.#bytes = fstatSync(file).size;
+    this.#input = RdbInput.fromSource((into, offset, length) => readSync(file, into, offset, length, null));
+    this.#input.verifyChecksum = settings.rdbchecksum;
+    this.#expiryMode = keyspace.expiryMode;
+    keyspace.expiryMode = EXPIRY_IGNORE;
+  }
+
+  /** @returns whether there is more. @throws SnapshotError */
+  slice(): boolean {
+    const input = this.#input;
+    try {
+      this.#reader ??= new RdbReader(input, this.#keyspace, this.#settings);
+      this.#reader.replaceKeys = this.replaceKeys;
+      const start = input.offset;
+      for (let records = 0; records < SLICE_RECORDS && input.offset - start < SLICE_BYTES; records++) {
+        if (!this.#reader.next()) return false;
+      }
+      return true;
+    } catch (error) {
+      const place = error instanceof RdbError ? ` at offset ${error.offset}` : '';
+      throw new SnapshotError(`Cannot load ${this.#path}: ${reasonOf(error)}${place}`);
+    }
+  }
+
+  /** Of the file that is read, 0 to 1. */
+  get fraction(): number {
+    return Math.min(1, this.#input.offset / this.#bytes);
+  }
+
+  get result(): LoadResult {
+    const reader = this.#reader;
+    return { keysLoaded: reader?.keysLoaded ?? 0, keysExpired: reader?.keysExpired ?? 0, bytes: this.#bytes };
+  }
+
+  close(): void {
+    this.#keyspace.expiryMode = this.#expiryMode;
+    closeSync(this.#file);
   }
 }
 

@@ -3,6 +3,7 @@
 import { Call } from '../../src/core/call.ts';
 import type { CommandSpec } from '../../src/core/command.ts';
 import { createConfig } from '../../src/core/config.ts';
+import { DebugSwitches } from '../../src/core/debug-switches.ts';
 import { Keyspace } from '../../src/core/keyspace.ts';
 import type { Server } from '../../src/core/server.ts';
 import { Arena } from '../../src/data/arena.ts';
@@ -39,7 +40,8 @@ export class CommandHarness {
     };
     this.keyspace = keyspace;
     // The parts of a server that commands on keys use.
-    const parts = { arena, clock, config, keyspace, random, databases: keyspace.databases, dirty: 0 };
+    const debug = new DebugSwitches();
+    const parts = { arena, clock, config, debug, keyspace, random, databases: keyspace.databases, dirty: 0 };
     this.#call.server = parts as unknown as Server;
     this.#call.reply = this.reply;
     this.select(0);
