@@ -20,7 +20,7 @@ describe('DEBUG', () => {
     redis.run('HSET', 'h', 'f', 'v', 'g', '12');
     redis.run('ZADD', 'z', '1', 'a', '2.5', 'b', '-inf', 'c', '1e300', 'd');
     const digests = redis.items('DEBUG', 'DIGEST-VALUE', 'a', 'b', 'l', 's', 's2', 'h', 'z', 'missing');
-    expect(digests.map((item) => item.text)).toEqual([
+    expect(digests.map((item) => (item as { text: string }).text)).toEqual([
       'b4fc66738120fba0b5aa500ab5c2bf89cea1c5da',
       'd037c4eb8a8b36b602fbced4000daeab0714c1e3',
       'c6f48049d1d31ba1b74828138254c2a2d4e1bc20',
