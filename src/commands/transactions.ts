@@ -1,5 +1,6 @@
 // MULTI, EXEC, DISCARD, WATCH, UNWATCH. The dispatcher queues; here the queue is run.
 import type { Call } from '../core/call.ts';
+import { REPLY_OFF } from '../core/client.ts';
 import type { CommandSpec } from '../core/command.ts';
 import { Transaction } from '../core/transaction.ts';
 
@@ -47,17 +48,15 @@ function exec(call: Call): void {
     reply.nullArray();
     return;
   }
-  const { argc, bytes, lengths, offsets, spec } = call;
   reply.array(queue.length);
   client.inExec = true;
-  for (const queued of queue) server.dispatcher.runQueued(call, queued);
+  for (const { command, words } of queue) {
+    const mark = reply.length;
+    const muted = client.replyMode === REPLY_OFF;
+    server.nested.runCommand(client, command, words, reply);
+    if (muted && client.replyMode === REPLY_OFF) reply.length = mark;
+  }
   client.inExec = false;
-  call.argc = argc;
-  call.bytes = bytes;
-  call.lengths = lengths;
-  call.offsets = offsets;
-  call.spec = spec;
-  call.db = client.db;
 }
 
 /** A watched key whose time came since counts as changed: looking it up deletes it and so touches the watch. */

@@ -46,6 +46,8 @@ export class Client implements ConnectionHandler, RequestLimits {
   /** EXEC is running its queue: commands must neither wait nor turn the connection into a stream. */
   inExec = false;
   lastCommand: Command | null = null;
+  /** Of a script's own client: who called the script. */
+  caller: Client | null = null;
   /** Nothing more is read; the connection ends when the output is out. */
   closing = false;
   /** `onClose` came. */
@@ -396,6 +398,8 @@ export class Client implements ConnectionHandler, RequestLimits {
 /** About what V8 needs for a Client, its connection and their fields. */
 const CLIENT_OVERHEAD = 1024;
 
+/** Port 0: the name of what runs commands without a connection. */
 function joinAddress(host: string, port: number): string {
+  if (port === 0) return host;
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -2,7 +2,7 @@
 // command may run. In the common case all of them are two comparisons with zero. Also what is counted per command.
 import type { RequestParser } from '../resp/parser.ts';
 import { Call } from './call.ts';
-import { type Client, HELD_BY_PAUSE, REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIPPING } from './client.ts';
+import { type Client, HELD_BY_PAUSE, REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIPPING } from './client.ts';
 import {
   type Command,
   type CommandTable,
@@ -17,7 +17,6 @@ import {
   FLAG_WRITE,
 } from './command-table.ts';
 import type { Server } from './server.ts';
-import type { QueuedCommand } from './transaction.ts';
 
 const PREVIEW_LENGTH = 128;
 /** Replies longer than this are not quick to write: the command's time is taken on its own. */
@@ -216,25 +215,43 @@ export class Dispatcher {
   #run(call: Call, command: Command): void {
     const { reply, server } = call;
     const { config } = server;
-    const errorsBefore = reply.errors;
     const lengthBefore = reply.length;
     const quick =
       (command.flags & FLAG_QUICK) !== 0 &&
       (config.slowlogLogSlowerThan > FINE_SLOWLOG_US || config.slowlogLogSlowerThan < 0);
     if (!quick) this.takeTime();
-    if ((this.gate & GATE_MONITOR) !== 0 && (command.flags & FLAG_SKIP_MONITOR) === 0) server.feedMonitors(call);
-    call.spec = command.spec;
-    command.run!(call);
-    server.stats.commandsProcessed++;
-    if (reply.errors !== errorsBefore) {
-      command.failedCalls++;
-      server.stats.countError(reply.lastError);
-    }
+    this.#perform(call, command);
     this.#untimed[this.#untimedCount++] = command;
     if (!quick || reply.length - lengthBefore > QUICK_REPLY_LENGTH) {
       const spent = this.takeTime();
       if (config.slowlogLogSlowerThan >= 0 && spent >= config.slowlogLogSlowerThan) this.#logSlow(call, command, spent);
     }
+  }
+
+  #perform(call: Call, command: Command): void {
+    const { reply, server } = call;
+    reply.countedErrors = reply.errors;
+    if ((this.gate & GATE_MONITOR) !== 0 && (command.flags & FLAG_SKIP_MONITOR) === 0) server.feedMonitors(call);
+    call.spec = command.spec;
+    command.run!(call);
+    server.stats.commandsProcessed++;
+    // An error that a nested command has replied is that command's.
+    if (reply.errors !== reply.countedErrors) {
+      command.failedCalls++;
+      server.stats.countError(reply.lastError);
+      reply.countedErrors = reply.errors;
+    }
+  }
+
+  /** Runs a command within another one, which goes on afterwards: its time is measured on its own. */
+  runNested(call: Call, command: Command): void {
+    const { server } = this;
+    const { latencyTracking, slowlogLogSlowerThan } = server.config;
+    const began = server.stopwatch();
+    this.#perform(call, command);
+    const spent = server.stopwatch() - began;
+    command.record(1, spent, latencyTracking);
+    if (slowlogLogSlowerThan >= 0 && spent >= slowlogLogSlowerThan) this.#logSlow(call, command, spent);
   }
 
   #logSlow(call: Call, command: Command, spentUs: number): void {
@@ -259,20 +276,6 @@ export class Dispatcher {
     for (let i = 0; i < count; i++) untimed[i].record(1, share, histogram);
     this.#untimedCount = 0;
     return share;
-  }
-
-  /** Runs a command that EXEC takes from the queue, in EXEC's own call; the caller puts the call's words back. */
-  runQueued(call: Call, queued: QueuedCommand): void {
-    call.bytes = queued.bytes;
-    call.argc = queued.argc;
-    call.offsets = queued.offsets;
-    call.lengths = queued.lengths;
-    const { client, reply } = call;
-    call.db = client.db;
-    const mark = reply.length;
-    const muted = client.replyMode === REPLY_OFF;
-    this.#run(call, queued.command);
-    if (muted) this.#dropReply(client, mark);
   }
 }
 

@@ -21,6 +21,7 @@ import { Dispatcher, GATE_AUTH, GATE_DISK, GATE_LOADING, GATE_MEMORY, GATE_MONIT
 import { activeExpireCycle } from './expire.ts';
 import type { Keyspace } from './keyspace.ts';
 import { monitorLine } from './monitor.ts';
+import { NestedCalls } from './nested-call.ts';
 import { rejection } from './rejected-connection.ts';
 import { Slowlog } from './slowlog.ts';
 import { Stats } from './stats.ts';
@@ -123,6 +124,8 @@ export class Server {
   readonly configFile: string;
   readonly commands: CommandTable;
   readonly dispatcher: Dispatcher;
+  /** Runs commands that no client sent, or sent earlier. */
+  readonly nested: NestedCalls;
   readonly stats = new Stats();
   readonly slowlog = new Slowlog();
   readonly watches = new Watches();
@@ -183,6 +186,7 @@ export class Server {
     this.runId = this.#hexId();
     this.replicationId = this.#hexId();
     this.dispatcher = new Dispatcher(this, this.commands);
+    this.nested = new NestedCalls(this);
     this.keyspace.hooks = {
       keyModified: (db, bytes, offset, length) => {
         if (this.watches.size > 0) this.watches.touch(db.index, bytes, offset, length);

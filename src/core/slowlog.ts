@@ -25,13 +25,14 @@ export class Slowlog {
   }
 
   add(call: Call, durationUs: number, lengthMax: number): void {
+    const client = call.client.caller ?? call.client;
     this.#entries.unshift({
       id: this.#nextId++,
       time: Math.floor(call.server.clock.unixMs / 1000),
       durationUs: Math.floor(durationUs),
       words: shortened(call),
-      peer: call.client.address,
-      clientName: call.client.name,
+      peer: client.address,
+      clientName: client.name,
     });
     this.trim(lengthMax);
   }

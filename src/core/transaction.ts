@@ -2,14 +2,13 @@
 // them has no Transaction; a server where nobody watches pays one comparison per write.
 import type { Call } from './call.ts';
 import type { Command } from './command-table.ts';
+import { type ArgVector, WordList } from './nested-call.ts';
 
-/** A command that waits for EXEC: its words, copied. */
+/** A command that waits for EXEC. */
 export interface QueuedCommand {
   readonly command: Command;
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly argc: number;
-  readonly offsets: Int32Array<ArrayBuffer>;
-  readonly lengths: Int32Array<ArrayBuffer>;
+  /** A copy of its words. */
+  readonly words: ArgVector;
 }
 
 export class Transaction {
@@ -24,7 +23,7 @@ export class Transaction {
   readonly watched = new Set<string>();
 
   get memoryBytes(): number {
-    return this.queue.reduce((sum, queued) => sum + queued.bytes.length + queued.argc * 8, 0);
+    return this.queue.reduce((sum, queued) => sum + queued.words.bytes.length + queued.words.argc * 8, 0);
   }
 
   /** Whether any queued command has one of these FLAG_* bits. */
@@ -33,19 +32,9 @@ export class Transaction {
   }
 
   add(call: Call, command: Command): void {
-    const { argc } = call;
-    const offsets = new Int32Array(argc);
-    const lengths = call.lengths.slice(0, argc);
-    let total = 0;
-    for (let i = 0; i < argc; i++) {
-      offsets[i] = total;
-      total += lengths[i];
-    }
-    const bytes = new Uint8Array(total);
-    for (let i = 0; i < argc; i++) {
-      bytes.set(call.bytes.subarray(call.offsets[i], call.offsets[i] + lengths[i]), offsets[i]);
-    }
-    this.queue.push({ command, bytes, argc, offsets, lengths });
+    const words = new WordList();
+    for (let i = 0; i < call.argc; i++) words.addBytes(call.bytes, call.offsets[i], call.lengths[i]);
+    this.queue.push({ command, words });
   }
 
   /** Forgets the queue; watched keys are the caller's to drop. */

@@ -71,6 +71,8 @@ export class ReplyWriter {
 
   /** Errors written since start: the dispatcher compares it before and after a command. */
   errors = 0;
+  /** How many of them statistics know of. */
+  countedErrors = 0;
   /** Text of the latest error, for statistics by code. */
   lastError = '';
 
