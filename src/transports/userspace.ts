@@ -10,6 +10,7 @@ import type { Socket, SocketEvents } from '../../stack/socket.ts';
 import { Stack } from '../../stack/stack.ts';
 import { listStats } from '../../stack/stats.ts';
 import { StackError } from '../../stack/tcp/connect.ts';
+import type { Listener as StackListener } from '../../stack/tcp/listener.ts';
 import { formatIpv4, parseIpv4Address } from '../../stack/wire/ipv4.ts';
 import type { ServerClock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
@@ -17,6 +18,9 @@ import type { Random } from '../platform/random.ts';
 import type { Alarm, Scheduler } from '../platform/timers.ts';
 import type { Acceptor, Connection, ConnectionHandler, Listener, Transport } from './transport.ts';
 import { TransportError } from './transport.ts';
+
+const DYNAMIC_PORT_MIN = 49152;
+const DYNAMIC_PORTS = 65536 - DYNAMIC_PORT_MIN;
 
 export interface UserspaceParts {
   readonly engine: FrameEngine;
@@ -69,6 +73,7 @@ export class UserspaceTransport implements Transport {
   readonly #config: StackConfig;
   readonly #clock: ServerClock;
   readonly #scheduler: Scheduler;
+  readonly #random: Random;
   readonly #alarm: Alarm;
   readonly #events: SocketEvents;
   readonly #keepAliveSeconds: () => number;
@@ -85,6 +90,7 @@ export class UserspaceTransport implements Transport {
     this.#config = config;
     this.#clock = clock;
     this.#scheduler = scheduler;
+    this.#random = random;
     this.#alarm = scheduler.createAlarm(() => {
       this.#alarmArmed = false;
       this.tick();
@@ -156,10 +162,24 @@ export class UserspaceTransport implements Transport {
       this.#adopt(connection, handler);
       return this.#events;
     };
-    const listener = transportErrors(`listen on ${address}:${port}`, () =>
-      this.stack.listen(port, backlog, accept, ip),
-    );
-    return { address, port, close: () => this.stack.unlisten(listener) };
+    const listener = transportErrors(`listen on ${address}:${port}`, () => {
+      if (port !== 0) return this.stack.listen(port, backlog, accept, ip);
+      return this.#listenAnywhere(backlog, accept, ip);
+    });
+    return { address, port: listener.port, close: () => this.stack.unlisten(listener) };
+  }
+
+  /** On a free port of the dynamic ones (RFC 6335 6). */
+  #listenAnywhere(backlog: number, accept: (socket: Socket) => SocketEvents | null, ip: number): StackListener {
+    const start = this.#random.int32() >>> 0;
+    for (let i = 0; i < DYNAMIC_PORTS; i++) {
+      try {
+        return this.stack.listen(DYNAMIC_PORT_MIN + ((start + i) % DYNAMIC_PORTS), backlog, accept, ip);
+      } catch (error) {
+        if (!(error instanceof StackError) || error.code !== 'EADDRINUSE') throw error;
+      }
+    }
+    throw new StackError('EADDRINUSE', 'every dynamic port is taken');
   }
 
   connect(

@@ -1,0 +1,68 @@
+// `net` over a transport of ours: what `node:net` exports, as an object, since there can be several stacks in a process.
+// `open-net.ts` makes one from a netdev.conf; tests make one over a memory wire.
+import { isIP, isIPv4, isIPv6 } from 'node:net';
+import type { Scheduler } from '../platform/timers.ts';
+import type { Transport } from '../transports/transport.ts';
+import { NetHost } from './host.ts';
+import { NetServer, type ServerOptions } from './server.ts';
+import { type ConnectOptions, connectArguments, NetSocket, type SocketOptions } from './socket.ts';
+
+/** Connections that are still open when `close` is called have this long to end in order. */
+const CLOSE_GRACE_MS = 2000;
+
+export class Net {
+  /** As `net.Socket` and `net.Server`, of this stack. */
+  readonly Socket: new (
+    options?: SocketOptions,
+  ) => NetSocket;
+  readonly Server: new (
+    options?: ServerOptions,
+    onConnection?: (socket: NetSocket) => void,
+  ) => NetServer;
+  readonly isIP = isIP;
+  readonly isIPv4 = isIPv4;
+  readonly isIPv6 = isIPv6;
+  readonly #transport: Transport;
+
+  constructor(transport: Transport, scheduler: Scheduler) {
+    const host = new NetHost(transport, scheduler);
+    this.#transport = transport;
+    this.Socket = class Socket extends NetSocket {
+      constructor(options?: SocketOptions) {
+        super(host, options);
+      }
+    };
+    this.Server = class Server extends NetServer {
+      constructor(options?: ServerOptions, onConnection?: (socket: NetSocket) => void) {
+        super(host, options, onConnection);
+      }
+    };
+  }
+
+  /** `([options][, onConnection])`. Bound: it can be handed on by itself, as can `connect`. */
+  readonly createServer = (
+    options?: ServerOptions | ((socket: NetSocket) => void),
+    onConnection?: (socket: NetSocket) => void,
+  ): NetServer => {
+    if (typeof options === 'function') return new this.Server({}, options);
+    return new this.Server(options, onConnection);
+  };
+
+  /** `(options[, listener])` or `(port[, host][, listener])`. */
+  readonly connect = (...args: [options: ConnectOptions | number | string, ...unknown[]]): NetSocket => {
+    const { options } = connectArguments(args);
+    const socket = new this.Socket(options);
+    return socket.connect(...args);
+  };
+
+  readonly createConnection = this.connect;
+
+  /** Ends every connection, gives the interface back. */
+  close(): Promise<void> {
+    return this.#transport.close(CLOSE_GRACE_MS);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
