@@ -66,13 +66,13 @@ const RULES: readonly Rule[] = [
   },
 ];
 
-/** Where the server and the tools begin; the tools are found in their folder. */
-const isEntry = (file: string) =>
-  file === 'src/cli/wiredis-server.ts' || file === 'src/cli/wiredis.ts' || under('src/cli/tools')(file);
+/** Where the server, the tools and the packages' entries begin; the tools are found in their folder. */
+const ENTRIES = ['src/cli/wiredis-server.ts', 'src/cli/wiredis.ts', 'src/net/index.ts'];
+const isEntry = (file: string) => ENTRIES.includes(file) || under('src/cli/tools')(file);
 
-/** A socket's own idle time-out, `socket.setTimeout`, is the kernel transport's business. */
+/** A socket's own idle time-out, `socket.setTimeout`, is its own business. */
 const TIME_AND_CHANCE =
-  /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|(?<!\bsocket\.)\bsetTimeout\b|\bsetInterval\b|\bperformance\.now\b/g;
+  /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|(?<!\b(?:socket|this)\.)\bsetTimeout\b(?!\(ms: number)|\bsetInterval\b|\bperformance\.now\b/g;
 const mayTellTime = (file: string) => under('src/platform')(file) || under('io-engine')(file);
 
 const IMPORTS = [
