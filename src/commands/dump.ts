@@ -11,6 +11,7 @@ import { RdbInput } from '../persistence/rdb-input.ts';
 import { RdbOutput } from '../persistence/rdb-output.ts';
 import { readCollection } from '../persistence/rdb-value-reader.ts';
 import { rdbTypeOf, writeValue } from '../persistence/rdb-value-writer.ts';
+import { propagateDeletion } from './key-deletion.ts';
 
 const TRAILER_BYTES = 2 + CHECKSUM_BYTES;
 
@@ -99,7 +100,10 @@ export function restore(call: Call): void {
   const existed = options.replace && db.delete(bytes, offsets[1], lengths[1]);
   if (expiry !== 0 && expiry <= now) {
     if (!(value instanceof Element)) value.release();
-    if (existed) keyModified(call, 1, NOTIFY_GENERIC, 'del');
+    if (existed) {
+      keyModified(call, 1, NOTIFY_GENERIC, 'del');
+      propagateDeletion(call, false);
+    }
     reply.ok();
     return;
   }
@@ -108,6 +112,7 @@ export function restore(call: Call): void {
       ? db.setString(bytes, offsets[1], lengths[1], value.bytes, value.offset, value.length)
       : db.addCollection(bytes, offsets[1], lengths[1], value);
   if (expiry !== 0) db.setExpiry(entry, expiry);
+  if (expiry !== 0 && !options.absoluteTtl && call.propagates) propagateAbsolute(call, expiry);
   if (db.keyspace.lfu && options.frequency >= 0) {
     db.setAccess(entry, db.keyspace.accessWithFrequency(options.frequency));
   } else if (!db.keyspace.lfu && options.idleSeconds >= 0) {
@@ -115,6 +120,13 @@ export function restore(call: Call): void {
   }
   keyModified(call, 1, NOTIFY_GENERIC, 'restore');
   reply.ok();
+}
+
+/** The command as it was, but that its time to live counts from 1970. */
+function propagateAbsolute(call: Call, expiry: number): void {
+  const words: (Uint8Array | number | string)[] = [call.word(0), call.word(1), expiry, call.word(3)];
+  for (let i = 4; i < call.argc; i++) words.push(call.word(i));
+  call.propagateAs(...words, 'ABSTTL');
 }
 
 function payloadValid(bytes: Uint8Array, offset: number, length: number, anyChecksum: boolean): boolean {

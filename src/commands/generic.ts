@@ -190,6 +190,7 @@ function flushdb(call: Call): void {
   const { db } = call;
   db.keyspace.hooks.databaseChanged(db.index);
   call.server.dirty += db.clear();
+  call.forcePropagation();
   call.reply.ok();
 }
 
@@ -198,7 +199,7 @@ function flushall(call: Call): void {
   const { keyspace } = call.db;
   keyspace.hooks.databaseChanged(-1);
   for (const db of keyspace.databases) call.server.dirty += db.clear();
-  call.server.dirty++;
+  call.forcePropagation();
   call.reply.ok();
 }
 

@@ -139,6 +139,7 @@ function hincrbyfloat(call: Call): void {
   const bytes = Buffer.from(text, 'latin1');
   const target = hash ?? (writeCollection<Hash>(call, 1, TYPE_HASH, createHash) as Hash);
   storeNumber(call, target, bytes, bytes.length, 'hincrbyfloat');
+  if (call.propagates) call.propagateAs('HSET', call.word(1), call.word(2), text);
   reply.bulkLatin1(text);
 }
 

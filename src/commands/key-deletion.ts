@@ -1,5 +1,5 @@
 // Deleting the key of a word and telling everyone: DEL, and the commands that delete instead of expiring. For
-// string.ts and generic.ts.
+// string.ts, generic.ts and their like.
 import type { Call } from '../core/call.ts';
 import { keyModified } from '../core/lookup.ts';
 import { NOTIFY_GENERIC } from '../core/notify-flags.ts';
@@ -9,4 +9,9 @@ export function deleteWord(call: Call, i: number, event: string): boolean {
   if (!call.db.delete(call.bytes, call.offsets[i], call.lengths[i])) return false;
   keyModified(call, i, NOTIFY_GENERIC, event);
   return true;
+}
+
+/** The command is told as a deletion of word 1. @param lazy as the `lazyfree-lazy-*` directive that rules it says. */
+export function propagateDeletion(call: Call, lazy: boolean): void {
+  if (call.propagates) call.propagateAs(lazy ? 'UNLINK' : 'DEL', call.word(1));
 }

@@ -3,7 +3,7 @@ import type { Call } from '../core/call.ts';
 import { keyModified } from '../core/lookup.ts';
 import { NOTIFY_GENERIC } from '../core/notify-flags.ts';
 import { INT64_END, invalidExpiry } from './expiry-words.ts';
-import { deleteWord } from './key-deletion.ts';
+import { deleteWord, propagateDeletion } from './key-deletion.ts';
 
 const NX = 1;
 const XX = 2;
@@ -40,6 +40,12 @@ function allows(conditions: number, current: number, expiry: number): boolean {
   return (conditions & LT) === 0 || current === -1 || expiry < current;
 }
 
+function wordsFrom(call: Call, first: number): Uint8Array[] {
+  const words: Uint8Array[] = [];
+  for (let i = first; i < call.argc; i++) words.push(call.word(i));
+  return words;
+}
+
 /** EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT. @param unit milliseconds a unit of the word. */
 export function expire(call: Call, unit: number, relative: boolean): void {
   const { db } = call;
@@ -61,8 +67,10 @@ export function expire(call: Call, unit: number, relative: boolean): void {
   }
   if (expiry <= now) {
     deleteWord(call, 1, 'del');
+    propagateDeletion(call, call.server.config.lazyfreeLazyExpire);
   } else {
     db.setExpiry(entry, expiry);
+    if (!exact && call.propagates) call.propagateAs('PEXPIREAT', call.word(1), expiry, ...wordsFrom(call, 3));
     keyModified(call, 1, NOTIFY_GENERIC, 'expire');
   }
   call.reply.integer(1);

@@ -124,6 +124,8 @@ export function popFirstOf(call: Call, first: number, last: number, fromHead: bo
     const list = writeCollection<List>(call, i, TYPE_LIST, null);
     if (list === null) continue;
     if (list === undefined) return true;
+    const taken = Math.min(count, list.length);
+    if (call.propagates) call.propagateAs(fromHead ? 'LPOP' : 'RPOP', call.word(i), taken);
     call.reply.array(2);
     call.reply.bulk(call.bytes, call.offsets[i], call.lengths[i]);
     popSeveral(call, i, list, fromHead, count);

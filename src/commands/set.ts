@@ -17,6 +17,7 @@ import {
   scanCursor,
   signedCount,
 } from './collection-words.ts';
+import { propagateDeletion } from './key-deletion.ts';
 
 const element = new Element();
 const handles = new EntryList();
@@ -133,9 +134,18 @@ function spop(call: Call): void {
   }
   const handle = set.random(call.server.random);
   replyMember(call, set, handle);
+  propagateRemoval(call, set, handle);
   set.deleteHandle(handle);
   keyModified(call, 1, NOTIFY_SET, 'spop');
   removeIfEmpty(call, 1, set);
+}
+
+/** Which member chance chose. */
+function propagateRemoval(call: Call, set: SetValue, handle: number): void {
+  if (!call.propagates) return;
+  set.member(handle, element);
+  const member = element.bytes.subarray(element.offset, element.offset + element.length);
+  call.propagateAs('SREM', call.word(1), member);
 }
 
 function spopSeveral(call: Call): void {
@@ -152,6 +162,7 @@ function spopSeveral(call: Call): void {
   reply.set(taken);
   if (taken === set.length) {
     replyAll(call, set);
+    propagateDeletion(call, false);
     keyChanged(call, 1, NOTIFY_SET, 'spop', taken);
     call.db.delete(call.bytes, call.offsets[1], call.lengths[1]);
     call.db.keyspace.event(NOTIFY_GENERIC, 'del', call.db, call.bytes, call.offsets[1], call.lengths[1]);
@@ -160,6 +171,7 @@ function spopSeveral(call: Call): void {
   for (let i = 0; i < taken; i++) {
     const handle = set.random(call.server.random);
     replyMember(call, set, handle);
+    propagateRemoval(call, set, handle);
     set.deleteHandle(handle);
   }
   keyChanged(call, 1, NOTIFY_SET, 'spop', taken);

@@ -251,6 +251,7 @@ export function popFirstOf(call: Call, first: number, last: number, lowest: bool
     if (zset === null) continue;
     if (zset === undefined) return true;
     const taken = Math.min(count, zset.length);
+    if (call.propagates) call.propagateAs(lowest ? 'ZPOPMIN' : 'ZPOPMAX', call.word(i), taken);
     call.reply.array(2);
     call.reply.bulk(call.bytes, call.offsets[i], call.lengths[i]);
     call.reply.array(taken);

@@ -19,7 +19,7 @@ import {
 import { addLongDouble, formatLongDouble, parseLongDouble } from '../data/long-double.ts';
 import { TYPE_STRING } from '../data/value-type.ts';
 import { expiryFromWord, NO_EXPIRY, UNIT_MS, UNIT_SECONDS } from './expiry-words.ts';
-import { deleteWord } from './key-deletion.ts';
+import { deleteWord, propagateDeletion } from './key-deletion.ts';
 import { lcs } from './lcs.ts';
 
 const STRING_TOO_LONG = 'ERR string exceeds maximum allowed size (proto-max-bulk-len)';
@@ -113,9 +113,11 @@ function store(call: Call, valueWord: number, keepTtl: boolean): number {
   return entry;
 }
 
-function storeExpiry(call: Call, entry: number, expiry: number): void {
+/** Gives the string that was stored from that word its expiry, and tells both as one SET. */
+function storeExpiry(call: Call, entry: number, valueWord: number, expiry: number): void {
   const { db } = call;
   db.setExpiry(entry, expiry);
+  if (call.propagates) call.propagateAs('SET', call.word(1), call.word(valueWord), 'PXAT', expiry);
   db.keyspace.event(NOTIFY_GENERIC, 'expire', db, call.bytes, call.offsets[1], call.lengths[1]);
 }
 
@@ -142,8 +144,16 @@ function set(call: Call): void {
     }
   }
   const entry = store(call, 2, (options & KEEPTTL) !== 0);
-  if (expiry !== NO_EXPIRY) storeExpiry(call, entry, expiry);
+  if (expiry !== NO_EXPIRY) storeExpiry(call, entry, 2, expiry);
   if ((options & GET) === 0) call.reply.ok();
+  else if (expiry === NO_EXPIRY && call.propagates) call.propagateAs(...wordsWithoutGet(call));
+}
+
+/** What SET with GET did: a replica answers nobody. */
+function wordsWithoutGet(call: Call): Uint8Array[] {
+  const words: Uint8Array[] = [];
+  for (let i = 0; i < call.argc; i++) if (i < 3 || !call.is(i, 'get')) words.push(call.word(i));
+  return words;
 }
 
 function setnx(call: Call): void {
@@ -158,13 +168,14 @@ function setnx(call: Call): void {
 function setWithExpiry(call: Call, unit: number): void {
   const expiry = expiryFromWord(call, 2, unit, true);
   if (Number.isNaN(expiry)) return;
-  storeExpiry(call, store(call, 3, false), expiry);
+  storeExpiry(call, store(call, 3, false), 3, expiry);
   call.reply.ok();
 }
 
 function getset(call: Call): void {
   if (!replyValueOf(call, 1)) return;
   store(call, 2, false);
+  if (call.propagates) call.propagateAs('SET', call.word(1), call.word(2));
 }
 
 function getdel(call: Call): void {
@@ -178,6 +189,7 @@ function getdel(call: Call): void {
   replyString(call, entry);
   db.deleteEntry(entry);
   keyModified(call, 1, NOTIFY_GENERIC, 'del');
+  propagateDeletion(call, call.server.config.lazyfreeLazyUserDel);
 }
 
 function getex(call: Call): void {
@@ -195,10 +207,13 @@ function getex(call: Call): void {
   replyString(call, entry);
   if ((options & (EXAT | PXAT)) !== 0 && expiry <= db.keyspace.clock.unixMs) {
     deleteWord(call, 1, 'del');
+    propagateDeletion(call, call.server.config.lazyfreeLazyExpire);
   } else if (expiry !== NO_EXPIRY) {
     db.setExpiry(entry, expiry);
+    if (call.propagates) call.propagateAs('PEXPIREAT', call.word(1), expiry);
     keyModified(call, 1, NOTIFY_GENERIC, 'expire');
   } else if ((options & PERSIST) !== 0 && db.removeExpiry(entry)) {
+    if (call.propagates) call.propagateAs('PERSIST', call.word(1));
     keyModified(call, 1, NOTIFY_GENERIC, 'persist');
   }
 }
@@ -331,6 +346,8 @@ function incrbyfloat(call: Call): void {
   const { bytes, offsets, lengths } = call;
   db.setString(bytes, offsets[1], lengths[1], text, 0, text.length, true, STRING_MADE);
   keyModified(call, 1, NOTIFY_STRING, 'incrbyfloat');
+  // Sums of floating point numbers may differ elsewhere.
+  if (call.propagates) call.propagateAs('SET', call.word(1), text, 'KEEPTTL');
   call.reply.bulk(text, 0, text.length);
 }
 

@@ -57,6 +57,8 @@ function exec(call: Call): void {
     if (muted && client.replyMode === REPLY_OFF) reply.length = mark;
   }
   client.inExec = false;
+  // Its commands are told, between MULTI and EXEC when they are several.
+  call.dontPropagate();
 }
 
 /** A watched key whose time came since counts as changed: looking it up deletes it and so touches the watch. */

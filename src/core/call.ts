@@ -6,6 +6,7 @@ import type { Client } from './client.ts';
 import type { CommandSpec } from './command.ts';
 import type { Database } from './database.ts';
 import { NOT_AN_INTEGER } from './errors.ts';
+import { PROPAGATE_ALL, type Word } from './propagation.ts';
 import type { Server } from './server.ts';
 
 export class Call {
@@ -23,6 +24,10 @@ export class Call {
   offsets = new Int32Array(64);
   lengths = new Int32Array(64);
 
+  /** PROPAGATE_* bits: told to even when nothing changed, not told to. Reset before each command. */
+  forcedTargets = 0;
+  deniedTargets = 0;
+
   /** Word `i` as a Latin-1 string: one character a byte, nothing lost. */
   latin1(i: number): string {
     const { bytes } = this;
@@ -39,6 +44,33 @@ export class Call {
   /** A copy of word `i`. */
   copy(i: number): Uint8Array {
     return this.bytes.slice(this.offsets[i], this.offsets[i] + this.lengths[i]);
+  }
+
+  /** Word `i` where it lies: for the time of the call only. */
+  word(i: number): Uint8Array {
+    return this.bytes.subarray(this.offsets[i], this.offsets[i] + this.lengths[i]);
+  }
+
+  /** Whether `propagateAs` has an effect: ask before making words for it. */
+  get propagates(): boolean {
+    return this.server.propagation.wanted !== 0;
+  }
+
+  /** Tells the append-only file and replicas this in place of the command's own words; several calls: several commands. */
+  propagateAs(...words: readonly Word[]): void {
+    const { propagation } = this.server;
+    this.deniedTargets = PROPAGATE_ALL;
+    propagation.append(this.db.index, propagation.allowed, words);
+  }
+
+  /** Nobody is told of this command, though it changed something. @param targets PROPAGATE_* bits. */
+  dontPropagate(targets: number = PROPAGATE_ALL): void {
+    this.deniedTargets |= targets;
+  }
+
+  /** The command is told though it changed nothing that is counted. @param targets PROPAGATE_* bits. */
+  forcePropagation(targets: number = PROPAGATE_ALL): void {
+    this.forcedTargets |= targets;
   }
 
   /** Whether word `i` is `lowerCase`, any case. */

@@ -233,7 +233,8 @@ export class Dispatcher {
     reply.countedErrors = reply.errors;
     if ((this.gate & GATE_MONITOR) !== 0 && (command.flags & FLAG_SKIP_MONITOR) === 0) server.feedMonitors(call);
     call.spec = command.spec;
-    command.run!(call);
+    if (server.propagation.wanted === 0) command.run!(call);
+    else this.#runPropagated(call, command);
     server.stats.commandsProcessed++;
     // An error that a nested command has replied is that command's.
     if (reply.errors !== reply.countedErrors) {
@@ -241,6 +242,16 @@ export class Dispatcher {
       server.stats.countError(reply.lastError);
       reply.countedErrors = reply.errors;
     }
+  }
+
+  #runPropagated(call: Call, command: Command): void {
+    const { server } = call;
+    const { propagation, dirty } = server;
+    call.forcedTargets = 0;
+    call.deniedTargets = 0;
+    propagation.begin();
+    command.run!(call);
+    propagation.endCommand(call, dirty);
   }
 
   /** Runs a command within another one, which goes on afterwards: its time is measured on its own. */

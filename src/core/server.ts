@@ -22,6 +22,7 @@ import { activeExpireCycle } from './expire.ts';
 import type { Keyspace } from './keyspace.ts';
 import { monitorLine } from './monitor.ts';
 import { NestedCalls } from './nested-call.ts';
+import { Propagation } from './propagation.ts';
 import { rejection } from './rejected-connection.ts';
 import { Slowlog } from './slowlog.ts';
 import { Stats } from './stats.ts';
@@ -130,6 +131,8 @@ export class Server {
   readonly slowlog = new Slowlog();
   readonly watches = new Watches();
   readonly debug = new DebugSwitches();
+  /** What changes, for the append-only file and replicas. */
+  readonly propagation = new Propagation();
   readonly persistence: Persistence;
   /** 40 hexadecimal digits, new at each start. */
   readonly runId: string;
@@ -192,7 +195,11 @@ export class Server {
         if (this.watches.size > 0) this.watches.touch(db.index, bytes, offset, length);
       },
       keyReady() {},
-      keyExpired() {},
+      keyExpired: (db, bytes, offset, length) => {
+        if (this.propagation.wanted === 0) return;
+        const name = this.config.lazyfreeLazyExpire ? 'UNLINK' : 'DEL';
+        this.propagation.command(db.index, name, bytes.subarray(offset, offset + length));
+      },
       keyEvent() {},
       databaseChanged: (index) => {
         if (this.watches.size === 0) return;
@@ -235,6 +242,7 @@ export class Server {
 
   set loading(value: boolean) {
     this.#loading = value;
+    this.propagation.paused = value;
     this.#setGate(GATE_LOADING, value);
   }
 

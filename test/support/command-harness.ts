@@ -5,6 +5,7 @@ import type { CommandSpec } from '../../src/core/command.ts';
 import { createConfig } from '../../src/core/config.ts';
 import { DebugSwitches } from '../../src/core/debug-switches.ts';
 import { Keyspace } from '../../src/core/keyspace.ts';
+import { Propagation } from '../../src/core/propagation.ts';
 import type { Server } from '../../src/core/server.ts';
 import { Arena } from '../../src/data/arena.ts';
 import { ManualClock } from '../../src/platform/clock.ts';
@@ -41,7 +42,9 @@ export class CommandHarness {
     this.keyspace = keyspace;
     // The parts of a server that commands on keys use.
     const debug = new DebugSwitches();
-    const parts = { arena, clock, config, debug, keyspace, random, databases: keyspace.databases, dirty: 0 };
+    const { databases } = keyspace;
+    const propagation = new Propagation();
+    const parts = { arena, clock, config, debug, keyspace, random, databases, propagation, dirty: 0 };
     this.#call.server = parts as unknown as Server;
     this.#call.reply = this.reply;
     this.select(0);

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createConfig, findDirective, setDirective } from '../../src/core/config.ts';
+import type { Server } from '../../src/core/server.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { createServer, RunningServer, systemWorld } from '../../src/server.ts';
 import { KernelTransport } from '../../src/transports/kernel.ts';
@@ -47,6 +48,10 @@ export class OurServer {
       throw error;
     }
     return server;
+  }
+
+  get server(): Server {
+    return this.#running.server;
   }
 
   connect(): Peer {
