@@ -21,6 +21,7 @@ import {
   ICMP_UNREACHABLE,
   IcmpHeader,
   parseIcmp,
+  TIME_EXCEEDED_REASSEMBLY,
   UNREACHABLE_FRAGMENTATION_NEEDED,
   UNREACHABLE_PORT,
   UNREACHABLE_PROTOCOL,
@@ -127,15 +128,16 @@ export class Icmp {
    * @param offset of the packet's IP header.
    */
   sendUnreachable(bytes: Uint8Array, offset: number, ip: Ipv4Header, code: number): void {
+    if (this.#sendError(ICMP_UNREACHABLE, code, bytes, offset, ip)) this.#stats.icmpOutDestUnreachs++;
+  }
+
+  #sendError(type: number, code: number, bytes: Uint8Array, offset: number, ip: Ipv4Header): boolean {
     if (!this.#takeToken()) {
       this.#stats.drop(DROP_ICMP_RATE_LIMITED);
-      return;
+      return false;
     }
     const room = Math.min(ERROR_PACKET_MAX, this.#engine.link.mtu) - IPV4_HEADER_LENGTH - ICMP_HEADER_LENGTH;
-    const quoteLength = Math.min(ip.totalLength, room);
-    if (this.#send(ICMP_UNREACHABLE, code, 0, bytes, offset, quoteLength, ip.destinationIp, ip.sourceIp)) {
-      this.#stats.icmpOutDestUnreachs++;
-    }
+    return this.#send(type, code, 0, bytes, offset, Math.min(ip.totalLength, room), ip.destinationIp, ip.sourceIp);
   }
 
   sendPortUnreachable(bytes: Uint8Array, offset: number, ip: Ipv4Header): void {
@@ -144,6 +146,17 @@ export class Icmp {
 
   sendProtocolUnreachable(bytes: Uint8Array, offset: number, ip: Ipv4Header): void {
     this.sendUnreachable(bytes, offset, ip, UNREACHABLE_PROTOCOL);
+  }
+
+  /** A datagram's fragments did not all come in time. @param packet its first fragment, with its header. */
+  sendReassemblyTimeout(packet: Uint8Array): void {
+    const quoted = this.#quoted;
+    if (parseQuotedIpv4(packet, 0, packet.length, quoted) !== OK) return;
+    if (quoted.protocol === PROTOCOL_ICMP) return;
+    quoted.totalLength = packet.length;
+    if (this.#sendError(ICMP_TIME_EXCEEDED, TIME_EXCEEDED_REASSEMBLY, packet, 0, quoted)) {
+      this.#stats.icmpOutTimeExcds++;
+    }
   }
 
   /** Reports one of our own packets, whole, that could not be delivered to its next hop. */

@@ -5,6 +5,7 @@ import type { Clock, RandomSource } from './clock.ts';
 import type { StackConfig } from './config.ts';
 import { Icmp, type IcmpErrorHandler, type PacketOutput } from './icmp.ts';
 import { Neighbors, NextHop } from './neighbors.ts';
+import { REASSEMBLY_DONE, REASSEMBLY_REFUSED, Reassembly } from './reassembly.ts';
 import { Routes } from './routes.ts';
 import {
   DROP_ETHERNET_NOT_FOR_US,
@@ -63,6 +64,7 @@ export class Ip implements PacketOutput {
   readonly routes: Routes;
   readonly neighbors: Neighbors;
   readonly icmp: Icmp;
+  readonly reassembly: Reassembly;
 
   readonly #engine: FrameEngine;
   readonly #stats: Stats;
@@ -102,6 +104,9 @@ export class Ip implements PacketOutput {
     this.routes = new Routes(config.addresses, config.gateway, config.routes);
     this.neighbors = new Neighbors(engine, clock, timers, this.routes, stats);
     this.icmp = new Icmp(engine, clock, this.routes, stats, this);
+    this.reassembly = new Reassembly(clock, timers);
+    this.reassembly.onFailure = () => this.#stats.ipReasmFails++;
+    this.reassembly.onTimeout = (packet) => this.icmp.sendReassemblyTimeout(packet);
     this.neighbors.onUnreachable = (packet) => this.icmp.reportUnreachable(packet);
     for (const { ip, mac } of config.arp) this.neighbors.addStatic(ip, mac);
     this.#onlyHop = new NextHop(0, this.neighbors);
@@ -120,6 +125,7 @@ export class Ip implements PacketOutput {
   }
 
   close(): void {
+    this.reassembly.close();
     this.neighbors.close();
   }
 
@@ -243,12 +249,25 @@ export class Ip implements PacketOutput {
       this.#stats.ipInAddrErrors++;
       return DROP_IPV4_BAD_SOURCE;
     }
-    if (header.moreFragments || header.fragmentOffset !== 0) {
-      this.#stats.ipReasmReqds++;
-      this.#stats.ipReasmFails++;
-      return DROP_IPV4_FRAGMENT;
-    }
+    if (header.moreFragments || header.fragmentOffset !== 0) return this.#fragment(bytes, offset, header);
     return this.#deliver(bytes, offset, header, flags);
+  }
+
+  #fragment(bytes: Uint8Array, offset: number, header: Ipv4Header): number {
+    this.#stats.ipReasmReqds++;
+    const { reassembly } = this;
+    const result = reassembly.add(bytes, offset, header);
+    if (result === REASSEMBLY_REFUSED) return DROP_IPV4_FRAGMENT;
+    if (result !== REASSEMBLY_DONE) return OK;
+    this.#stats.ipReasmOKs++;
+    const { whole, wholeHeaderLength } = reassembly;
+    header.headerLength = header.payloadOffset = wholeHeaderLength;
+    header.totalLength = whole.length;
+    header.payloadLength = whole.length - wholeHeaderLength;
+    header.moreFragments = false;
+    header.fragmentOffset = 0;
+    // No device has seen the whole: its checksum is ours to verify.
+    return this.#deliver(whole, 0, header, 0);
   }
 
   /** Hands a whole datagram to its protocol. `offset` is that of its IP header. */

@@ -20,6 +20,7 @@ export const DROP_OUTPUT_FULL = FIRST + 6;
 export const DROP_IPV4_BAD_SOURCE = FIRST + 7;
 export const DROP_IPV4_NOT_FOR_US = FIRST + 8;
 export const DROP_IPV4_BROADCAST = FIRST + 9;
+/** Fragments that overlap, or cannot be parts of one datagram. */
 export const DROP_IPV4_FRAGMENT = FIRST + 10;
 export const DROP_IPV4_UNKNOWN_PROTOCOL = FIRST + 11;
 export const DROP_UDP_NO_PORT = FIRST + 12;
@@ -94,6 +95,7 @@ export class Stats {
   ipOutDiscards = 0;
   ipOutNoRoutes = 0;
   ipReasmReqds = 0;
+  ipReasmOKs = 0;
   ipReasmFails = 0;
 
   icmpInMsgs = 0;
@@ -104,6 +106,7 @@ export class Stats {
   icmpInEchos = 0;
   icmpOutMsgs = 0;
   icmpOutDestUnreachs = 0;
+  icmpOutTimeExcds = 0;
   icmpOutEchoReps = 0;
 
   tcpActiveOpens = 0;

@@ -11,6 +11,9 @@ export const ICMP_ECHO_REQUEST = 8;
 export const ICMP_TIME_EXCEEDED = 11;
 export const ICMP_PARAMETER_PROBLEM = 12;
 
+/** Code of ICMP_TIME_EXCEEDED when fragments are missing. */
+export const TIME_EXCEEDED_REASSEMBLY = 1;
+
 export const UNREACHABLE_NET = 0;
 export const UNREACHABLE_HOST = 1;
 export const UNREACHABLE_PROTOCOL = 2;
