@@ -11,7 +11,7 @@ export default defineConfig({
         test: {
           ...shared,
           name: 'unit',
-          include: ['{io-engine,stack,src}/**/*.test.ts', 'test/unit/**/*.test.ts'],
+          include: ['{io-engine,stack,src}/**/*.test.ts', 'test/unit/**/*.test.ts', 'test/redis/**/*.test.ts'],
         },
       },
       { test: { ...shared, name: 'contract', include: ['test/contract/**/*.test.ts'], fileParallelism: false } },

@@ -1,0 +1,270 @@
+// The program behind scripts/redis-suite.sh: which units, on which transport, against which server; one after another,
+// each with a fresh server; then the comparison, the stored result and docs/compatibility.md.
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { buildLab } from '../../src/cli/lab/build.ts';
+import type { Lab } from '../../src/cli/lab/lab.ts';
+import { defaultCores } from '../../src/cli/lab/plan.ts';
+
+import { compare, type ReferenceUnit, readReference, readUnitOrder } from './reference.ts';
+import {
+  compatibilityDocument,
+  LEFT_OUT,
+  type RunReport,
+  rate,
+  TABLE_HEADING,
+  tableRow,
+  totals,
+  type UnitReport,
+} from './report.ts';
+import { type Limits, runUnit, type UnitRun } from './run-unit.ts';
+import { OUTSIDE } from './runner-output.ts';
+import { kernelPlace, type Place, portTaken, SuiteServer, userspacePlace } from './servers.ts';
+import { OWN_SERVER_UNITS, prepareTree } from './suite-tree.ts';
+
+interface Options {
+  /** The repository. */
+  readonly root: string;
+  /** Folder with the unpacked suite, results and logs. */
+  readonly cache: string;
+  /** wiredis-server.js; null: the redis-server that is installed. */
+  readonly script: string | null;
+  readonly units: readonly string[] | null;
+  readonly transport: string;
+  readonly engine: string;
+  readonly port: number;
+  readonly ownServers: boolean;
+  readonly record: boolean;
+  readonly limits: Limits;
+}
+
+const SUITE = 'redis-7.0.15';
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+function readOptions(): Options {
+  const { values } = parseArgs({
+    options: {
+      root: { type: 'string' },
+      cache: { type: 'string' },
+      dist: { type: 'string' },
+      server: { type: 'string', default: 'wiredis' },
+      units: { type: 'string' },
+      transport: { type: 'string', default: 'kernel' },
+      engine: { type: 'string', default: 'auto' },
+      port: { type: 'string', default: '21000' },
+      jobs: { type: 'string', default: '1' },
+      'own-servers': { type: 'boolean', default: false },
+      record: { type: 'boolean', default: false },
+      'no-progress': { type: 'string', default: '60' },
+      cap: { type: 'string', default: '600' },
+    },
+  });
+  if (values.jobs !== '1') throw new Error('--jobs: units run one by one, only 1 is possible');
+  if (!['kernel', 'userspace'].includes(values.transport)) throw new Error('--transport wants kernel or userspace');
+  if (!['wiredis', 'redis'].includes(values.server)) throw new Error('--server wants wiredis or redis');
+  if (values['own-servers'] && values.transport !== 'kernel')
+    throw new Error('--own-servers runs on the kernel transport');
+  if (values.record && (values.server !== 'redis' || !values['own-servers'] || values.units !== undefined))
+    throw new Error('--record wants --server redis --own-servers and all units');
+  const number = (name: 'port' | 'no-progress' | 'cap'): number => {
+    const value = Number(values[name]);
+    if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} wants a whole number`);
+    return value;
+  };
+  return {
+    root: values.root!,
+    cache: values.cache!,
+    script: values.server === 'redis' ? null : join(values.dist!, 'src', 'cli', 'wiredis-server.js'),
+    units: values.units === undefined ? null : values.units.split(',').map(fullName),
+    transport: values.transport,
+    engine: values.engine,
+    port: number('port'),
+    ownServers: values['own-servers'],
+    record: values.record,
+    limits: { noProgressSeconds: number('no-progress'), capSeconds: number('cap') },
+  };
+}
+
+/** `type/list` for `unit/type/list`. */
+function fullName(unit: string): string {
+  return unit.startsWith('unit/') || unit.startsWith('integration/') ? unit : `unit/${unit}`;
+}
+
+function chooseUnits(options: Options): ReferenceUnit[] {
+  const data = join(options.root, 'test', 'redis');
+  const own = join(data, 'own-servers.tsv');
+  const all = options.ownServers
+    ? readReference(options.record ? '/dev/null' : own, OWN_SERVER_UNITS)
+    : readReference(join(data, 'suite-tests.tsv'), readUnitOrder(join(data, 'suite-units.tsv')));
+  if (options.units === null) return all;
+  return options.units.map((unit) => {
+    const found = all.find((candidate) => candidate.unit === unit);
+    if (found === undefined) throw new Error(`--units: there is no '${unit}' in this mode`);
+    return found;
+  });
+}
+
+/** One unit after another; `place` is null when the units start their own servers. */
+class SuiteRun {
+  readonly #options: Options;
+  readonly #folder: string;
+  readonly #logs: string;
+  readonly #place: Place | null;
+  /** What was seen, as rows of a reference. */
+  readonly seen: string[] = [];
+
+  constructor(options: Options, folder: string, place: Place | null) {
+    this.#options = options;
+    this.#folder = folder;
+    this.#place = place;
+    this.#logs = join(options.cache, 'logs');
+    mkdirSync(this.#logs, { recursive: true });
+  }
+
+  async unit(reference: ReferenceUnit): Promise<UnitReport> {
+    const { run, ending } =
+      this.#place === null ? await this.#alone(reference.unit) : await this.#external(reference.unit, this.#place);
+    writeFileSync(join(this.#logs, `${reference.unit.replaceAll('/', '-')}.log`), run.output);
+    this.#note(reference.unit, run);
+    const comparison = compare(reference, run.outcome);
+    const complaint = run.outcome.failed.find(({ name }) => name === OUTSIDE)?.reason ?? '';
+    return { ...comparison, seconds: run.seconds, ending, ignored: run.outcome.ignored, complaint };
+  }
+
+  /** @param unit as `--single` wants it. */
+  #runner(unit: string): string[] {
+    return ['tclsh', 'tests/test_helper.tcl', '--single', unit, '--durable', '--dont-clean', '--clients', '1'];
+  }
+
+  async #external(unit: string, place: Place): Promise<{ run: UnitRun; ending: string }> {
+    const server = await SuiteServer.start(place);
+    try {
+      const where = ['--host', place.host, '--port', String(place.port), '--baseport', String(place.port + 1)];
+      const argv = place.client([...this.#runner(unit), ...where, '--portcount', '400']);
+      const run = await runUnit(argv, this.#folder, this.#options.limits);
+      const { alive } = server;
+      if (!alive) writeFileSync(join(this.#logs, `${unit.replaceAll('/', '-')}.server.log`), server.output);
+      return { run, ending: alive ? run.ending : 'the server ended' };
+    } finally {
+      await server.stop();
+    }
+  }
+
+  async #alone(unit: string): Promise<{ run: UnitRun; ending: string }> {
+    const argv = [...this.#runner(unit), '--baseport', String(this.#options.port), '--portcount', '400'];
+    const run = await runUnit(argv, this.#folder, this.#options.limits);
+    return { run, ending: run.ending };
+  }
+
+  #note(unit: string, { outcome }: UnitRun): void {
+    const add = (status: string, name: string, detail: string): void =>
+      void this.seen.push([unit, status, name, detail].map((cell) => cell.replaceAll('\t', ' ')).join('\t'));
+    for (const name of outcome.passed) add('ok', name, '');
+    for (const { name, reason } of outcome.failed) add('err', name, reason);
+    for (const text of outcome.ignored) add('ignore', text, '');
+  }
+}
+
+async function runAll(options: Options, units: readonly ReferenceUnit[], run: SuiteRun): Promise<UnitReport[]> {
+  const reports: UnitReport[] = [];
+  say(TABLE_HEADING);
+  for (const reference of units) {
+    const report = await run.unit(reference);
+    reports.push(report);
+    say(tableRow(report));
+    if (options.units !== null) for (const line of missedLines(report)) say(line);
+  }
+  const { seconds } = totals(reports);
+  say(`total: ${rate(reports)} in ${Math.round(seconds)} s`);
+  return reports;
+}
+
+function missedLines(report: UnitReport): string[] {
+  const reached = report.missed.filter(({ reason }) => !reason.startsWith('not reached'));
+  const lines = reached.map(({ name, reason }) => `    ${name}: ${reason}`);
+  if (report.complaint !== '') lines.push(`    outside of a test: ${report.complaint}`);
+  if (reached.length < report.missed.length)
+    lines.push(`    not reached: ${report.missed.length - reached.length} tests`);
+  return lines;
+}
+
+/** `external-kernel`, `external-afxdp`, `own-servers` */
+function modeName(options: Options): string {
+  if (options.ownServers) return 'own-servers';
+  return options.transport === 'kernel' ? 'external-kernel' : `external-${options.engine}`;
+}
+
+function describeMode(options: Options): string {
+  if (options.ownServers) return 'Units that start their own servers, kernel sockets';
+  return options.transport === 'kernel'
+    ? 'External server, kernel sockets'
+    : `External server, user-space stack over ${options.engine}, from another host`;
+}
+
+/** The words a person gave. */
+function commandLine(options: Options): string {
+  const words = ['scripts/redis-suite.sh'];
+  if (options.ownServers) words.push('--own-servers');
+  if (options.transport !== 'kernel') words.push('--transport', options.transport, '--engine', options.engine);
+  if (options.script === null) words.push('--server', 'redis');
+  if (options.record) words.push('--record');
+  return words.join(' ');
+}
+
+/** Keeps the run and writes the document from the last whole run of each mode. */
+function publish(options: Options, units: readonly UnitReport[]): void {
+  const results = join(options.cache, 'results');
+  mkdirSync(results, { recursive: true });
+  const date = new Date().toISOString().slice(0, 10);
+  const report: RunReport = { title: describeMode(options), command: commandLine(options), date, units };
+  writeFileSync(join(results, `${modeName(options)}.json`), JSON.stringify(report));
+  const runs = readdirSync(results)
+    .sort()
+    .map((name) => JSON.parse(readFileSync(join(results, name), 'utf8')) as RunReport);
+  const folder = join(options.root, 'docs');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'compatibility.md'), compatibilityDocument(runs));
+  say('docs/compatibility.md is written');
+}
+
+function record(options: Options, rows: readonly string[]): void {
+  const heading = [
+    '# What redis-server 7.0.15 does in the units that start their own servers: unit, status, name, detail.',
+    `# Made by: ${commandLine(options)}`,
+  ];
+  writeFileSync(join(options.root, 'test', 'redis', 'own-servers.tsv'), `${[...heading, ...rows].join('\n')}\n`);
+}
+
+async function main(): Promise<void> {
+  const options = readOptions();
+  const units = chooseUnits(options);
+  // The port is what two runs at the same time cannot share.
+  const folder = join(options.cache, `tree-${options.port}`);
+  prepareTree(join(options.cache, SUITE), folder, options.script);
+  let lab: Lab | null = null;
+  let place: Place | null = null;
+  if (options.transport === 'kernel' && !options.ownServers) {
+    if (await portTaken(options.port)) throw new Error(`port ${options.port} is taken: choose one with --port`);
+    place = kernelPlace(options.script, options.port);
+  } else if (!options.ownServers) {
+    if (options.script === null) throw new Error('--server redis has no user-space transport');
+    lab = await buildLab({ name: `wdsuite-${process.pid}`, cores: defaultCores(), progress: () => {} });
+    place = userspacePlace(lab, options.script, options.engine, options.port);
+  }
+  try {
+    const run = new SuiteRun(options, folder, place);
+    const reports = await runAll(options, units, run);
+    if (options.record) record(options, run.seen);
+    else if (options.units === null && options.script !== null) publish(options, reports);
+    if (!options.ownServers) for (const [name, reason] of LEFT_OUT) say(`left out: '${name}': ${reason}`);
+    process.exitCode = reports.every((report) => report.missed.length === 0) ? 0 : 1;
+  } finally {
+    await lab?.down();
+  }
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`redis-suite: ${(error as Error).message}\n`);
+  process.exitCode = 2;
+});

@@ -1,0 +1,84 @@
+// What real redis-server passes, and how a run of ours compares with it: name by name, as often as the name occurs
+// (some units run one block with several settings under the same names). Imported by test/redis only.
+import { readFileSync } from 'node:fs';
+import type { Failure, UnitOutcome } from './runner-output.ts';
+
+export interface ReferenceUnit {
+  readonly unit: string;
+  /** Names of the tests that redis-server passes, with repetitions. */
+  readonly passed: readonly string[];
+  readonly ignored: readonly string[];
+}
+
+export interface Comparison {
+  readonly unit: string;
+  readonly expected: number;
+  /** Of the expected ones. */
+  readonly passed: number;
+  readonly missed: readonly Failure[];
+}
+
+/**
+ * Reads lines of unit, status (ok, err, ignore), name and detail with tabs between; `#` starts a comment.
+ * @param order units in the order to run them, also those that have no test of their own.
+ */
+export function readReference(file: string, order: readonly string[] = []): ReferenceUnit[] {
+  const units = new Map<string, { unit: string; passed: string[]; ignored: string[] }>();
+  const entry = (unit: string) => {
+    let found = units.get(unit);
+    if (found === undefined) units.set(unit, (found = { unit, passed: [], ignored: [] }));
+    return found;
+  };
+  for (const unit of order) entry(unit);
+  for (const [unit, status, name] of rows(file)) {
+    const into = entry(unit);
+    if (status === 'ok') into.passed.push(name);
+    else if (status === 'ignore') into.ignored.push(name);
+  }
+  return [...units.values()];
+}
+
+/** First column of a table with a heading and a row TOTAL. */
+export function readUnitOrder(file: string): string[] {
+  return rows(file)
+    .slice(1)
+    .map(([unit]) => unit)
+    .filter((unit) => unit !== 'TOTAL');
+}
+
+function rows(file: string): string[][] {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => line.split('\t'));
+}
+
+export function compare(reference: ReferenceUnit, outcome: UnitOutcome): Comparison {
+  const left = countNames(outcome.passed);
+  const reasons = new Map<string, string[]>();
+  for (const { name, reason } of outcome.failed) reasons.set(name, [...(reasons.get(name) ?? []), reason]);
+  const missed: Failure[] = [];
+  let passed = 0;
+  for (const name of reference.passed) {
+    const have = left.get(name) ?? 0;
+    if (have > 0) {
+      left.set(name, have - 1);
+      passed++;
+    } else {
+      missed.push({ name, reason: reasons.get(name)?.shift() ?? notReached(name, outcome) });
+    }
+  }
+  return { unit: reference.unit, expected: reference.passed.length, passed, missed };
+}
+
+function notReached(name: string, outcome: UnitOutcome): string {
+  if (outcome.stuckIn === name) return 'hung';
+  if (outcome.stuckIn !== null) return `not reached: '${outcome.stuckIn}' hung`;
+  return 'not reached';
+}
+
+function countNames(names: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return counts;
+}
