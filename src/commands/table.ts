@@ -1,5 +1,6 @@
 // All commands of the server. A file of commands is added here and nowhere else.
 import type { CommandSpec } from '../core/command.ts';
+import { bitmapCommands } from './bitmap.ts';
 import { connectionCommands } from './connection.ts';
 import { genericCommands } from './generic.ts';
 import { hashCommands } from './hash.ts';
@@ -11,6 +12,7 @@ import { stringCommands } from './string.ts';
 import { transactionCommands } from './transactions.ts';
 
 export const commandTable: readonly CommandSpec[] = [
+  ...bitmapCommands,
   ...connectionCommands,
   ...genericCommands,
   ...hashCommands,
