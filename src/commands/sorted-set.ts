@@ -27,17 +27,17 @@ import { addMember, createSortedSet, replyMember } from './sorted-set-words.ts';
 /** Half of LONG_MAX: a reply of pairs holds twice the count. */
 const PAIRS_MAX = 2 ** 62;
 
-const NX = 1;
-const XX = 2;
+export const NX = 1;
+export const XX = 2;
 const GT = 4;
 const LT = 8;
-const CH = 16;
+export const CH = 16;
 const INCR = 32;
 
 const element = new Element();
 const handles = new EntryList();
 
-function zaddOption(call: Call, i: number): number {
+export function zaddOption(call: Call, i: number): number {
   if (call.is(i, 'nx')) return NX;
   if (call.is(i, 'xx')) return XX;
   if (call.is(i, 'ch')) return CH;
@@ -118,8 +118,19 @@ function zadd(call: Call, initialFlags: number): void {
     reply.error(conflict);
     return;
   }
-  if (!parseScores(call, first, pairs)) return;
+  if (parseScores(call, first, pairs)) addPairs(call, flags, first + 1, 2, pairs);
+}
 
+/** GEOADD: members at words `first`, `first + 3` and on, with these scores. @param flags of `zaddOption`. */
+export function addWithScores(call: Call, flags: number, first: number, given: readonly number[]): void {
+  if (given.length > scores.length) scores = new Float64Array(given.length * 2);
+  scores.set(given);
+  addPairs(call, flags, first, 3, given.length);
+}
+
+/** Adds members, the first being word `first`, each `step` words behind the one before, with the parsed scores. */
+function addPairs(call: Call, flags: number, first: number, step: number, pairs: number): void {
+  const { reply } = call;
   const zset = writeCollection<SortedSet>(call, 1, TYPE_ZSET, (flags & XX) !== 0 ? null : createSortedSet);
   if (zset === undefined) return;
   let added = 0;
@@ -128,7 +139,7 @@ function zadd(call: Call, initialFlags: number): void {
   let failed = false;
   if (zset !== null) {
     for (let k = 0; k < pairs && !failed; k++) {
-      const outcome = addOne(call, zset, first + 2 * k + 1, scores[k], flags);
+      const outcome = addOne(call, zset, first + step * k, scores[k], flags);
       failed = outcome === NOT_A_SCORE;
       if (outcome === ADDED) added++;
       if (outcome === UPDATED) updated++;

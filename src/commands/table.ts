@@ -3,10 +3,13 @@ import type { CommandSpec } from '../core/command.ts';
 import { bitmapCommands } from './bitmap.ts';
 import { connectionCommands } from './connection.ts';
 import { genericCommands } from './generic.ts';
+import { geoCommands } from './geo.ts';
 import { hashCommands } from './hash.ts';
+import { hyperloglogCommands } from './hyperloglog.ts';
 import { listCommands } from './list.ts';
 import { serverCommands } from './server.ts';
 import { setCommands } from './set.ts';
+import { sortCommands } from './sort.ts';
 import { sortedSetCommands } from './sorted-set.ts';
 import { stringCommands } from './string.ts';
 import { transactionCommands } from './transactions.ts';
@@ -15,10 +18,13 @@ export const commandTable: readonly CommandSpec[] = [
   ...bitmapCommands,
   ...connectionCommands,
   ...genericCommands,
+  ...geoCommands,
   ...hashCommands,
+  ...hyperloglogCommands,
   ...listCommands,
   ...serverCommands,
   ...setCommands,
+  ...sortCommands,
   ...sortedSetCommands,
   ...stringCommands,
   ...transactionCommands,

@@ -267,7 +267,7 @@ export const directives = {
   engine: choice('auto', ['auto', 'afxdp', 'afpacket', 'pcap', 'tap', 'raw'], fixed),
   'hash-max-listpack-entries': number(512, 0, LONG_MAX, { alias: 'hash-max-ziplist-entries' }),
   'hash-max-listpack-value': size(64, { alias: 'hash-max-ziplist-value' }),
-  'hll-sparse-max-bytes': ignored(size(3000)),
+  'hll-sparse-max-bytes': size(3000),
   hz: count(10),
   'ignore-warnings': ignored(text('')),
   'io-threads': ignored(number(1, 1, 128, fixed)),

@@ -13,9 +13,12 @@ export function countBits(bytes: Uint8Array, offset: number, length: number): nu
   let at = offset;
   let count = 0;
   for (; at < end && ((bytes.byteOffset + at) & 3) !== 0; at++) count += popcount32(bytes[at]);
-  const words = new Int32Array(bytes.buffer, bytes.byteOffset + at, (end - at) >> 2);
-  for (let i = 0; i < words.length; i++) count += popcount32(words[i]);
-  for (at += words.length * 4; at < end; at++) count += popcount32(bytes[at]);
+  if (end - at >= 4) {
+    const words = new Int32Array(bytes.buffer, bytes.byteOffset + at, (end - at) >> 2);
+    for (let i = 0; i < words.length; i++) count += popcount32(words[i]);
+    at += words.length * 4;
+  }
+  for (; at < end; at++) count += popcount32(bytes[at]);
   return count;
 }
 

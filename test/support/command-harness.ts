@@ -1,6 +1,7 @@
 // Runs command rows on a keyspace of their own, without server, clients or network: words in, reply out. The clock
 // stands until a test moves it, and chance has a seed.
 import { Call } from '../../src/core/call.ts';
+import type { Client } from '../../src/core/client.ts';
 import type { CommandSpec } from '../../src/core/command.ts';
 import { createConfig } from '../../src/core/config.ts';
 import { DebugSwitches } from '../../src/core/debug-switches.ts';
@@ -46,6 +47,7 @@ export class CommandHarness {
     const propagation = new Propagation();
     const parts = { arena, clock, config, debug, keyspace, random, databases, propagation, dirty: 0 };
     this.#call.server = parts as unknown as Server;
+    this.#call.client = { caller: null } as unknown as Client;
     this.#call.reply = this.reply;
     this.select(0);
   }
