@@ -185,6 +185,31 @@ function clientReply(call: Call): void {
   else if (client.replyMode !== REPLY_OFF) client.replyMode = REPLY_SKIP_NEXT;
 }
 
+function clientUnblock(call: Call): void {
+  const { reply, server } = call;
+  const byError = call.argc === 4 && call.is(3, 'error');
+  if (call.argc > 4) {
+    reply.error("ERR wrong number of arguments for 'client|unblock' command");
+    return;
+  }
+  if (call.argc === 4 && !byError && !call.is(3, 'timeout')) {
+    reply.error('ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR');
+    return;
+  }
+  const id = call.integer(2);
+  if (Number.isNaN(id)) return;
+  const target = server.clients.get(id);
+  if (target === undefined || target.blocked === null || target.blocked.request.kind === 'module') {
+    reply.integer(0);
+    return;
+  }
+  if (byError) server.blocking.unblock(target, (other) => other.error(UNBLOCKED), true);
+  else server.blocking.timeOut(target, true);
+  reply.integer(1);
+}
+
+const UNBLOCKED = 'UNBLOCKED client unblocked via CLIENT UNBLOCK';
+
 const HELP = [
   'GETNAME',
   '    The name of this connection.',
@@ -209,6 +234,8 @@ const HELP = [
   '    Which replies this connection gets.',
   'SETNAME <name>',
   '    Names this connection.',
+  'UNBLOCK <clientid> [TIMEOUT|ERROR]',
+  '    Ends the waiting of a connection, as if its time were up or with an error.',
   'UNPAUSE',
   '    Ends a pause.',
 ];
@@ -235,5 +262,6 @@ export const clientSubcommands: readonly CommandSpec[] = [
   row('pause', -3, admin, '3.0.0', 'Holds commands back for a time.', clientPause),
   row('reply', 3, own, '3.2.0', 'Chooses which commands are answered.', clientReply),
   row('setname', 3, own, '2.6.9', 'Names the connection.', clientSetName),
+  row('unblock', -3, admin, '5.0.0', 'Ends the waiting of a connection.', clientUnblock),
   row('unpause', 2, admin, '6.2.0', 'Ends CLIENT PAUSE.', clientUnpause),
 ];

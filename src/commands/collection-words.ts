@@ -36,6 +36,37 @@ export function signedCount(call: Call, i: number): number {
   return value;
 }
 
+/** LMPOP's, ZMPOP's and their blocking forms' words: where the keys are, from which end, how many; filled by `readPopWords`. */
+export const popWords = { first: 0, last: 0, fromFirst: false, count: 0 };
+
+/**
+ * Reads `numkeys key [key ...] end [COUNT count]` from word `i` on.
+ * @param firstEnd name of the end that is popped first, lower case, and of the other one.
+ * @returns false after an error reply.
+ */
+export function readPopWords(call: Call, i: number, firstEnd: string, otherEnd: string): boolean {
+  const keys = integerFrom(call, i, 1, 'ERR numkeys should be greater than 0');
+  if (Number.isNaN(keys)) return false;
+  const end = i + 1 + keys;
+  if (end >= call.argc || (!call.is(end, firstEnd) && !call.is(end, otherEnd))) {
+    call.syntaxError();
+    return false;
+  }
+  popWords.first = i + 1;
+  popWords.last = end - 1;
+  popWords.fromFirst = call.is(end, firstEnd);
+  popWords.count = 1;
+  if (call.argc === end + 1) return true;
+  if (call.argc < end + 3 || !call.is(end + 1, 'count')) {
+    call.syntaxError();
+    return false;
+  }
+  popWords.count = integerFrom(call, end + 2, 1, 'ERR count should be greater than 0');
+  if (Number.isNaN(popWords.count)) return false;
+  if (call.argc > end + 3) call.syntaxError();
+  return call.argc === end + 3;
+}
+
 /** Turns start and stop as LRANGE has them into a first index and a count; both are read from `range`. */
 export const range = { start: 0, count: 0 };
 

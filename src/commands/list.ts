@@ -8,7 +8,16 @@ import { NOTIFY_LIST } from '../core/notify-flags.ts';
 import { Element } from '../data/element.ts';
 import { List, ListCursor } from '../data/list.ts';
 import { TYPE_LIST } from '../data/value-type.ts';
-import { integerFrom, Keeper, keyChanged, MUST_BE_POSITIVE, range, setRange } from './collection-words.ts';
+import {
+  integerFrom,
+  Keeper,
+  keyChanged,
+  MUST_BE_POSITIVE,
+  popWords,
+  range,
+  readPopWords,
+  setRange,
+} from './collection-words.ts';
 
 const element = new Element();
 const cursor = new ListCursor();
@@ -101,14 +110,16 @@ export function moveElement(call: Call, source: List, fromHead: boolean, toHead:
   elementsPopped(call, 1, source, fromHead, 1);
 }
 
-function move(call: Call, fromHead: boolean, toHead: boolean): void {
+/** @returns false, with nothing replied, when word 1's list is missing. */
+export function moveIfAny(call: Call, fromHead: boolean, toHead: boolean): boolean {
   const source = writeCollection<List>(call, 1, TYPE_LIST, null);
-  if (source === undefined) return;
-  if (source === null) {
-    call.reply.null();
-    return;
-  }
-  moveElement(call, source, fromHead, toHead);
+  if (source === null) return false;
+  if (source !== undefined) moveElement(call, source, fromHead, toHead);
+  return true;
+}
+
+function move(call: Call, fromHead: boolean, toHead: boolean): void {
+  if (!moveIfAny(call, fromHead, toHead)) call.reply.null();
 }
 
 function lmove(call: Call): void {
@@ -135,25 +146,9 @@ export function popFirstOf(call: Call, first: number, last: number, fromHead: bo
 }
 
 function lmpop(call: Call): void {
-  const keys = integerFrom(call, 1, 1, 'ERR numkeys should be greater than 0');
-  if (Number.isNaN(keys)) return;
-  const where = 2 + keys;
-  if (where >= call.argc) {
-    call.syntaxError();
-    return;
-  }
-  const fromHead = endAt(call, where);
-  if (fromHead === undefined) return;
-  let count = -1;
-  for (let i = where + 1; i < call.argc; i += 2) {
-    if (count !== -1 || i + 1 >= call.argc || !call.is(i, 'count')) {
-      call.syntaxError();
-      return;
-    }
-    count = integerFrom(call, i + 1, 1, 'ERR count should be greater than 0');
-    if (Number.isNaN(count)) return;
-  }
-  if (!popFirstOf(call, 2, where - 1, fromHead, Math.max(count, 1))) call.reply.nullArray();
+  if (!readPopWords(call, 1, 'left', 'right')) return;
+  const { count, first, last, fromFirst } = popWords;
+  if (!popFirstOf(call, first, last, fromFirst, count)) call.reply.nullArray();
 }
 
 function llen(call: Call): void {

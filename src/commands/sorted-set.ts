@@ -16,6 +16,8 @@ import {
   integerFrom,
   keyChanged,
   MUST_BE_POSITIVE,
+  popWords,
+  readPopWords,
   replyScan,
   scanCursor,
   signedCount,
@@ -273,28 +275,9 @@ export function popFirstOf(call: Call, first: number, last: number, lowest: bool
 }
 
 function zmpop(call: Call): void {
-  const keys = integerFrom(call, 1, 1, 'ERR numkeys should be greater than 0');
-  if (Number.isNaN(keys)) return;
-  const where = 2 + keys;
-  if (where >= call.argc) {
-    call.syntaxError();
-    return;
-  }
-  const lowest = call.is(where, 'min');
-  if (!lowest && !call.is(where, 'max')) {
-    call.syntaxError();
-    return;
-  }
-  let count = -1;
-  for (let i = where + 1; i < call.argc; i += 2) {
-    if (count !== -1 || i + 1 >= call.argc || !call.is(i, 'count')) {
-      call.syntaxError();
-      return;
-    }
-    count = integerFrom(call, i + 1, 1, 'ERR count should be greater than 0');
-    if (Number.isNaN(count)) return;
-  }
-  if (!popFirstOf(call, 2, where - 1, lowest, Math.max(count, 1))) call.reply.nullArray();
+  if (!readPopWords(call, 1, 'min', 'max')) return;
+  const { count, first, last, fromFirst } = popWords;
+  if (!popFirstOf(call, first, last, fromFirst, count)) call.reply.nullArray();
 }
 
 function replyEntry(call: Call, zset: SortedSet, entry: number, withScores: boolean): void {

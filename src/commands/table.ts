@@ -7,15 +7,19 @@ import { geoCommands } from './geo.ts';
 import { hashCommands } from './hash.ts';
 import { hyperloglogCommands } from './hyperloglog.ts';
 import { listCommands } from './list.ts';
+import { blockingListCommands } from './list-blocking.ts';
 import { serverCommands } from './server.ts';
 import { setCommands } from './set.ts';
 import { sortCommands } from './sort.ts';
 import { sortedSetCommands } from './sorted-set.ts';
+import { blockingSortedSetCommands } from './sorted-set-blocking.ts';
 import { stringCommands } from './string.ts';
 import { transactionCommands } from './transactions.ts';
 
 export const commandTable: readonly CommandSpec[] = [
   ...bitmapCommands,
+  ...blockingListCommands,
+  ...blockingSortedSetCommands,
   ...connectionCommands,
   ...genericCommands,
   ...geoCommands,

@@ -2,6 +2,7 @@
 import type { Call } from '../core/call.ts';
 import { REPLY_OFF } from '../core/client.ts';
 import type { CommandSpec } from '../core/command.ts';
+import { databaseOfName, keyOfName } from '../core/key-name.ts';
 import { Transaction } from '../core/transaction.ts';
 
 function multi(call: Call): void {
@@ -64,9 +65,8 @@ function exec(call: Call): void {
 /** A watched key whose time came since counts as changed: looking it up deletes it and so touches the watch. */
 function hasExpiredKey(call: Call, transaction: Transaction): boolean {
   for (const name of transaction.watched) {
-    const colon = name.indexOf(':');
-    const key = Buffer.from(name.slice(colon + 1), 'latin1');
-    call.server.databases[Number(name.slice(0, colon))].peek(key, 0, key.length);
+    const key = keyOfName(name);
+    call.server.databases[databaseOfName(name)].peek(key, 0, key.length);
   }
   return transaction.touched;
 }

@@ -2,6 +2,7 @@
 // it; commands read their words in place, as ranges of `bytes`, and never keep them past the call.
 import { parseInteger } from '../data/integer.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
+import type { BlockRequest } from './blocking.ts';
 import type { Client } from './client.ts';
 import type { CommandSpec } from './command.ts';
 import type { Database } from './database.ts';
@@ -95,6 +96,11 @@ export class Call {
     const value = parseInteger(this.bytes, this.offsets[i], this.lengths[i]);
     if (Number.isNaN(value)) this.reply.error(message);
     return value;
+  }
+
+  /** The command cannot go on yet: the client waits, and the rest is up to `request`. Nothing more may be replied. */
+  block(request: BlockRequest): void {
+    this.server.blocking.block(this, request);
   }
 
   syntaxError(): void {

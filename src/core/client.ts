@@ -4,6 +4,7 @@
 import { BROKEN, INCOMPLETE, REQUEST, type RequestLimits, type RequestParser } from '../resp/parser.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transports/transport.ts';
+import type { Blocked } from './blocking.ts';
 import type { Command } from './command-table.ts';
 import type { Database } from './database.ts';
 import type { Server } from './server.ts';
@@ -15,9 +16,10 @@ const FLUSH_LENGTH = 64 * 1024;
 const OUTPUT_HIGH_WATER = 64 * 1024 * 1024;
 const OUTPUT_LOW_WATER = OUTPUT_HIGH_WATER / 2;
 
-/** Why requests are not run: CLIENT PAUSE, or too much output waiting. */
+/** Why requests are not run: CLIENT PAUSE, too much output waiting, or a command that waits. */
 export const HELD_BY_PAUSE = 1;
 export const HELD_BY_OUTPUT = 2;
+export const HELD_BY_BLOCK = 4;
 
 export const REPLY_ON = 0;
 export const REPLY_OFF = 1;
@@ -46,6 +48,8 @@ export class Client implements ConnectionHandler, RequestLimits {
   /** EXEC is running its queue: commands must neither wait nor turn the connection into a stream. */
   inExec = false;
   lastCommand: Command | null = null;
+  /** Its latest command waits: BLPOP and the like. */
+  blocked: Blocked | null = null;
   /** Of a script's own client: who called the script. */
   caller: Client | null = null;
   /** Nothing more is read; the connection ends when the output is out. */
@@ -122,6 +126,7 @@ export class Client implements ConnectionHandler, RequestLimits {
       this.#runQuery();
     }
     this.#flush();
+    if (server.unsettled) server.settle();
   }
 
   /** Runs every complete request in `bytes[parser.position, end)`. */
@@ -216,19 +221,22 @@ export class Client implements ConnectionHandler, RequestLimits {
     this.#queryLength = 0;
   }
 
-  /** Stops running requests for a reason (HELD_*); what arrives is kept until the window closes. */
+  /**
+   * Stops running requests for a reason (HELD_*). What arrives is kept, up to `client-query-buffer-limit`: the
+   * connection is read on, so that a peer that goes away is noticed. Only too much output closes the window.
+   */
   hold(reason: number): void {
-    if (this.#held === 0) this.connection.pause();
+    if (reason === HELD_BY_OUTPUT && (this.#held & HELD_BY_OUTPUT) === 0) this.connection.pause();
     this.#held |= reason;
   }
 
   release(reason: number): void {
     if ((this.#held & reason) === 0) return;
     this.#held &= ~reason;
+    if (reason === HELD_BY_OUTPUT && !this.closing) this.connection.resume();
     if (this.#held !== 0 || this.closing) return;
     this.#runQuery();
     this.#flush();
-    if (this.#held === 0 && !this.closing) this.connection.resume();
   }
 
   // --- output ---
@@ -313,7 +321,7 @@ export class Client implements ConnectionHandler, RequestLimits {
     if (!this.closing || this.#ended || this.#output.length > 0) return;
     this.#ended = true;
     // What still arrives is read and dropped, so that the peer can finish.
-    if (this.#held !== 0) this.connection.resume();
+    if ((this.#held & HELD_BY_OUTPUT) !== 0) this.connection.resume();
     this.connection.end();
   }
 
@@ -321,12 +329,15 @@ export class Client implements ConnectionHandler, RequestLimits {
   close(): void {
     if (this.gone) return;
     this.closeAfterReply();
+    this.server.blocking.forget(this);
     this.#output = [];
     this.#outputBytes = 0;
     if (this.server.current !== this) this.#endIfDone();
   }
 
   onEnd(): void {
+    // Who has gone is served no more; what he sent before waiting goes out.
+    this.server.blocking.forget(this);
     this.closeAfterReply();
     this.#endIfDone();
   }
@@ -345,6 +356,7 @@ export class Client implements ConnectionHandler, RequestLimits {
   get typeFlags(): string {
     let flags = '';
     if (this.monitor) flags += 'O';
+    if (this.blocked !== null) flags += 'b';
     if (this.transaction?.active === true) flags += 'x';
     if (this.transaction?.touched === true) flags += 'd';
     if (this.closing) flags += 'c';

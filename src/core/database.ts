@@ -204,6 +204,7 @@ export class Database {
 
   #overwrite(entry: number, valueLength: number, keepTtl: boolean, how: number): number {
     const meta = this.dict.extra(entry, META);
+    if (this.keyspace.deletionsWanted) this.#tellDeleted(entry);
     if ((meta & 15) !== TYPE_STRING) this.#dropCollection(entry);
     if (!keepTtl) this.removeExpiry(entry);
     const access = this.keyspace.lfu ? this.keyspace.nextAccess(meta >>> 8) : this.keyspace.initialAccess();
@@ -282,6 +283,7 @@ export class Database {
 
   /** Deletes an entry without releasing its collection, which the caller takes over. */
   detachCollection(entry: number): Collection {
+    if (this.keyspace.deletionsWanted) this.#tellDeleted(entry);
     const collection = this.collectionOf(entry);
     this.#forget(entry);
     this.removeExpiry(entry);
@@ -319,9 +321,15 @@ export class Database {
 
   /** Removes an entry, its value and its expiry; tells nobody. */
   deleteEntry(entry: number): void {
+    if (this.keyspace.deletionsWanted) this.#tellDeleted(entry);
     if (this.typeOf(entry) !== TYPE_STRING) this.#dropCollection(entry);
     this.removeExpiry(entry);
     this.dict.deleteEntry(entry);
+  }
+
+  #tellDeleted(entry: number): void {
+    const { dict, keyspace } = this;
+    keyspace.hooks.keyDeleted(this, dict.bytesOf(entry), dict.keyOffset(entry), dict.keyLength(entry));
   }
 
   /** Removes every key. @returns how many there were. */

@@ -45,6 +45,8 @@ export class Dispatcher {
   readonly table: CommandTable;
   /** GATE_* bits that apply to all clients. */
   gate = 0;
+  /** AFTER_* bits: what is to be done when the command that runs has ended. */
+  afterwards = 0;
   /** Commands that only these transaction words escape while MULTI queues. */
   readonly #unqueued: ReadonlySet<Command>;
   readonly #exec: Command | null;
@@ -97,6 +99,7 @@ export class Dispatcher {
       }
     }
     if (muted) this.#dropReply(client, mark);
+    if (this.afterwards !== 0) this.server.afterCommand();
     return true;
   }
 
@@ -224,7 +227,9 @@ export class Dispatcher {
     this.#untimed[this.#untimedCount++] = command;
     if (!quick || reply.length - lengthBefore > QUICK_REPLY_LENGTH) {
       const spent = this.takeTime();
-      if (config.slowlogLogSlowerThan >= 0 && spent >= config.slowlogLogSlowerThan) this.#logSlow(call, command, spent);
+      const slow = config.slowlogLogSlowerThan >= 0 && spent >= config.slowlogLogSlowerThan;
+      // Who waits is logged when he is served.
+      if (slow && call.client.blocked === null) this.#logSlow(call, command, spent);
     }
   }
 
@@ -263,6 +268,26 @@ export class Dispatcher {
     const spent = server.stopwatch() - began;
     command.record(1, spent, latencyTracking);
     if (slowlogLogSlowerThan >= 0 && spent >= slowlogLogSlowerThan) this.#logSlow(call, command, spent);
+  }
+
+  /**
+   * A command that waited goes on with `step`: it was counted as a call when it came, its time and errors come now.
+   * @returns whether `step` replied.
+   */
+  resume(call: Call, command: Command, step: (call: Call) => boolean): boolean {
+    const { reply, server } = call;
+    const { slowlogLogSlowerThan } = server.config;
+    const began = server.stopwatch();
+    reply.countedErrors = reply.errors;
+    if (!step(call)) return false;
+    const spent = server.stopwatch() - began;
+    command.timeUs += spent;
+    if (reply.errors !== reply.countedErrors) {
+      command.failedCalls++;
+      server.stats.countError(reply.lastError);
+    }
+    if (slowlogLogSlowerThan >= 0 && spent >= slowlogLogSlowerThan) this.#logSlow(call, command, spent);
+    return true;
   }
 
   #logSlow(call: Call, command: Command, spentUs: number): void {

@@ -111,9 +111,9 @@ function clientsSection(server: Server): Field[] {
     ['maxclients', server.config.maxclients],
     ['client_recent_max_input_buffer', input],
     ['client_recent_max_output_buffer', output],
-    ['blocked_clients', 0],
+    ['blocked_clients', server.blocking.count()],
     ['tracking_clients', 0],
-    ['clients_in_timeout_table', 0],
+    ['clients_in_timeout_table', server.blocking.clientsInTimeoutTable],
   ];
 }
 

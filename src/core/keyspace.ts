@@ -23,6 +23,8 @@ export interface KeyspaceHooks {
   keyExpired(db: Database, bytes: Uint8Array, offset: number, length: number): void;
   /** A keyspace event whose class `notifyFlags` asks for. */
   keyEvent(notifyClass: number, event: string, db: Database, bytes: Uint8Array, offset: number, length: number): void;
+  /** A key's value is going away, for whatever reason; told only while `deletionsWanted`. */
+  keyDeleted(db: Database, bytes: Uint8Array, offset: number, length: number): void;
   /** Databases were emptied or swapped: WATCH and tracking of everything in them. -1: all. */
   databaseChanged(index: number): void;
 }
@@ -32,6 +34,7 @@ export const NO_HOOKS: KeyspaceHooks = {
   keyReady() {},
   keyExpired() {},
   keyEvent() {},
+  keyDeleted() {},
   databaseChanged() {},
 };
 
@@ -43,6 +46,8 @@ export class Keyspace {
   hooks: KeyspaceHooks = NO_HOOKS;
   /** NOTIFY_* bits that are wanted: `notify-keyspace-events`. */
   notifyFlags = 0;
+  /** Someone waits to hear that a key is gone. */
+  deletionsWanted = false;
   /** EXPIRY_*: what happens to a key found expired. */
   expiryMode = EXPIRY_DELETE;
   /** Keys carry access frequency (an LFU `maxmemory-policy`) instead of the time of the last access. */

@@ -119,6 +119,13 @@ export class NestedCalls {
 
 /** Words that are put together one after another; `reset` keeps the memory. */
 export class WordList implements ArgVector {
+  /** A copy of the words. */
+  static of(words: ArgVector): WordList {
+    const list = new WordList();
+    for (let i = 0; i < words.argc; i++) list.addBytes(words.bytes, words.offsets[i], words.lengths[i]);
+    return list;
+  }
+
   bytes = new Uint8Array(256);
   argc = 0;
   offsets = new Int32Array(16);

@@ -9,6 +9,7 @@ import type { Alarm, Scheduler } from '../platform/timers.ts';
 import { RequestParser } from '../resp/parser.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Connection, ConnectionHandler, TransportName } from '../transports/transport.ts';
+import { Blocking } from './blocking.ts';
 import type { Call } from './call.ts';
 import { Client, HELD_BY_PAUSE } from './client.ts';
 import type { CommandSpec } from './command.ts';
@@ -130,6 +131,7 @@ export class Server {
   readonly stats = new Stats();
   readonly slowlog = new Slowlog();
   readonly watches = new Watches();
+  readonly blocking: Blocking;
   readonly debug = new DebugSwitches();
   /** What changes, for the append-only file and replicas. */
   readonly propagation = new Propagation();
@@ -190,11 +192,15 @@ export class Server {
     this.replicationId = this.#hexId();
     this.dispatcher = new Dispatcher(this, this.commands);
     this.nested = new NestedCalls(this);
+    this.blocking = new Blocking(this);
     this.keyspace.hooks = {
       keyModified: (db, bytes, offset, length) => {
         if (this.watches.size > 0) this.watches.touch(db.index, bytes, offset, length);
       },
-      keyReady() {},
+      keyReady: (db, _type, bytes, offset, length) => {
+        if (this.blocking.size > 0) this.blocking.keyReady(db.index, bytes, offset, length);
+      },
+      keyDeleted: (db, bytes, offset, length) => this.blocking.keyReady(db.index, bytes, offset, length),
       keyExpired: (db, bytes, offset, length) => {
         if (this.propagation.wanted === 0) return;
         const name = this.config.lazyfreeLazyExpire ? 'UNLINK' : 'DEL';
@@ -202,6 +208,7 @@ export class Server {
       },
       keyEvent() {},
       databaseChanged: (index) => {
+        if (this.blocking.size > 0) this.blocking.databaseChanged(index);
         if (this.watches.size === 0) return;
         this.watches.touchDatabase(index, (db, key) => this.databases[db].peek(key, 0, key.length) !== 0);
       },
@@ -308,6 +315,7 @@ export class Server {
   /** The client's connection is gone. */
   forget(client: Client): void {
     this.clients.delete(client.id);
+    this.blocking.forget(client);
     if (client.transaction !== null) this.watches.unwatch(client.transaction);
     this.stopMonitor(client);
   }
@@ -320,6 +328,43 @@ export class Server {
   endBatch(): void {
     this.dispatcher.takeTime();
     this.current = null;
+  }
+
+  // --- between commands and batches ---
+
+  /** Clients that may go on, with what held them. */
+  #continuing: { client: Client; reason: number }[] = [];
+  #settling = false;
+
+  /** A command, transaction or script has ended: what it made possible for others happens now. */
+  afterCommand(): void {
+    if (this.blocking.hasReady) this.blocking.serveReady();
+  }
+
+  /** The client's requests run on as soon as no batch is running: `settle`. */
+  continueLater(client: Client, reason: number): void {
+    this.#continuing.push({ client, reason });
+  }
+
+  /** Whether `settle` has something to do. */
+  get unsettled(): boolean {
+    return this.#continuing.length > 0;
+  }
+
+  /**
+   * Lets everything go on that waited for the end of a batch or a timer. For whoever changes keys or ends a client's
+   * waiting outside of a client's batch; never within one.
+   */
+  settle(): void {
+    if (this.dispatcher.afterwards !== 0) this.afterCommand();
+    if (this.#settling) return;
+    this.#settling = true;
+    for (let i = 0; i < this.#continuing.length; i++) {
+      const { client, reason } = this.#continuing[i];
+      client.release(reason);
+    }
+    this.#continuing = [];
+    this.#settling = false;
   }
 
   takeQueryBuffer(length: number): Uint8Array {
@@ -380,11 +425,7 @@ export class Server {
   unpauseClients(): void {
     this.#setGate(GATE_PAUSE, false);
     this.pause.all = false;
-    // Not from within another client's batch: its replies are in the writer.
-    this.scheduler.soon(() => {
-      if ((this.dispatcher.gate & GATE_PAUSE) !== 0) return;
-      for (const client of this.clients.values()) client.release(HELD_BY_PAUSE);
-    });
+    for (const client of this.clients.values()) this.continueLater(client, HELD_BY_PAUSE);
   }
 
   // --- memory ---
@@ -410,6 +451,7 @@ export class Server {
   stop(): void {
     this.#cronAlarm?.disarm();
     this.#cronAlarm = null;
+    this.blocking.stop();
   }
 
   get cronRuns(): number {
@@ -433,6 +475,7 @@ export class Server {
     if (!this.#loading && this.debug.activeExpire) {
       activeExpireCycle(this.keyspace, { hz: this.config.hz, effort: this.config.activeExpireEffort, fast: false });
     }
+    this.settle();
     const second = Math.floor(unixMs / 1000);
     if (second !== this.#lastSecond) {
       this.#lastSecond = second;

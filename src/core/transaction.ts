@@ -2,6 +2,7 @@
 // them has no Transaction; a server where nobody watches pays one comparison per write.
 import type { Call } from './call.ts';
 import type { Command } from './command-table.ts';
+import { databaseOfName, keyName, keyOfName } from './key-name.ts';
 import { type ArgVector, WordList } from './nested-call.ts';
 
 /** A command that waits for EXEC. */
@@ -32,9 +33,7 @@ export class Transaction {
   }
 
   add(call: Call, command: Command): void {
-    const words = new WordList();
-    for (let i = 0; i < call.argc; i++) words.addBytes(call.bytes, call.offsets[i], call.lengths[i]);
-    this.queue.push({ command, words });
+    this.queue.push({ command, words: WordList.of(call) });
   }
 
   /** Forgets the queue; watched keys are the caller's to drop. */
@@ -87,15 +86,10 @@ export class Watches {
    */
   touchDatabase(db: number, exists: (db: number, key: Uint8Array) => boolean): void {
     for (const [name, watchers] of this.#byKey) {
-      const colon = name.indexOf(':');
-      const index = Number(name.slice(0, colon));
+      const index = databaseOfName(name);
       if (db >= 0 && index !== db) continue;
-      if (!exists(index, Buffer.from(name.slice(colon + 1), 'latin1'))) continue;
+      if (!exists(index, keyOfName(name))) continue;
       for (const transaction of watchers) transaction.touched = true;
     }
   }
-}
-
-function keyName(db: number, bytes: Uint8Array, offset: number, length: number): string {
-  return `${db}:${Buffer.from(bytes.buffer, bytes.byteOffset + offset, length).toString('latin1')}`;
 }
