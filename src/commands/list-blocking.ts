@@ -16,6 +16,7 @@ function popIfAny(call: Call, i: number, fromHead: boolean): boolean {
   if (list === undefined) return true;
   call.reply.array(2);
   call.reply.bulk(call.bytes, call.offsets[i], call.lengths[i]);
+  if (call.propagates) call.propagateAs(fromHead ? 'LPOP' : 'RPOP', call.word(i));
   popOne(call, i, list, fromHead);
   return true;
 }
@@ -33,10 +34,21 @@ function blockingPop(call: Call, fromHead: boolean): void {
   });
 }
 
+/** @returns false, with nothing replied, when word 1's list is missing. */
+function moveNow(call: Call, fromHead: boolean, toHead: boolean): boolean {
+  if (call.db.peek(call.bytes, call.offsets[1], call.lengths[1]) === 0) return false;
+  const { dirty } = call.server;
+  moveIfAny(call, fromHead, toHead);
+  if (call.server.dirty === dirty || !call.propagates) return true;
+  if (call.spec.name === 'brpoplpush') call.propagateAs('RPOPLPUSH', call.word(1), call.word(2));
+  else call.propagateAs('LMOVE', call.word(1), call.word(2), call.word(3), call.word(4));
+  return true;
+}
+
 function blockingMove(call: Call, fromHead: boolean, toHead: boolean, timeout: number): void {
   const timeoutMs = timeoutSeconds(call, timeout);
   if (Number.isNaN(timeoutMs)) return;
-  if (moveIfAny(call, fromHead, toHead)) return;
+  if (moveNow(call, fromHead, toHead)) return;
   if (call.client.inExec) {
     // Where it may not wait it answers as LMOVE does.
     call.reply.null();
@@ -46,7 +58,7 @@ function blockingMove(call: Call, fromHead: boolean, toHead: boolean, timeout: n
     kind: 'list',
     timeoutMs,
     keys: { first: 1, last: 1, type: TYPE_LIST },
-    serve: (again) => moveIfAny(again, fromHead, toHead),
+    serve: (again) => moveNow(again, fromHead, toHead),
   });
 }
 

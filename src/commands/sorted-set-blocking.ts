@@ -16,6 +16,7 @@ function popIfAny(call: Call, i: number, lowest: boolean): boolean {
   if (zset === undefined) return true;
   call.reply.array(3);
   call.reply.bulk(call.bytes, call.offsets[i], call.lengths[i]);
+  if (call.propagates) call.propagateAs(lowest ? 'ZPOPMIN' : 'ZPOPMAX', call.word(i));
   popMembers(call, i, zset, lowest, 1, false);
   return true;
 }

@@ -239,7 +239,7 @@ export class Dispatcher {
     if ((this.gate & GATE_MONITOR) !== 0 && (command.flags & FLAG_SKIP_MONITOR) === 0) server.feedMonitors(call);
     call.spec = command.spec;
     if (server.propagation.wanted === 0) command.run!(call);
-    else this.#runPropagated(call, command);
+    else this.#propagated(call, command.run!);
     server.stats.commandsProcessed++;
     // An error that a nested command has replied is that command's.
     if (reply.errors !== reply.countedErrors) {
@@ -249,14 +249,16 @@ export class Dispatcher {
     }
   }
 
-  #runPropagated(call: Call, command: Command): void {
+  /** Runs a step whose effects are told to the append-only file and replicas. */
+  #propagated<T>(call: Call, step: (call: Call) => T): T {
     const { server } = call;
     const { propagation, dirty } = server;
     call.forcedTargets = 0;
     call.deniedTargets = 0;
     propagation.begin();
-    command.run!(call);
+    const result = step(call);
     propagation.endCommand(call, dirty);
+    return result;
   }
 
   /** Runs a command within another one, which goes on afterwards: its time is measured on its own. */
@@ -279,7 +281,7 @@ export class Dispatcher {
     const { slowlogLogSlowerThan } = server.config;
     const began = server.stopwatch();
     reply.countedErrors = reply.errors;
-    if (!step(call)) return false;
+    if (!(server.propagation.wanted === 0 ? step(call) : this.#propagated(call, step))) return false;
     const spent = server.stopwatch() - began;
     command.timeUs += spent;
     if (reply.errors !== reply.countedErrors) {
