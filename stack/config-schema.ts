@@ -299,9 +299,9 @@ export const KEYS = {
   },
   congestion: {
     group: TCP_GROUP,
-    default: 'newreno',
-    ...choice('newreno'),
-    description: 'Congestion control; this version has newreno (RFC 5681, RFC 6582).',
+    default: 'cubic',
+    ...choice('cubic', 'newreno'),
+    description: 'Congestion control: cubic (RFC 9438, as Linux has it) or newreno (RFC 5681).',
   },
   'rto-min': {
     group: TCP_GROUP,

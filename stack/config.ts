@@ -34,7 +34,7 @@ export interface StackConfig {
   readonly receiveBuffer: number;
   /** Most bytes a connection keeps until they are acknowledged. */
   readonly sendBuffer: number;
-  readonly congestion: 'newreno';
+  readonly congestion: 'cubic' | 'newreno';
   readonly rtoMinMs: number;
   readonly delayedAckMs: number;
   /** Idle time before the first probe; 0: no probes. */

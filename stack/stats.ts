@@ -127,6 +127,11 @@ export class Stats {
   tcpInDuplicates = 0;
   tcpTimeouts = 0;
   tcpFastRetransmits = 0;
+  tcpLossProbes = 0;
+  tcpLostRetransmits = 0;
+  tcpSpuriousTimeouts = 0;
+  tcpUndos = 0;
+  tcpInDsacks = 0;
   tcpDelayedAcks = 0;
   tcpDuplicateAcks = 0;
   tcpZeroWindowProbes = 0;

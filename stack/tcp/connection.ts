@@ -6,6 +6,7 @@ import { ReceiveBuffer, SendRing } from '../byte-ring.ts';
 import type { NextHop } from '../neighbors.ts';
 import type { Socket } from '../socket.ts';
 import type { TimerNode } from '../timer-wheel.ts';
+import type { Flight } from './flight.ts';
 import type { Listener } from './listener.ts';
 import type { Tcp } from './tcp.ts';
 import { onConnectionTimer } from './timers.ts';
@@ -30,17 +31,15 @@ export const LAST_ACK = 9;
 export const OPTION_TIMESTAMPS = 1;
 export const OPTION_SACK = 2;
 
-// Loss recovery, recovery.ts.
-export const PHASE_OPEN = 0;
-export const PHASE_RECOVERY = 1;
-export const PHASE_LOSS = 2;
-
 // Timers that are set, timers.ts.
 export const TIMER_RETRANSMIT = 1;
 export const TIMER_PERSIST = 2;
 export const TIMER_DELAYED_ACK = 4;
 export const TIMER_FIN_WAIT_2 = 8;
 export const TIMER_KEEPALIVE = 16;
+/** Tail loss probe; shares its deadline with the next, since one waits for SACKs and the other has them. */
+export const TIMER_PROBE = 32;
+export const TIMER_REORDER = 64;
 
 // What the application has yet to be told.
 export const EVENT_OPEN = 1;
@@ -104,25 +103,20 @@ export class Connection implements TimerNode {
   rtoMs = 0;
   /** Times the timeout was doubled since the peer last acknowledged something new. */
   backoff = 0;
-  /** The segment being timed ends here; meaningful while `rttTiming`. */
-  rttSeq = 0;
-  rttStartUs = 0;
-  rttTiming = false;
+  /** Smallest round trip of late, microseconds; 0: no sample yet. */
+  minRttUs = 0;
+  minRttAtMs = 0;
+  /** When our SYN left; meaningful while `synTimed`. */
+  synSentUs = 0;
+  synTimed = false;
+  /** The timer asked for the SYN again. */
+  synAgain = false;
 
-  // Congestion control and loss recovery; see recovery.ts for what the marks mean.
+  // Congestion control: bytes.
   cwnd = 0;
   ssthresh = 0;
-  /** Bytes acknowledged towards the next growth of cwnd. */
-  cwndAcked = 0;
-  phase = PHASE_OPEN;
-  dupAcks = 0;
-  recover = 0;
-  rexmitNxt = 0;
-  lostEnd = 0;
-  /** What the peer holds out of order. */
-  scoreboard: Assembler | null = null;
-  /** The first retransmission of a recovery goes out whatever cwnd says. */
-  rexmitForced = false;
+  /** What is out, and what recovery and congestion control remember; null while there is neither. */
+  flight: Flight | null = null;
 
   // Data on its way.
   readonly sendRing = new SendRing();
@@ -160,6 +154,7 @@ export class Connection implements TimerNode {
   // Timers: true deadlines here, one entry in the wheel for the earliest.
   timers = 0;
   retransmitAt = 0;
+  lossAt = 0;
   delayedAckAt = 0;
   finWait2At = 0;
   lastReceivedMs = 0;
@@ -205,12 +200,8 @@ export function resetConnection(c: Connection): void {
   c.rcvFin = 0;
   c.options = 0;
   c.tsRecent = c.tsRecentAtMs = c.tsOffset = 0;
-  c.srtt = c.rttvar = c.backoff = 0;
-  c.rttTiming = false;
-  c.cwndAcked = 0;
-  c.phase = PHASE_OPEN;
-  c.dupAcks = 0;
-  c.rexmitForced = false;
+  c.srtt = c.rttvar = c.backoff = c.minRttUs = 0;
+  c.synTimed = c.synAgain = false;
   c.inPlaceOffset = c.inPlaceLength = 0;
   c.finQueued = c.finSent = c.finReceived = c.finAhead = false;
   c.ackNow = false;
@@ -228,7 +219,6 @@ export function resetConnection(c: Connection): void {
 export function setIss(c: Connection, iss: number): void {
   c.iss = iss;
   c.sndUna = c.sndNxt = iss;
-  c.recover = c.rexmitNxt = c.lostEnd = iss;
 }
 
 /** Sets the receive sequence space from a peer's SYN. */

@@ -30,9 +30,9 @@ import {
 } from './connection.ts';
 import { sendMss } from './listener.ts';
 import { sendAck } from './output.ts';
+import { armProbe } from './rack.ts';
 import { receive } from './receive.ts';
-import { onDuplicateAck, onNewAck, readSack } from './recovery.ts';
-import { measure } from './rtt.ts';
+import { onAcknowledgement } from './recovery.ts';
 import { answerWithReset, emitReset } from './segment-out.ts';
 import type { Tcp } from './tcp.ts';
 import { armFinWait2, armRetransmit, disarmRetransmit } from './timers.ts';
@@ -188,15 +188,14 @@ function onAckOfSyn(tcp: Tcp, c: Connection, segment: TcpSegment): boolean {
 /** Our SYN is acknowledged: the connection, opened by us, is there. */
 function established(tcp: Tcp, c: Connection, segment: TcpSegment): void {
   c.sndUna = (c.iss + 1) | 0;
-  c.recover = c.rexmitNxt = c.lostEnd = c.sndUna;
   // RFC 7323 2.2: the window of a SYN is not scaled.
   c.sndWnd = c.sndWndMax = (segment.flags & SYN) !== 0 ? segment.window : segment.window << c.sndWindShift;
   c.sndWl1 = segment.seq;
   c.sndWl2 = segment.ack;
   c.state = ESTABLISHED;
   disarmRetransmit(c);
-  const sample = c.rttTiming ? (tcp.nowUs - c.rttStartUs) | 0 : -1;
-  c.rttTiming = false;
+  const sample = c.synTimed ? (tcp.nowUs - c.synSentUs) | 0 : -1;
+  c.synTimed = false;
   tcp.started(c, sample);
   tcp.markReady(c, EVENT_OPEN);
   tcp.markDirty(c);
@@ -214,15 +213,14 @@ function onAck(tcp: Tcp, c: Connection, segment: TcpSegment): boolean {
   const acked = distance(ack, c.sndUna);
   if (acked < 0) return true;
   const window = segment.window << c.sndWindShift;
-  const flight = distance(c.sndNxt, c.sndUna);
   if (acked > 0) {
-    advance(tcp, c, segment, acked, flight);
+    advance(tcp, c, segment, acked);
     if (c.state === CLOSED) return false;
-  } else if (flight > 0) {
-    const newSack = readSack(tcp, c, segment);
-    const isDuplicate = segment.segLen === 0 && window === c.sndWnd && (c.options & OPTION_SACK) === 0;
-    if (newSack || isDuplicate) {
-      onDuplicateAck(tcp, c, tcp.nowMs);
+  } else if (c.flight !== null) {
+    const isDuplicate =
+      c.sndNxt !== c.sndUna && segment.segLen === 0 && window === c.sndWnd && (c.options & OPTION_SACK) === 0;
+    if (segment.sackCount > 0 || isDuplicate) {
+      onAcknowledgement(tcp, c, segment, 0, isDuplicate);
       tcp.markDirty(c);
     }
   }
@@ -232,18 +230,19 @@ function onAck(tcp: Tcp, c: Connection, segment: TcpSegment): boolean {
 }
 
 /** SND.UNA moves on. */
-function advance(tcp: Tcp, c: Connection, segment: TcpSegment, acked: number, flight: number): void {
-  measure(c, segment.ack, segment.hasTimestamps, segment.tsEcr, tcp.nowMs, tcp.nowUs);
+function advance(tcp: Tcp, c: Connection, segment: TcpSegment, acked: number): void {
   const data = Math.min(acked, c.sendRing.length);
   if (data > 0) c.sendRing.drop(tcp.blocks, data);
   c.sndUna = segment.ack;
+  onAcknowledgement(tcp, c, segment, acked, false);
   c.backoff = 0;
   c.retries = 0;
-  readSack(tcp, c, segment);
-  onNewAck(tcp, c, acked, flight, tcp.nowMs);
   // RFC 6298 5.2, 5.3.
   if (c.sndUna === c.sndNxt) disarmRetransmit(c);
-  else armRetransmit(tcp, c);
+  else {
+    armRetransmit(tcp, c);
+    if (c.flight !== null) armProbe(tcp, c, c.flight);
+  }
   if (c.writeBlocked && c.sendRing.length <= tcp.config.sendBuffer >> 1) {
     c.writeBlocked = false;
     tcp.markReady(c, EVENT_WRITABLE);
@@ -308,7 +307,7 @@ function arrivesInSynSent(tcp: Tcp, c: Connection, segment: TcpSegment, bytes: U
   if (!hasAck) {
     // Both opened at once: SYN,ACK with the same ISS.
     c.state = SYN_RECEIVED;
-    c.rttTiming = false;
+    c.synTimed = false;
     return;
   }
   established(tcp, c, segment);

@@ -244,7 +244,7 @@ function establish(tcp: Tcp, h: Handshake, segment: TcpSegment): Connection {
   c.remoteIp = h.remoteIp;
   c.remotePort = h.remotePort;
   setIss(c, h.iss);
-  c.sndUna = c.sndNxt = c.recover = c.rexmitNxt = c.lostEnd = (h.iss + 1) | 0;
+  c.sndUna = c.sndNxt = (h.iss + 1) | 0;
   setIrs(c, h.irs);
   c.rcvAdv = (c.rcvNxt + Math.min(tcp.receiveBufferMax, 0xffff)) | 0;
   c.mss = h.mss;

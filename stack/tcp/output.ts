@@ -1,7 +1,7 @@
 // What a connection sends, pulled once a tick: lost data first, then new data as far as both windows go, then FIN, and
 // an acknowledgement of its own only when nothing else went out that carried it (RFC 9293 3.8, RFC 5681 4.2).
 // How a segment is built is in segment-out.ts. Used by stack/tcp and stack.ts.
-import { distance, later } from '../sequence.ts';
+import { distance } from '../sequence.ts';
 import { ACK, FIN, PSH, SYN } from '../wire/tcp.ts';
 import {
   CLOSE_WAIT,
@@ -16,8 +16,10 @@ import {
   TIMER_PERSIST,
   TIMER_RETRANSMIT,
 } from './connection.ts';
-import { pipe } from './recovery.ts';
-import { backedOffRto, startTiming } from './rtt.ts';
+import { type Flight, PHASE_OPEN, PHASE_RECOVERY } from './flight.ts';
+import { armProbe } from './rack.ts';
+import { noteAgain, noteUsage, pipe } from './recovery.ts';
+import { backedOffRto } from './rtt.ts';
 import { emit, emitSyn } from './segment-out.ts';
 import type { Tcp } from './tcp.ts';
 import { armDelayedAck, armPersist, armRetransmit } from './timers.ts';
@@ -26,7 +28,7 @@ import { armDelayedAck, armPersist, armRetransmit } from './timers.ts';
 export function output(tcp: Tcp, c: Connection): boolean {
   if (c.state < ESTABLISHED) return outputSyn(tcp, c);
   const sentBefore = tcp.stats.tcpOutSegs;
-  const complete = (distance(c.lostEnd, c.rexmitNxt) <= 0 || retransmit(tcp, c)) && sendNew(tcp, c);
+  const complete = (c.flight === null || c.flight.lost === 0 || retransmit(tcp, c, c.flight)) && sendNew(tcp, c);
   watch(tcp, c);
   if (!complete) return false;
   return tcp.stats.tcpOutSegs !== sentBefore || acknowledge(tcp, c);
@@ -35,7 +37,7 @@ export function output(tcp: Tcp, c: Connection): boolean {
 /** SYN or SYN,ACK: the first time, or when the timer asked for it again. */
 function outputSyn(tcp: Tcp, c: Connection): boolean {
   if (c.state === CLOSED) return true;
-  if (c.sndNxt !== c.iss && !c.rexmitForced && !c.ackNow) return true;
+  if (c.sndNxt !== c.iss && !c.synAgain && !c.ackNow) return true;
   const passive = c.state === SYN_RECEIVED;
   const shift = passive && c.rcvWindShift === 0 && c.sndWindShift === 0 ? -1 : tcp.windowShift;
   const hasTimestamps = !passive || (c.options & OPTION_TIMESTAMPS) !== 0;
@@ -44,73 +46,119 @@ function outputSyn(tcp: Tcp, c: Connection): boolean {
   if (!emitSyn(tcp, c, c.iss, ack, passive ? SYN | ACK : SYN, shift, permitSack, hasTimestamps)) return false;
   if (c.sndNxt === c.iss) {
     c.sndNxt = (c.iss + 1) | 0;
-    startTiming(c, c.sndNxt, tcp.nowUs);
-  } else if (c.rexmitForced) {
+    c.synSentUs = tcp.nowUs;
+    c.synTimed = true;
+  } else if (c.synAgain) {
     tcp.stats.tcpRetransSegs++;
-    c.rttTiming = false;
+    c.synTimed = false;
   }
-  c.rexmitForced = false;
+  c.synAgain = false;
   c.ackNow = false;
   if ((c.timers & TIMER_RETRANSMIT) === 0) armRetransmit(tcp, c);
   return true;
 }
 
 /** Sends again what is marked lost, as far as cwnd allows (RFC 6675 5 (C)). */
-function retransmit(tcp: Tcp, c: Connection): boolean {
-  for (;;) {
-    const { scoreboard } = c;
-    if (scoreboard !== null) c.rexmitNxt = scoreboard.endOfRangeAt(c.rexmitNxt);
-    let length = distance(c.lostEnd, c.rexmitNxt);
-    if (length <= 0) break;
-    if (scoreboard !== null) length = distance(scoreboard.nextStart(c.rexmitNxt, c.lostEnd), c.rexmitNxt);
-    if (length > c.mss) length = c.mss;
-    if (!c.rexmitForced && pipe(c) + length > c.cwnd) return true;
-    if (!sendRange(tcp, c, c.rexmitNxt, length, 0)) return false;
-    tcp.stats.tcpRetransSegs++;
-    c.rexmitForced = false;
-    c.rttTiming = false;
-    c.rexmitNxt = (c.rexmitNxt + length) | 0;
+function retransmit(tcp: Tcp, c: Connection, f: Flight): boolean {
+  if (f.newDataFirst) {
+    f.newDataFirst = false;
+    return true;
   }
-  c.rexmitForced = false;
-  c.lostEnd = later(c.lostEnd, c.rexmitNxt);
+  for (let n = f.nextLost(); n >= 0; n = f.nextLost()) {
+    if (!f.forced && pipe(c) + f.lengthOf(n) > c.cwnd) return true;
+    if (!sendAgain(tcp, c, f, n)) return false;
+  }
   return true;
 }
 
-/** Sends `length` of sequence space from `seq`, which may take in the FIN. */
-function sendRange(tcp: Tcp, c: Connection, seq: number, length: number, flags: number): boolean {
+/** Segment `n` once more, which may take in the FIN. */
+function sendAgain(tcp: Tcp, c: Connection, f: Flight, n: number): boolean {
+  const seq = f.startOf(n);
+  const length = f.lengthOf(n);
   const data = Math.min(length, distance(c.dataEnd, seq));
-  return emit(tcp, c, seq, data < length ? flags | FIN | ACK : flags | ACK, data);
+  if (!emit(tcp, c, seq, data < length ? FIN | ACK : ACK, data)) return false;
+  noteAgain(tcp, c, f, n);
+  tcp.stats.tcpRetransSegs++;
+  return true;
 }
 
 function sendNew(tcp: Tcp, c: Connection): boolean {
   let unsent = distance(c.dataEnd, c.sndNxt);
   if (unsent <= 0 && (!c.finQueued || c.finSent)) return true;
-  if (c.sndNxt === c.sndUna && distance(tcp.nowMs, c.lastSentMs) > backedOffRto(c)) tcp.congestion.onIdle(c, tcp.nowMs);
+  if (c.sndNxt === c.sndUna) afterSilence(tcp, c);
+  const start = c.sndNxt;
   while (unsent > 0) {
     const length = sendable(tcp, c, unsent);
-    if (length <= 0) return true;
-    const end = (c.sndNxt + length) | 0;
-    const withFin = c.finQueued && length === unsent && distance((c.sndUna + c.sndWnd) | 0, end) > 0;
-    let flags = length === unsent ? ACK | PSH : ACK;
-    if (withFin) flags |= FIN;
-    if (!emit(tcp, c, c.sndNxt, flags, length)) return false;
-    c.sndNxt = end;
-    c.forceSend = false;
-    startTiming(c, end, tcp.nowUs);
-    if (withFin) finWasSent(c);
+    if (length <= 0) break;
+    if (!sendSegment(tcp, c, length, unsent)) return false;
     unsent -= length;
   }
-  if (c.finQueued && !c.finSent && distance((c.sndUna + c.sndWnd) | 0, c.sndNxt) > 0) {
+  if (unsent <= 0 && c.finQueued && !c.finSent && distance((c.sndUna + c.sndWnd) | 0, c.sndNxt) > 0) {
     if (!emit(tcp, c, c.sndNxt, ACK | FIN, 0)) return false;
-    startTiming(c, (c.sndNxt + 1) | 0, tcp.nowUs);
-    finWasSent(c);
+    noteSent(tcp, c, 0, true);
+  }
+  if (c.flight !== null) {
+    noteUsage(c, c.flight);
+    if (c.sndNxt !== start) {
+      if ((c.timers & TIMER_RETRANSMIT) === 0) armRetransmit(tcp, c);
+      armProbe(tcp, c, c.flight);
+    }
   }
   return true;
 }
 
+/** RFC 5681 4.1: the first data after more than an RTO of nothing. */
+function afterSilence(tcp: Tcp, c: Connection): void {
+  const idleMs = distance(tcp.nowMs, c.lastSentMs);
+  if (idleMs > backedOffRto(c)) tcp.congestion.onIdle(c, c.flight, idleMs);
+}
+
+/** The next `length` of `unsent` bytes, with the FIN when nothing is left and the window has room for it. */
+function sendSegment(tcp: Tcp, c: Connection, length: number, unsent: number): boolean {
+  const withFin = c.finQueued && length === unsent && distance((c.sndUna + c.sndWnd) | 0, (c.sndNxt + length) | 0) > 0;
+  let flags = length === unsent ? ACK | PSH : ACK;
+  if (withFin) flags |= FIN;
+  if (!emit(tcp, c, c.sndNxt, flags, length)) return false;
+  noteSent(tcp, c, length, withFin);
+  c.forceSend = false;
+  return true;
+}
+
+/** `length` bytes went out for the first time, cut by the device where they are more than a segment. */
+function noteSent(tcp: Tcp, c: Connection, length: number, withFin: boolean): void {
+  c.flight ??= tcp.takeFlight();
+  const f = c.flight;
+  if (f.phase === PHASE_RECOVERY) f.prrOut += length;
+  let left = length;
+  while (left > c.mss) {
+    const end = (c.sndNxt + c.mss) | 0;
+    f.push(c.sndNxt, end, tcp.nowUs);
+    c.sndNxt = end;
+    left -= c.mss;
+  }
+  const end = (c.sndNxt + left + (withFin ? 1 : 0)) | 0;
+  f.push(c.sndNxt, end, tcp.nowUs);
+  c.sndNxt = end;
+  if (withFin) finWasSent(c);
+}
+
+/** RFC 8985 7.3: new data if there is any, else the last segment again, whatever cwnd says. */
+export function sendLossProbe(tcp: Tcp, c: Connection): void {
+  const f = c.flight;
+  if (f === null || f.first === f.next || f.phase !== PHASE_OPEN) return;
+  const unsent = distance(c.dataEnd, c.sndNxt);
+  const length = Math.min(unsent, c.mss, distance((c.sndUna + c.sndWnd) | 0, c.sndNxt));
+  f.probeAgain = length <= 0;
+  if (!(f.probeAgain ? sendAgain(tcp, c, f, f.next - 1) : sendSegment(tcp, c, length, unsent))) return;
+  tcp.stats.tcpLossProbes++;
+  f.keeps = true;
+  f.probeOut = true;
+  f.probeEnd = c.sndNxt;
+  armRetransmit(tcp, c);
+}
+
 function finWasSent(c: Connection): void {
   c.finSent = true;
-  c.sndNxt = (c.sndNxt + 1) | 0;
   if (c.state === ESTABLISHED) c.state = FIN_WAIT_1;
   else if (c.state === CLOSE_WAIT) c.state = LAST_ACK;
 }

@@ -1,145 +1,442 @@
-// What is lost and what is still in the network: duplicate ACKs and SACK blocks in, marks out. `[rexmitNxt, lostEnd)`
-// without what the scoreboard covers is lost and to be sent again (HighRxt and IsLost of RFC 6675); without
-// SACK, NewReno marks one segment at a time (RFC 6582) and each duplicate ACK stands for one segment that arrived.
-// output.ts sends while `pipe` < cwnd, which makes limited transmit (RFC 3042) fall out. Used by stack/tcp only.
+// What an acknowledgement says about the segments in flight, and what follows: fast recovery (RFC 6675 with RACK's marks, RFC
+// 6582 for peers without SACK), recovery after a timeout with F-RTO (RFC 5682), and taking back what was done for
+// nothing (RFC 4015 by timestamps, D-SACK as RFC 3708). output.ts sends what is marked lost, and new data, while
+// `pipe` < cwnd, which makes limited transmit (RFC 3042) fall out. Used by stack/tcp only.
 import { after, atOrAfter, atOrBefore, before, distance, later } from '../sequence.ts';
 import type { TcpSegment } from '../wire/tcp.ts';
-import { type Connection, OPTION_SACK, PHASE_LOSS, PHASE_OPEN, PHASE_RECOVERY } from './connection.ts';
+import { type Connection, OPTION_SACK, OPTION_TIMESTAMPS, TIMER_PROBE, TIMER_REORDER } from './connection.ts';
+import { type Flight, PHASE_LOSS, PHASE_OPEN, PHASE_RECOVERY, SACKED, TWICE } from './flight.ts';
+import { beginPrr, onPrrAck } from './prr.ts';
+import { ageReorderWindow, detectLoss, onProbeAnswer, rackDelivered, widenReorderWindow } from './rack.ts';
+import { addSample, sampleByEcho } from './rtt.ts';
 import type { Tcp } from './tcp.ts';
 
 /** RFC 5681 3.2. */
 const DUP_THRESH = 3;
+/** A smallest round trip this old says nothing about today's path. */
+const MIN_RTT_AGE_MS = 10_000;
 
-/** Bytes believed to be in the network (RFC 6675 4: pipe). */
+/** What the acknowledgement at hand told; one record, for one segment at a time. */
+const told = {
+  /** Bytes that were not known to have arrived. */
+  delivered: 0,
+  /** Something sent only once was among them. */
+  original: false,
+  /** Round trips of the latest and the earliest sent of those, microseconds; -1: none can be told. */
+  latestUs: -1,
+  earliestUs: -1,
+  dsack: false,
+  dsackStart: 0,
+  dsackEnd: 0,
+};
+
+/** Bytes believed to be in the network. */
 export function pipe(c: Connection): number {
-  let bytes = distance(c.sndNxt, c.sndUna);
-  const lost = distance(c.lostEnd, c.rexmitNxt);
-  const { scoreboard } = c;
-  if (scoreboard !== null) {
-    bytes -= scoreboard.total;
-    if (lost > 0) bytes -= lost - scoreboard.covered(c.rexmitNxt, c.lostEnd);
-  } else {
-    if ((c.options & OPTION_SACK) === 0) bytes -= c.dupAcks * c.mss;
-    if (lost > 0) bytes -= lost;
-  }
-  return Math.max(bytes, 0);
-}
-
-/** Takes the segment's SACK blocks into the scoreboard. @returns whether they told anything new. */
-export function readSack(tcp: Tcp, c: Connection, segment: TcpSegment): boolean {
-  if (segment.sackCount === 0 || (c.options & OPTION_SACK) === 0) return false;
-  const known = c.scoreboard === null ? 0 : c.scoreboard.total;
-  for (let i = 0; i < segment.sackCount; i++) {
-    const start = segment.sackEdges[2 * i];
-    const end = segment.sackEdges[2 * i + 1];
-    // Below SND.UNA it is a D-SACK (RFC 2883) or old; above SND.NXT it is nonsense.
-    if (!before(start, end) || before(start, c.sndUna) || atOrBefore(start, segment.ack) || after(end, c.sndNxt))
-      continue;
-    c.scoreboard ??= tcp.takeAssembler();
-    c.scoreboard?.add(start, end);
-  }
-  return c.scoreboard !== null && c.scoreboard.total !== known;
-}
-
-/** `acked` bytes are newly acknowledged, SND.UNA has moved; `flight` is what was out before. */
-export function onNewAck(tcp: Tcp, c: Connection, acked: number, flight: number, nowMs: number): void {
-  const { scoreboard } = c;
-  if (scoreboard !== null) {
-    scoreboard.removeBefore(c.sndUna);
-    if (scoreboard.count === 0) {
-      tcp.giveAssembler(scoreboard);
-      c.scoreboard = null;
-    }
-  }
-  c.rexmitNxt = later(c.rexmitNxt, c.sndUna);
-  c.lostEnd = later(c.lostEnd, c.rexmitNxt);
-  if (c.phase === PHASE_OPEN) {
-    c.dupAcks = 0;
-    c.recover = c.sndUna;
-    tcp.congestion.onAck(c, acked, flight, nowMs);
-  } else if (atOrAfter(c.sndUna, c.recover)) {
-    if (c.phase === PHASE_RECOVERY) tcp.congestion.onRecovered(c, distance(c.sndNxt, c.sndUna), nowMs);
-    else tcp.congestion.onAck(c, acked, flight, nowMs);
-    c.phase = PHASE_OPEN;
-    c.dupAcks = 0;
-  } else if (c.phase === PHASE_RECOVERY) {
-    onPartialAck(c, acked);
-  } else {
-    tcp.congestion.onAck(c, acked, flight, nowMs);
-  }
-}
-
-/** RFC 6582 3.2 step 3: the segment at SND.UNA is the next one lost. */
-function onPartialAck(c: Connection, acked: number): void {
-  // The hole's own segment was never among the duplicates; what followed it was.
-  const segments = Math.ceil(acked / c.mss);
-  c.dupAcks = Math.max(0, c.dupAcks - Math.max(0, segments - 1));
-  if (c.scoreboard !== null) {
-    markLostBySack(c);
-  } else {
-    c.rexmitNxt = c.sndUna;
-  }
-  if (c.rexmitNxt === c.sndUna) markFirstLost(c);
-}
-
-/** A duplicate ACK (RFC 5681 2), or one whose SACK blocks were new. */
-export function onDuplicateAck(tcp: Tcp, c: Connection, nowMs: number): void {
-  if (c.phase === PHASE_LOSS) return;
-  if (c.dupAcks < distance(c.sndNxt, c.sndUna) / c.mss) c.dupAcks++;
-  if (c.phase === PHASE_RECOVERY) {
-    if (c.scoreboard !== null) markLostBySack(c);
-    return;
-  }
-  const lostBySack = c.scoreboard !== null && after(sackLostEnd(c), c.sndUna);
-  // After a timeout the phase stays LOSS until `recover`, which is step 2 of RFC 6582 3.2.
-  if (c.dupAcks < DUP_THRESH && !lostBySack) return;
-  tcp.stats.tcpFastRetransmits++;
-  tcp.congestion.onLoss(c, distance(c.sndNxt, c.sndUna), nowMs);
-  c.phase = PHASE_RECOVERY;
-  c.recover = c.sndNxt;
-  c.rexmitNxt = c.sndUna;
-  c.lostEnd = c.sndUna;
-  c.rexmitForced = true;
-  markFirstLost(c);
-  if (c.scoreboard !== null) markLostBySack(c);
-}
-
-/** The retransmission timer ran out: everything out is taken for lost (RFC 5681 3.1). */
-export function onTimeout(tcp: Tcp, c: Connection, nowMs: number): void {
-  tcp.congestion.onTimeout(c, distance(c.sndNxt, c.sndUna), c.backoff === 0, nowMs);
-  // RFC 2018 8: the peer may have dropped what it reported; it will report again.
-  if (c.scoreboard !== null) {
-    tcp.giveAssembler(c.scoreboard);
-    c.scoreboard = null;
-  }
-  c.phase = PHASE_LOSS;
-  c.dupAcks = 0;
-  c.recover = c.sndNxt;
-  c.rexmitNxt = c.sndUna;
-  c.lostEnd = c.sndNxt;
-  c.rexmitForced = true;
-  c.rttTiming = false;
-}
-
-function markFirstLost(c: Connection): void {
-  const length = Math.min(c.mss, distance(c.sndNxt, c.sndUna));
-  c.lostEnd = later(c.lostEnd, (c.sndUna + length) | 0);
-}
-
-function markLostBySack(c: Connection): void {
-  c.lostEnd = later(c.lostEnd, sackLostEnd(c));
+  const out = distance(c.sndNxt, c.sndUna);
+  const f = c.flight;
+  if (f === null) return out;
+  const bytes = f.pipe(out);
+  // Without SACK each duplicate ACK stands for one segment that left (RFC 5681 3.2).
+  if (f.dupAcks === 0) return bytes;
+  return Math.max(0, bytes - f.dupAcks * c.mss);
 }
 
 /**
- * IsLost of RFC 6675 4 as one edge: everything unsacked below it has DupThresh ranges, or more than DupThresh - 1
- * segments' worth of bytes, sacked above it.
+ * `acked` bytes are newly acknowledged (SND.UNA has moved), or the segment is a duplicate ACK as RFC 5681 2 defines it, or
+ * it has SACK blocks.
  */
-function sackLostEnd(c: Connection): number {
-  const scoreboard = c.scoreboard!;
-  let bytes = 0;
-  for (let i = scoreboard.count - 1, ranges = 1; i >= 0; i--, ranges++) {
-    bytes += distance(scoreboard.ends[i], scoreboard.starts[i]);
-    if (ranges >= DUP_THRESH || bytes > (DUP_THRESH - 1) * c.mss) return scoreboard.starts[i];
+export function onAcknowledgement(
+  tcp: Tcp,
+  c: Connection,
+  segment: TcpSegment,
+  acked: number,
+  isDuplicate: boolean,
+): void {
+  const f = c.flight;
+  if (f === null) return;
+  told.delivered = 0;
+  told.original = false;
+  told.latestUs = told.earliestUs = -1;
+  told.dsack = false;
+  if (segment.sackCount > 0 && (c.options & OPTION_SACK) !== 0) readSack(tcp, c, f, segment);
+  if (acked > 0) takeAcked(tcp, c, f, segment);
+  sample(tcp, c, f, segment, acked);
+  if (f.keeps) adaptToDsack(tcp, c, f);
+  if (f.phase === PHASE_OPEN) whileOpen(tcp, c, f, acked, isDuplicate);
+  else if (f.phase === PHASE_RECOVERY) whileRecovering(tcp, c, f, segment, acked, isDuplicate);
+  else afterTimeout(tcp, c, f, segment, acked, isDuplicate);
+  if (f.first === f.next) {
+    c.timers &= ~(TIMER_PROBE | TIMER_REORDER);
+    if (f.drained()) tcp.giveFlight(c);
   }
-  return c.sndUna;
+}
+
+// ---- What the segment says -------------------------------------------------------------------------------------
+
+/** RFC 2018 3, RFC 2883 4: blocks above SND.UNA, and in the first place perhaps one that was received twice. */
+function readSack(tcp: Tcp, c: Connection, f: Flight, segment: TcpSegment): void {
+  const { sackEdges: edges, sackCount: count } = segment;
+  f.keeps = true;
+  let i = 0;
+  if (isDsack(c, segment)) {
+    told.dsack = true;
+    told.dsackStart = edges[0];
+    told.dsackEnd = edges[1];
+    i = 1;
+  }
+  const known = f.blocks;
+  for (; i < count; i++) {
+    const start = edges[2 * i];
+    const end = edges[2 * i + 1];
+    // Below SND.UNA it is old; above SND.NXT it is nonsense.
+    if (!before(start, end) || before(start, c.sndUna) || before(start, segment.ack) || after(end, c.sndNxt)) continue;
+    if (f.first !== f.next) walkBlock(tcp, c, f, start, end, known, segment);
+  }
+  f.blocks = 0;
+  for (i = told.dsack ? 1 : 0; i < count; i++) {
+    f.blockStarts[f.blocks] = edges[2 * i];
+    f.blockEnds[f.blocks++] = edges[2 * i + 1];
+  }
+}
+
+function isDsack(c: Connection, segment: TcpSegment): boolean {
+  const { sackEdges: edges, sackCount: count } = segment;
+  const start = edges[0];
+  const end = edges[1];
+  if (!before(start, end)) return false;
+  if (atOrBefore(end, segment.ack)) return after(start, c.iss) && distance(segment.ack, start) <= c.sndWndMax;
+  return count > 1 && atOrAfter(start, edges[2]) && atOrBefore(end, edges[3]);
+}
+
+/** Marks the segments that lie whole in a block, beginning where the block as reported before ended. */
+function walkBlock(
+  tcp: Tcp,
+  c: Connection,
+  f: Flight,
+  start: number,
+  end: number,
+  known: number,
+  segment: TcpSegment,
+): void {
+  let from = start;
+  for (let i = 0; i < known; i++) {
+    if (atOrAfter(from, f.blockStarts[i]) && before(from, f.blockEnds[i])) from = f.blockEnds[i];
+  }
+  if (atOrAfter(from, end)) return;
+  let n = f.find(from);
+  if (before(f.startOf(n), start)) n++;
+  for (; n < f.next; n++) {
+    const segmentEnd = f.endOf(n);
+    if (after(segmentEnd, end)) break;
+    const mark = f.markOf(n);
+    if ((mark & SACKED) !== 0) continue;
+    delivered(tcp, c, f, n, mark, segmentEnd, segment);
+    f.markSacked(n);
+  }
+}
+
+/** Forgets what SND.UNA has passed. */
+function takeAcked(tcp: Tcp, c: Connection, f: Flight, segment: TcpSegment): void {
+  const una = c.sndUna;
+  while (f.first < f.next) {
+    const n = f.first;
+    const end = f.endOf(n);
+    if (after(end, una)) {
+      if (before(f.startOf(n), una)) {
+        const mark = f.markOf(n);
+        if ((mark & SACKED) === 0) told.delivered += distance(una, f.startOf(n));
+        f.trim(una);
+      }
+      break;
+    }
+    const mark = f.markOf(n);
+    if ((mark & SACKED) === 0) delivered(tcp, c, f, n, mark, end, segment);
+    f.shift();
+  }
+  f.fack = later(f.fack, una);
+}
+
+function delivered(
+  tcp: Tcp,
+  c: Connection,
+  f: Flight,
+  n: number,
+  mark: number,
+  end: number,
+  segment: TcpSegment,
+): void {
+  told.delivered += distance(end, f.startOf(n));
+  if ((mark & TWICE) === 0) {
+    // What was first sent after a timeout says nothing about what was sent before.
+    if (f.phase !== PHASE_LOSS || !after(end, f.recover)) told.original = true;
+    const rtt = distance(tcp.nowUs, f.sentUs[n & f.mask]);
+    if (rtt >= 0) {
+      if (told.latestUs < 0 || rtt < told.latestUs) told.latestUs = rtt;
+      if (rtt > told.earliestUs) told.earliestUs = rtt;
+    }
+  }
+  if ((c.options & OPTION_SACK) !== 0) rackDelivered(tcp, c, f, n, mark, end, segment);
+}
+
+/** RFC 6298: one sample a round trip for the timeout, Karn's rule kept; the smallest one for RACK. */
+function sample(tcp: Tcp, c: Connection, f: Flight, segment: TcpSegment, acked: number): void {
+  const { latestUs } = told;
+  if (latestUs < 0) {
+    if (acked > 0) sampleByEcho(tcp, c, segment);
+    return;
+  }
+  if (c.minRttUs === 0 || latestUs <= c.minRttUs || distance(tcp.nowMs, c.minRttAtMs) > MIN_RTT_AGE_MS) {
+    c.minRttUs = latestUs > 0 ? latestUs : 1;
+    c.minRttAtMs = tcp.nowMs;
+  }
+  if (acked > 0 && atOrAfter(c.sndUna, f.rttSeq)) {
+    addSample(c, told.earliestUs);
+    f.rttSeq = c.sndNxt;
+  }
+}
+
+/** D-SACK (RFC 2883): something was sent again that had arrived. */
+function adaptToDsack(tcp: Tcp, c: Connection, f: Flight): void {
+  if (told.dsack) {
+    tcp.stats.tcpInDsacks++;
+    widenReorderWindow(c, f);
+    if (f.mayUndo && f.undoAgain > 0 && after(told.dsackEnd, f.undoFrom)) {
+      const segments = Math.ceil(distance(told.dsackEnd, told.dsackStart) / c.mss);
+      f.undoAgain = Math.max(0, f.undoAgain - segments);
+    }
+  }
+  if (f.probeOut && onProbeAnswer(c, f, told.dsack, told.dsackEnd)) reduce(tcp, c, f);
+}
+
+// ---- What follows ----------------------------------------------------------------------------------------------
+
+function whileOpen(tcp: Tcp, c: Connection, f: Flight, acked: number, isDuplicate: boolean): void {
+  if (isAccountedFor(f)) undo(tcp, c, f);
+  if (acked > 0) f.dupAcks = 0;
+  if (hasLoss(tcp, c, f, isDuplicate)) {
+    enterRecovery(tcp, c, f);
+    onPrrAck(c, f, told.delivered, pipe(c), false);
+    return;
+  }
+  if (acked > 0 && isWindowUsed(c, f)) {
+    f.keeps = true;
+    tcp.congestion.onAck(c, f, acked, told.latestUs, tcp.nowMs);
+  }
+}
+
+/** Whether there is something to send again, by RACK, or by three duplicate ACKs. */
+function hasLoss(tcp: Tcp, c: Connection, f: Flight, isDuplicate: boolean): boolean {
+  if ((c.options & OPTION_SACK) !== 0) {
+    detectLoss(tcp, c, f);
+    return f.nextLost() >= 0;
+  }
+  if (!isDuplicate) return false;
+  if (f.dupAcks < distance(c.sndNxt, c.sndUna) / c.mss) f.dupAcks++;
+  if (f.phase !== PHASE_OPEN || f.dupAcks < DUP_THRESH) return false;
+  f.markLost(f.first);
+  return true;
+}
+
+/** RFC 7661 4.4 and RFC 9438 4.2: a window that the application does not fill says nothing about the network. */
+function isWindowUsed(c: Connection, f: Flight): boolean {
+  return c.cwnd < c.ssthresh ? c.cwnd < 2 * f.usageMost : f.limited;
+}
+
+/** Looks, after output, at how much of cwnd is in use. */
+export function noteUsage(c: Connection, f: Flight): void {
+  const used = pipe(c);
+  const limited = used + c.mss > c.cwnd;
+  if (limited || atOrAfter(c.sndUna, f.usageEnd) || (!f.limited && used > f.usageMost)) {
+    f.limited = limited;
+    f.usageMost = used;
+    f.usageEnd = c.sndNxt;
+  }
+}
+
+/** ssthresh for a loss or a mark. What counts is what was used of cwnd (RFC 5681 3.1, RFC 7661 4.4). */
+function setThreshold(tcp: Tcp, c: Connection, f: Flight): void {
+  const used = Math.max(pipe(c), f.usageMost, distance(c.sndNxt, c.sndUna) - f.sacked);
+  tcp.congestion.onCongestion(c, f, Math.min(used, c.cwnd));
+  f.keeps = true;
+}
+
+/** One reduction that nothing has to be sent again for: ECN, or a loss that a probe repaired. */
+export function reduce(tcp: Tcp, c: Connection, f: Flight): void {
+  if (f.phase !== PHASE_OPEN) return;
+  setThreshold(tcp, c, f);
+  c.cwnd = Math.min(c.cwnd, c.ssthresh);
+  f.mayUndo = false;
+}
+
+function beginUndo(c: Connection, f: Flight): void {
+  f.mayUndo = true;
+  f.undoAgain = 0;
+  f.undoFrom = c.sndUna;
+  f.undoCwnd = c.cwnd;
+  f.undoSsthresh = c.ssthresh;
+  f.againStamped = false;
+}
+
+function enterRecovery(tcp: Tcp, c: Connection, f: Flight): void {
+  tcp.stats.tcpFastRetransmits++;
+  beginUndo(c, f);
+  setThreshold(tcp, c, f);
+  beginPrr(c, f);
+  f.phase = PHASE_RECOVERY;
+  f.recover = c.sndNxt;
+  f.forced = true;
+  f.probeOut = false;
+  c.timers &= ~TIMER_PROBE;
+}
+
+/** The reordering timer ran out: time has told what no acknowledgement did (RFC 8985 6.3). */
+export function onReorderTimer(tcp: Tcp, c: Connection): void {
+  const f = c.flight;
+  if (f === null || !detectLoss(tcp, c, f)) return;
+  if (f.phase === PHASE_OPEN) {
+    enterRecovery(tcp, c, f);
+    onPrrAck(c, f, 1, pipe(c), false);
+  } else if (f.phase === PHASE_RECOVERY) {
+    f.forced = true;
+  }
+  tcp.markDirty(c);
+}
+
+function whileRecovering(
+  tcp: Tcp,
+  c: Connection,
+  f: Flight,
+  segment: TcpSegment,
+  acked: number,
+  isDuplicate: boolean,
+): void {
+  if (isSpurious(c, f, segment, acked)) {
+    undo(tcp, c, f);
+    return;
+  }
+  if (acked > 0 && atOrAfter(c.sndUna, f.recover)) {
+    // RFC 6937 3, RFC 6582 3.2 step 3.
+    c.cwnd = c.ssthresh;
+    f.phase = PHASE_OPEN;
+    f.dupAcks = 0;
+    ageReorderWindow(f);
+    return;
+  }
+  const lostBefore = f.lost;
+  let arrived = told.delivered;
+  if ((c.options & OPTION_SACK) === 0) arrived = withoutSack(c, f, acked, isDuplicate);
+  else detectLoss(tcp, c, f);
+  onPrrAck(c, f, arrived, pipe(c), acked > 0 && f.lost <= lostBefore);
+}
+
+/** RFC 6582 3.2: a partial ACK names the next loss; a duplicate one is a segment that arrived. @returns bytes that did. */
+function withoutSack(c: Connection, f: Flight, acked: number, isDuplicate: boolean): number {
+  if (acked > 0) {
+    // The hole's own segment was never among the duplicates; what followed it was.
+    const counted = Math.min(f.dupAcks, Math.max(0, Math.ceil(acked / c.mss) - 1));
+    f.dupAcks -= counted;
+    if (f.first < f.next) {
+      f.markLost(f.first);
+      f.forced = true;
+    }
+    return Math.max(0, acked - counted * c.mss);
+  }
+  if (!isDuplicate || f.dupAcks >= distance(c.sndNxt, c.sndUna) / c.mss) return 0;
+  f.dupAcks++;
+  return c.mss;
+}
+
+/** The retransmission timer ran out: everything out is taken for lost (RFC 5681 3.1, RFC 8985 6.3). */
+export function onTimeout(tcp: Tcp, c: Connection): void {
+  const f = c.flight;
+  if (f === null) return;
+  // RFC 2018 8: reported and yet asked for again, so the peer has let go of it.
+  if (f.first < f.next && (f.markOf(f.first) & SACKED) !== 0) f.forgetSacked();
+  const isFirst = f.phase === PHASE_OPEN || (f.phase === PHASE_LOSS && c.backoff === 0);
+  if (isFirst) {
+    beginUndo(c, f);
+    setThreshold(tcp, c, f);
+  }
+  // RFC 5682 2.1: not while a recovery is going on, where the timeout was no surprise.
+  f.frto = isFirst;
+  c.cwnd = c.mss;
+  for (let n = f.first; n < f.next; n++) if ((f.markOf(n) & SACKED) === 0) f.markLost(n);
+  f.keeps = true;
+  f.phase = PHASE_LOSS;
+  f.dupAcks = 0;
+  f.recover = c.sndNxt;
+  f.forced = true;
+  f.newDataFirst = false;
+  f.probeOut = false;
+  c.timers &= ~(TIMER_PROBE | TIMER_REORDER);
+}
+
+function afterTimeout(
+  tcp: Tcp,
+  c: Connection,
+  f: Flight,
+  segment: TcpSegment,
+  acked: number,
+  isDuplicate: boolean,
+): void {
+  // RFC 5682 2.1 step 3.b, RFC 4015: something that was sent once arrived after the timeout.
+  if ((f.frto && told.original && f.mayUndo) || isSpurious(c, f, segment, acked)) {
+    tcp.stats.tcpSpuriousTimeouts++;
+    undo(tcp, c, f);
+    return;
+  }
+  if (acked > 0 && atOrAfter(c.sndUna, f.recover)) {
+    f.phase = PHASE_OPEN;
+    f.frto = false;
+    f.dupAcks = 0;
+    ageReorderWindow(f);
+  } else if (f.frto) {
+    if (acked > 0 && after(c.dataEnd, c.sndNxt) && after((c.sndUna + c.sndWnd) | 0, c.sndNxt)) {
+      // Step 2.b: new data shows whether the old arrived.
+      f.newDataFirst = true;
+      f.recover = c.sndNxt;
+    } else if (acked > 0 || isDuplicate || told.delivered > 0) f.frto = false;
+  }
+  if ((c.options & OPTION_SACK) !== 0) detectLoss(tcp, c, f);
+  if (acked > 0) tcp.congestion.onAck(c, f, acked, -1, tcp.nowMs);
+}
+
+/** Whether it was the first transmissions that are acknowledged, the second ones being for nothing. */
+function isSpurious(c: Connection, f: Flight, segment: TcpSegment, acked: number): boolean {
+  if (!f.mayUndo) return false;
+  if (isAccountedFor(f)) return true;
+  const isEcho = acked > 0 && f.againStamped && segment.hasTimestamps && (c.options & OPTION_TIMESTAMPS) !== 0;
+  return isEcho && before(segment.tsEcr, f.againStamp);
+}
+
+/** D-SACKs have told of every segment that was sent again: none was needed (RFC 3708). */
+function isAccountedFor(f: Flight): boolean {
+  return told.dsack && f.mayUndo && f.againStamped && f.undoAgain === 0;
+}
+
+/** RFC 4015 3.2, without its extra caution about RTO: the reduction is taken back. */
+function undo(tcp: Tcp, c: Connection, f: Flight): void {
+  tcp.stats.tcpUndos++;
+  f.forgiveLost();
+  c.cwnd = Math.max(c.cwnd, f.undoCwnd);
+  c.ssthresh = Math.max(c.ssthresh, f.undoSsthresh);
+  tcp.congestion.onUndo(c, f);
+  f.phase = PHASE_OPEN;
+  f.mayUndo = f.frto = f.newDataFirst = f.forced = false;
+  f.dupAcks = 0;
+}
+
+/** Segment `n` goes out once more. */
+export function noteAgain(tcp: Tcp, c: Connection, f: Flight, n: number): void {
+  f.keeps = true;
+  if (f.phase !== PHASE_OPEN) {
+    f.undoAgain++;
+    if (!f.againStamped) {
+      f.againStamped = true;
+      f.againStamp = (tcp.nowMs + c.tsOffset) | 0;
+    }
+  }
+  if (f.phase === PHASE_RECOVERY) f.prrOut += f.lengthOf(n);
+  f.markAgain(n, tcp.nowUs);
+  f.forced = false;
 }

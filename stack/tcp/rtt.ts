@@ -1,8 +1,8 @@
-// Round-trip time and retransmission timeout (RFC 6298), in integers: srtt scaled by 8, rttvar by 4, microseconds. One
-// segment is timed at a time, never a retransmitted one (Karn); when everything was retransmitted the echoed
-// timestamp still tells (RFC 7323 4). Used by stack/tcp only.
-import { atOrAfter } from '../sequence.ts';
+// Round-trip time and retransmission timeout (RFC 6298), in integers: srtt scaled by 8, rttvar by 4, microseconds. Samples
+// come from recovery.ts, one a round trip, which is what the RFC's gains are for. Used by stack/tcp only.
+import type { TcpSegment } from '../wire/tcp.ts';
 import { type Connection, OPTION_TIMESTAMPS } from './connection.ts';
+import type { Tcp } from './tcp.ts';
 
 /** RFC 6298 2.1. */
 export const RTO_INITIAL_MS = 1000;
@@ -13,31 +13,14 @@ export const RTO_AFTER_SYN_LOSS_MS = 3000;
 /** Larger samples are clamped: the scaled sum stays an int32. */
 const SAMPLE_MAX_US = 100_000_000;
 
-/** Starts timing the segment that ends before `end`, unless one is being timed. */
-export function startTiming(c: Connection, end: number, nowUs: number): void {
-  if (c.rttTiming) return;
-  c.rttTiming = true;
-  c.rttSeq = end;
-  c.rttStartUs = nowUs;
-}
-
-/** Called for an acknowledgement of something new; takes a sample where one is to be had. */
-export function measure(
-  c: Connection,
-  ack: number,
-  hasEcho: boolean,
-  tsEcr: number,
-  nowMs: number,
-  nowUs: number,
-): void {
-  if (c.rttTiming) {
-    if (!atOrAfter(ack, c.rttSeq)) return;
-    c.rttTiming = false;
-    addSample(c, (nowUs - c.rttStartUs) | 0);
-  } else if (hasEcho && (c.options & OPTION_TIMESTAMPS) !== 0 && c.backoff > 0) {
-    const elapsedMs = (nowMs + c.tsOffset - tsEcr) | 0;
-    if (elapsedMs >= 0 && elapsedMs < RTO_MAX_MS) addSample(c, Math.min(elapsedMs * 1000, SAMPLE_MAX_US));
-  }
+/**
+ * Everything acknowledged was sent twice, so nothing can be timed (Karn); after a timeout the echoed timestamp tells
+ * which of the two it was (RFC 7323 4).
+ */
+export function sampleByEcho(tcp: Tcp, c: Connection, segment: TcpSegment): void {
+  if (!segment.hasTimestamps || (c.options & OPTION_TIMESTAMPS) === 0 || c.backoff === 0) return;
+  const elapsedMs = (tcp.nowMs + c.tsOffset - segment.tsEcr) | 0;
+  if (elapsedMs >= 0 && elapsedMs < RTO_MAX_MS) addSample(c, Math.min(elapsedMs * 1000, SAMPLE_MAX_US));
 }
 
 export function addSample(c: Connection, sampleUs: number): void {

@@ -17,7 +17,7 @@ import { finish, pseudoHeaderSum, sum } from '../wire/checksum.ts';
 import { PROTOCOL_TCP } from '../wire/ipv4.ts';
 import { OK } from '../wire/status.ts';
 import { parseTcp, TcpSegment } from '../wire/tcp.ts';
-import type { CongestionControl } from './congestion.ts';
+import { type CongestionControl, startWindow } from './congestion.ts';
 import {
   CLOSED,
   Connection,
@@ -28,6 +28,9 @@ import {
   resetConnection,
   SYN_SENT,
 } from './connection.ts';
+
+import { cubic } from './cubic.ts';
+import { Flight } from './flight.ts';
 import { segmentArrives } from './input.ts';
 import { Iss } from './iss.ts';
 import { arrivesForHandshake, arrivesForListener, Handshake, type Listener, rtoAfterHandshake } from './listener.ts';
@@ -40,8 +43,10 @@ import { armKeepalive } from './timers.ts';
 
 /** Bytes that all send rings and receive buffers may take together. */
 const BUFFER_BYTES_MAX = 512 * 1024 * 1024;
-/** Connections with ranges out of order, sent or received, at a time. */
+/** Connections with ranges received out of order at a time. */
 const ASSEMBLERS_MAX = 16384;
+/** Clean records of segments in flight that wait for the next connection. */
+const FLIGHTS_KEPT = 4096;
 /** RFC 5961 7: answers to suspicious segments a second, varied so that nobody can count them. */
 const CHALLENGES_PER_SECOND = 100;
 
@@ -72,7 +77,7 @@ export class Tcp implements TcpHandler {
   readonly flows: FlowTable<Flow>;
   readonly blocks = new BlockPool(BUFFER_BYTES_MAX);
   readonly iss: Iss;
-  readonly congestion: CongestionControl = newReno;
+  readonly congestion: CongestionControl;
 
   // Of the engine, read once.
   readonly memory: Uint8Array;
@@ -113,6 +118,7 @@ export class Tcp implements TcpHandler {
   readonly #connectionPool: Connection[] = [];
   readonly #handshakePool: Handshake[] = [];
   readonly #timeWaitPool: TimeWait[] = [];
+  readonly #flightPool: Flight[] = [];
   readonly #assemblerPool: Assembler[] = [];
   #assemblers = 0;
   readonly #retired: Connection[] = [];
@@ -136,6 +142,7 @@ export class Tcp implements TcpHandler {
     this.txChecksumOffload = engine.link.txChecksumOffload;
     this.tsoPayloadMax = engine.link.tsoPayloadMax;
     this.mssMax = engine.link.mtu - 40;
+    this.congestion = config.congestion === 'cubic' ? cubic : newReno;
     this.receiveBufferMax = config.receiveBuffer;
     let shift = 0;
     while (shift < 14 && config.receiveBuffer >> shift > 0xffff) shift++;
@@ -298,7 +305,7 @@ export class Tcp implements TcpHandler {
   started(c: Connection, sampleUs: number): void {
     if (sampleUs >= 0) addSample(c, sampleUs);
     rtoAfterHandshake(c, c.retries > 0);
-    this.congestion.start(c, this.nowMs);
+    startWindow(c, c.retries > 0);
     c.retries = 0;
     c.backoff = 0;
     this.stats.tcpCurrEstab++;
@@ -329,9 +336,8 @@ export class Tcp implements TcpHandler {
     c.timers = 0;
     this.wheel.cancel(c);
     c.sendRing.release(this.blocks);
-    if (c.scoreboard !== null) this.giveAssembler(c.scoreboard);
+    if (c.flight !== null) this.giveFlight(c);
     if (c.outOfOrder !== null) this.giveAssembler(c.outOfOrder);
-    c.scoreboard = null;
     c.outOfOrder = null;
     c.closeReason = reason;
     this.markReady(c, EVENT_CLOSE);
@@ -387,6 +393,17 @@ export class Tcp implements TcpHandler {
     this.flows.delete(w.remoteIp, w.remotePort, w.localPort, w.localIp);
     this.timeWaits--;
     this.#timeWaitPool.push(w);
+  }
+
+  takeFlight(): Flight {
+    return this.#flightPool.pop() ?? new Flight();
+  }
+
+  giveFlight(c: Connection): void {
+    const f = c.flight!;
+    if (f.keeps || f.first !== f.next) f.reset();
+    c.flight = null;
+    if (this.#flightPool.length < FLIGHTS_KEPT) this.#flightPool.push(f);
   }
 
   /** Null when too many are in use. */

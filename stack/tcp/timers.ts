@@ -14,10 +14,12 @@ import {
   TIMER_FIN_WAIT_2,
   TIMER_KEEPALIVE,
   TIMER_PERSIST,
+  TIMER_PROBE,
+  TIMER_REORDER,
   TIMER_RETRANSMIT,
 } from './connection.ts';
-import { sendKeepalive, sendWindowProbe } from './output.ts';
-import { onTimeout } from './recovery.ts';
+import { sendKeepalive, sendLossProbe, sendWindowProbe } from './output.ts';
+import { onReorderTimer, onTimeout } from './recovery.ts';
 import { backedOffRto } from './rtt.ts';
 import type { Tcp } from './tcp.ts';
 
@@ -82,9 +84,10 @@ export function onConnectionTimer(tcp: Tcp, c: Connection, nowMs: number): void 
     tcp.stats.tcpDelayedAcks++;
     tcp.markDirty(c);
   }
+  if ((c.timers & (TIMER_PROBE | TIMER_REORDER)) !== 0 && atOrBefore(c.lossAt, nowMs)) onLossTimer(tcp, c);
   if ((c.timers & (TIMER_RETRANSMIT | TIMER_PERSIST)) !== 0 && atOrBefore(c.retransmitAt, nowMs)) {
     if ((c.timers & TIMER_PERSIST) !== 0) onPersist(tcp, c);
-    else onRetransmit(tcp, c, nowMs);
+    else onRetransmit(tcp, c);
   }
   if ((c.timers & TIMER_FIN_WAIT_2) !== 0 && atOrBefore(c.finWait2At, nowMs)) onFinWait2(tcp, c, nowMs);
   if ((c.timers & TIMER_KEEPALIVE) !== 0 && atOrBefore(keepaliveAt(c), nowMs)) onKeepalive(tcp, c);
@@ -95,6 +98,7 @@ function rearm(tcp: Tcp, c: Connection, nowMs: number): void {
   if (c.state === CLOSED || c.timers === 0) return;
   let at = (nowMs + 0x3fffffff) | 0;
   if ((c.timers & TIMER_DELAYED_ACK) !== 0) at = earlier(at, c.delayedAckAt);
+  if ((c.timers & (TIMER_PROBE | TIMER_REORDER)) !== 0) at = earlier(at, c.lossAt);
   if ((c.timers & (TIMER_RETRANSMIT | TIMER_PERSIST)) !== 0) at = earlier(at, c.retransmitAt);
   if ((c.timers & TIMER_FIN_WAIT_2) !== 0) at = earlier(at, c.finWait2At);
   if ((c.timers & TIMER_KEEPALIVE) !== 0) {
@@ -104,15 +108,23 @@ function rearm(tcp: Tcp, c: Connection, nowMs: number): void {
   tcp.wheel.armBy(c, at);
 }
 
-function onRetransmit(tcp: Tcp, c: Connection, nowMs: number): void {
+/** RFC 8985: the reordering window, or the time for a tail loss probe, is over. */
+function onLossTimer(tcp: Tcp, c: Connection): void {
+  const isProbe = (c.timers & TIMER_PROBE) !== 0;
+  c.timers &= ~(TIMER_PROBE | TIMER_REORDER);
+  if (isProbe) sendLossProbe(tcp, c);
+  else onReorderTimer(tcp, c);
+}
+
+function onRetransmit(tcp: Tcp, c: Connection): void {
   const isSyn = c.state === SYN_SENT || c.state === SYN_RECEIVED;
   if (c.retries >= (isSyn ? SYN_RETRIES_MAX : RETRIES_MAX)) {
     tcp.end(c, CLOSE_TIMED_OUT);
     return;
   }
   tcp.stats.tcpTimeouts++;
-  if (isSyn) c.rexmitForced = true;
-  else onTimeout(tcp, c, nowMs);
+  if (isSyn) c.synAgain = true;
+  else onTimeout(tcp, c);
   c.retries++;
   c.backoff++;
   armRetransmit(tcp, c);

@@ -150,7 +150,7 @@ describe('loss', () => {
     expect(net.a.stats.tcpRetransSegs).toBe(1);
   });
 
-  it('the last segment: the timer sends it, with back-off while it is lost again (RFC 6298 5)', () => {
+  it('the last segment: a probe, then the timer, with back-off while it is lost again (RFC 8985 7, RFC 6298 5)', () => {
     const { net, client, server, c } = established({ wire: { impairment: { delayUs: 1000 } } });
     let left = 3;
     net.wire.filter = (from) => from !== 0 || left-- <= 0;
@@ -161,8 +161,9 @@ describe('loss', () => {
       .map(({ atUs }) => Math.round(atUs / 1000));
     expect(times.length).toBe(4);
     expect(times[1] - times[0]).toBe(200);
-    expect(times[2] - times[1]).toBe(400);
-    expect(times[3] - times[2]).toBe(800);
+    expect(times[2] - times[1]).toBe(200);
+    expect(times[3] - times[2]).toBe(400);
+    expect([net.a.stats.tcpLossProbes, net.a.stats.tcpTimeouts]).toEqual([1, 2]);
     net.run(100);
     expect(c.backoff).toBe(0);
   });

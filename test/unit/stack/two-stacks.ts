@@ -40,7 +40,7 @@ export function testConfig(ip: number, overrides: Partial<StackConfig> = {}): St
     maxConnections: 1000,
     receiveBuffer: 64 * 1024,
     sendBuffer: 64 * 1024,
-    congestion: 'newreno',
+    congestion: 'cubic',
     rtoMinMs: 200,
     delayedAckMs: 40,
     keepaliveMs: 0,

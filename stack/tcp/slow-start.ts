@@ -1,0 +1,79 @@
+// Slow start, common to the controllers: cwnd grows by what was acknowledged (RFC 5681 3.1 counting bytes, RFC 3465), and
+// HyStart++ (RFC 9406) leaves it when round trips grow, before the queue on the path overflows. Used by stack/tcp only.
+import { after } from '../sequence.ts';
+import { CWND_MAX } from './congestion.ts';
+import type { Connection } from './connection.ts';
+import { type Flight, PHASE_OPEN } from './flight.ts';
+
+// RFC 9406 4.3.
+const MIN_RTT_THRESH_US = 4000;
+const MAX_RTT_THRESH_US = 16_000;
+const MIN_RTT_DIVISOR = 8;
+const N_RTT_SAMPLE = 8;
+const CSS_GROWTH_DIVISOR = 4;
+const CSS_ROUNDS = 5;
+/** Segments that one acknowledgement may add; without pacing RFC 9406 4.2 says 8. */
+const L = 8;
+/** RFC 3465 2.3 after a timeout: an acknowledgement may cover what came long before. */
+const L_AFTER_TIMEOUT = 2;
+
+const OFF = 0;
+const SLOW = 1;
+const CONSERVATIVE = 2;
+/** No sample in this round yet. */
+const NONE = 0x7fffffff;
+
+/** Grows cwnd for `acked` bytes. Only while cwnd < ssthresh. */
+export function slowStart(c: Connection, f: Flight, acked: number, rttUs: number): void {
+  const most = (f.phase === PHASE_OPEN ? L : L_AFTER_TIMEOUT) * c.mss;
+  let growth = Math.min(acked, most);
+  // Only the first slow start: after a loss ssthresh is known (RFC 9406 4.3).
+  if (c.ssthresh === CWND_MAX) {
+    if (f.hystart === OFF) beginRounds(c, f);
+    else if (after(c.sndUna, f.roundEnd)) nextRound(c, f);
+    if (rttUs >= 0) sampleRound(f, rttUs);
+    if (f.hystart === CONSERVATIVE) growth = Math.ceil(growth / CSS_GROWTH_DIVISOR);
+  }
+  c.cwnd = Math.min(c.cwnd + growth, Math.max(c.ssthresh, c.cwnd));
+}
+
+function beginRounds(c: Connection, f: Flight): void {
+  f.hystart = SLOW;
+  f.lastRoundRttUs = NONE;
+  f.cssRounds = 0;
+  startRound(c, f);
+}
+
+function startRound(c: Connection, f: Flight): void {
+  f.roundEnd = c.sndNxt;
+  f.roundRttUs = NONE;
+  f.roundSamples = 0;
+}
+
+function nextRound(c: Connection, f: Flight): void {
+  if (f.hystart === CONSERVATIVE && ++f.cssRounds >= CSS_ROUNDS) {
+    c.ssthresh = c.cwnd;
+    f.hystart = OFF;
+    return;
+  }
+  f.lastRoundRttUs = f.roundRttUs;
+  startRound(c, f);
+}
+
+/** RFC 9406 4.2: delay that grows ends slow start, delay that shrinks again takes the end back. */
+function sampleRound(f: Flight, rttUs: number): void {
+  if (rttUs < f.roundRttUs) f.roundRttUs = rttUs;
+  if (++f.roundSamples < N_RTT_SAMPLE) return;
+  if (f.hystart === SLOW) {
+    if (f.lastRoundRttUs === NONE) return;
+    const eighth = (f.lastRoundRttUs / MIN_RTT_DIVISOR) | 0;
+    const threshold = Math.max(MIN_RTT_THRESH_US, Math.min(eighth, MAX_RTT_THRESH_US));
+    if (f.roundRttUs < f.lastRoundRttUs + threshold) return;
+    f.cssBaselineUs = f.roundRttUs;
+    f.cssRounds = 0;
+    f.hystart = CONSERVATIVE;
+  } else if (f.hystart === CONSERVATIVE && f.roundRttUs < f.cssBaselineUs) {
+    f.cssBaselineUs = NONE;
+    f.hystart = SLOW;
+  }
+}
