@@ -3,6 +3,7 @@
 import type { Call } from '../core/call.ts';
 import type { CommandSpec } from '../core/command.ts';
 import { readCollection } from '../core/lookup.ts';
+import type { Word } from '../core/propagation.ts';
 import { distance, geohashText, place, scoreOf } from '../data/geo.ts';
 import type { SortedSet } from '../data/sorted-set.ts';
 import { TYPE_ZSET } from '../data/value-type.ts';
@@ -28,7 +29,17 @@ function geoadd(call: Call): void {
     if (!placeAt(call, i)) return;
     scores.push(scoreOf(given.longitude, given.latitude));
   }
+  const { dirty } = call.server;
   addWithScores(call, flags, first + 2, scores);
+  if (call.server.dirty !== dirty && call.propagates) propagateAsZadd(call, first, scores);
+}
+
+/** Replicas need not compute the scores. */
+function propagateAsZadd(call: Call, first: number, scores: readonly number[]): void {
+  const words: Word[] = ['ZADD'];
+  for (let i = 1; i < first; i++) words.push(call.word(i));
+  for (const [k, score] of scores.entries()) words.push(score, call.word(first + k * 3 + 2));
+  call.propagateAs(...words);
 }
 
 function geodist(call: Call): void {

@@ -172,13 +172,6 @@ describe('what is not there is never silent', () => {
     expect(ignoredSettings(config)).toEqual([]);
   });
 
-  test('a policy that evicts needs maxmemory to be refused, in whichever order', () => {
-    const policy = 'maxmemory-policy allkeys-lru';
-    for (const text of [`${policy}\nmaxmemory 1mb`, `maxmemory 1mb\n${policy}`]) {
-      expect(() => finished(text)).toThrow(`>>> '${policy}'\neviction is not supported in this version`);
-    }
-  });
-
   test('what has no effect is told by name', () => {
     const config = finished('io-threads 4\nactivedefrag yes\nlua-time-limit 1\nhz 20\nset-proc-title yes');
     expect(ignoredSettings(config)).toEqual(['activedefrag', 'busy-reply-threshold', 'io-threads']);
@@ -191,12 +184,8 @@ describe('what is not there is never silent', () => {
     expect(set(['hz', '50'], ['appendonly', 'yes'])).toContain(
       "'appendonly') - the append-only file is not supported in this version",
     );
-    expect(set(['maxmemory', '1mb'], ['maxmemory-policy', 'allkeys-lru'])).toContain("'maxmemory-policy') - eviction");
     expect(config).toEqual(before);
-    expect(set(['maxmemory-policy', 'allkeys-lru'])).toBe(null);
-    expect(set(['maxmemory', '1mb'])).toContain("'maxmemory') - eviction");
-    expect(config.maxmemory).toBe(0);
-    expect(set(['maxmemory', '1mb'], ['maxmemory-policy', 'noeviction'])).toBe(null);
+    expect(set(['maxmemory', '1mb'], ['maxmemory-policy', 'allkeys-lru'])).toBe(null);
   });
 
   test('every default is honoured', () => {

@@ -19,6 +19,8 @@ export const STRING_MADE = 1;
 export const STRING_CHANGED = 2;
 
 const EMBSTR_LENGTH_MAX = 44;
+/** A value's object, its fields and its place in the list. */
+const COLLECTION_HEAP_BYTES = 72;
 const META = 0;
 const EXPIRY_SLOT = 1;
 const EXTRA_WORDS = 2;
@@ -45,6 +47,11 @@ export class Database {
   /** Number of keys, those included that have expired and were not met since. */
   get size(): number {
     return this.dict.size;
+  }
+
+  /** About what V8 needs for the objects of values, and for the table of expiries. */
+  get heapBytes(): number {
+    return this.expiries.memory + (this.#collections.length - this.#vacant.length) * COLLECTION_HEAP_BYTES;
   }
 
   // --- look-up ---

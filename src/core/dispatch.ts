@@ -187,9 +187,7 @@ export class Dispatcher {
       this.#refuse(call, command, 'ERR Command not allowed inside a transaction');
       return false;
     }
-    const denied =
-      (command.flags & FLAG_DENYOOM) !== 0 || (command === this.#exec && client.transaction?.has(FLAG_DENYOOM));
-    if ((gate & GATE_MEMORY) !== 0 && denied === true && !server.makeRoom()) {
+    if ((gate & GATE_MEMORY) !== 0 && !server.makeRoom() && this.#needsMemory(client, command)) {
       this.#refuse(call, command, "OOM command not allowed when used memory > 'maxmemory'.");
       return false;
     }
@@ -205,6 +203,13 @@ export class Dispatcher {
     client.transaction?.add(call, command);
     call.reply.simple('QUEUED');
     return false;
+  }
+
+  /** A queue may grow without end: nothing is queued when memory is short. */
+  #needsMemory(client: Client, command: Command): boolean {
+    if ((command.flags & FLAG_DENYOOM) !== 0) return true;
+    if (client.transaction?.active !== true) return false;
+    return command === this.#exec ? client.transaction.has(FLAG_DENYOOM) : !this.#unqueued.has(command);
   }
 
   /** PING too: who watches the server by it shall notice. */

@@ -117,24 +117,11 @@ function clientsSection(server: Server): Field[] {
   ];
 }
 
-function clientMemory(server: Server): number {
-  let sum = 0;
-  for (const client of server.clients.values()) sum += client.memoryBytes;
-  return sum;
-}
-
-/** Memory that is not keys and values, as far as it can be counted: expiry tables, clients and shared buffers. */
-function overheadMemory(server: Server, clients: number): number {
-  let sum = clients + server.sharedBufferBytes;
-  for (const db of server.databases) sum += db.expiries.memory;
-  return sum;
-}
-
 function memorySection(server: Server): Field[] {
-  const clients = clientMemory(server);
-  const overhead = overheadMemory(server, clients);
-  const dataset = server.usedMemory;
-  const used = dataset + overhead;
+  server.measureMemory();
+  const { clients, overhead } = server.memory;
+  const dataset = server.arena.used;
+  const used = server.usedMemory;
   const { heapUsed, resident, total } = processMemory();
   server.stats.memoryPeak = Math.max(server.stats.memoryPeak, used);
   const peak = server.stats.memoryPeak;
@@ -255,9 +242,10 @@ function statsSection(server: Server): Field[] {
     ['expired_stale_perc', keys.expiredStalePercent.toFixed(2)],
     ['expired_time_cap_reached_count', keys.expiredTimeCapReached],
     ['expire_cycle_cpu_milliseconds', Math.floor(keys.expireCycleUs / 1000)],
-    ['evicted_keys', stats.evictedKeys],
+    ['evicted_keys', server.eviction.evictedKeys],
     ['evicted_clients', stats.evictedClients],
-    ...zero('total_eviction_exceeded_time', 'current_eviction_exceeded_time'),
+    ['total_eviction_exceeded_time', Math.floor(server.eviction.totalExceededUs / 1000)],
+    ['current_eviction_exceeded_time', Math.floor(server.eviction.currentExceededUs / 1000)],
     ['keyspace_hits', keys.hits],
     ['keyspace_misses', keys.misses],
     ...zero('pubsub_channels', 'pubsub_patterns', 'pubsubshard_channels', 'latest_fork_usec', 'total_forks'),

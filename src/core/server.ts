@@ -19,6 +19,7 @@ import type { Database } from './database.ts';
 import { DebugSwitches } from './debug-switches.ts';
 import { DirectiveError } from './directive.ts';
 import { Dispatcher, GATE_AUTH, GATE_DISK, GATE_LOADING, GATE_MEMORY, GATE_MONITOR, GATE_PAUSE } from './dispatch.ts';
+import { EVICTION_FAILED, Eviction } from './eviction.ts';
 import { activeExpireCycle } from './expire.ts';
 import type { Keyspace } from './keyspace.ts';
 import { monitorLine } from './monitor.ts';
@@ -44,8 +45,6 @@ export interface ServerHooks {
   shutdown?(request: ShutdownRequest): string | null;
   /** A directive changed that the process cares about: bind, port, loglevel... @throws DirectiveError */
   configChanged?(named: NamedDirective): void;
-  /** Brings `used memory` under `maxmemory`. @returns whether it could. */
-  evict?(): boolean;
   /** Writes the dump file now. @returns what went wrong, or null. */
   save?(): string | null;
   /** DEBUG RELOAD, at once. @returns what went wrong, or null. */
@@ -133,6 +132,11 @@ export class Server {
   readonly watches = new Watches();
   readonly blocking: Blocking;
   readonly debug = new DebugSwitches();
+  readonly eviction: Eviction;
+  /** Memory was above its limit, and nothing could be evicted, when the latest command began. */
+  outOfMemory = false;
+  /** Bytes outside the arena, by kind, and in all. */
+  readonly memory = { clients: 0, tables: 0, overhead: 0 };
   /** What changes, for the append-only file and replicas. */
   readonly propagation = new Propagation();
   readonly persistence: Persistence;
@@ -192,6 +196,17 @@ export class Server {
     this.replicationId = this.#hexId();
     this.dispatcher = new Dispatcher(this, this.commands);
     this.nested = new NestedCalls(this);
+    this.eviction = new Eviction({
+      keyspace: this.keyspace,
+      config: this.config,
+      stopwatch: this.stopwatch,
+      soon: (task) => this.scheduler.soon(task),
+      usedMemory: () => this.usedMemory,
+      deleted: (db, key, lazy) => {
+        if (this.propagation.wanted !== 0) this.propagation.command(db.index, lazy ? 'UNLINK' : 'DEL', key);
+      },
+      mayEvict: () => !this.#loading && (this.dispatcher.gate & GATE_PAUSE) === 0,
+    });
     this.blocking = new Blocking(this);
     this.keyspace.hooks = {
       keyModified: (db, bytes, offset, length) => {
@@ -276,6 +291,10 @@ export class Server {
       for (const client of this.clients.values()) client.authenticated ||= !this.authRequired;
     }
     this.applyConfig();
+    if (named.name === 'maxmemory') {
+      this.measureMemory();
+      this.eviction.perform();
+    }
     this.hooks.configChanged?.(named);
   }
 
@@ -430,15 +449,26 @@ export class Server {
 
   // --- memory ---
 
-  /** Bytes of keys and values: what `maxmemory` limits. */
+  /** Bytes that `maxmemory` limits: keys and values, exact, and all else as of the latest `measureMemory`. */
   get usedMemory(): number {
-    return this.arena.used;
+    return this.arena.used + this.memory.overhead;
+  }
+
+  /** Counts what lies outside the arena: clients, shared buffers, tables of expiries, objects of values. */
+  measureMemory(): void {
+    const { memory } = this;
+    memory.clients = 0;
+    for (const client of this.clients.values()) memory.clients += client.memoryBytes;
+    memory.tables = 0;
+    for (const db of this.databases) memory.tables += db.heapBytes;
+    memory.overhead = memory.clients + memory.tables + this.sharedBufferBytes;
+    this.stats.memoryPeak = Math.max(this.stats.memoryPeak, this.usedMemory);
   }
 
   /** Whether a command that needs memory may run, after having evicted what `maxmemory-policy` allows. */
   makeRoom(): boolean {
-    if (this.usedMemory <= this.config.maxmemory) return true;
-    return this.hooks.evict?.() ?? false;
+    this.outOfMemory = this.eviction.perform() === EVICTION_FAILED;
+    return !this.outOfMemory;
   }
 
   // --- at intervals ---
@@ -469,7 +499,7 @@ export class Server {
     if (((nowMs - this.#lastSampleMs) | 0) >= SAMPLE_MS) {
       this.#lastSampleMs = nowMs;
       this.stats.sample(nowMs);
-      this.stats.memoryPeak = Math.max(this.stats.memoryPeak, this.usedMemory);
+      this.measureMemory();
     }
     if ((this.dispatcher.gate & GATE_PAUSE) !== 0 && unixMs >= this.pause.untilMs) this.unpauseClients();
     if (!this.#loading && this.debug.activeExpire) {

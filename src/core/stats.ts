@@ -42,7 +42,6 @@ export class Stats {
   writesProcessed = 0;
   errorReplies = 0;
   unexpectedErrorReplies = 0;
-  evictedKeys = 0;
   evictedClients = 0;
   clientQueryBufferLimitDisconnections = 0;
   clientOutputBufferLimitDisconnections = 0;
@@ -77,7 +76,6 @@ export class Stats {
     this.writesProcessed = 0;
     this.errorReplies = 0;
     this.unexpectedErrorReplies = 0;
-    this.evictedKeys = 0;
     this.evictedClients = 0;
     this.clientQueryBufferLimitDisconnections = 0;
     this.clientOutputBufferLimitDisconnections = 0;

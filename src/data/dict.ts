@@ -299,6 +299,17 @@ export class Dict {
     }
   }
 
+  /** Appends up to `count` entries that lie together somewhere, the quicker way to get several: eviction's sample. */
+  sampleSome(count: number, random: { int32(): number }, out: EntryList): void {
+    const wanted = Math.min(count, this.size);
+    let index = Math.floor(((random.int32() >>> 0) / 0x1_0000_0000) * this.bucketCount);
+    moving.length = 0;
+    for (; moving.length < wanted; index = (index + 1) % this.bucketCount) this.bucketEntries(index, moving);
+    const found = moving.length;
+    const start = Math.floor(((random.int32() >>> 0) / 0x1_0000_0000) * found);
+    for (let i = 0; i < wanted; i++) out.push(moving.refs[(start + i) % found]);
+  }
+
   /** Entry number `position` of a bucket's chain, or 0. */
   #nth(index: number, position: number): number {
     const { words } = this.arena;
