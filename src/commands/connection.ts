@@ -2,7 +2,7 @@
 // in client-commands.ts).
 import { timingSafeEqual } from 'node:crypto';
 import type { Call } from '../core/call.ts';
-import { REPLY_ON, REPLY_SKIPPING } from '../core/client.ts';
+import { GATE_SUBSCRIBED, REPLY_ON, REPLY_SKIPPING } from '../core/client.ts';
 import type { CommandSpec } from '../core/command.ts';
 import { REDIS_VERSION } from '../core/server.ts';
 import { clientSubcommands } from './client-commands.ts';
@@ -81,6 +81,7 @@ function hello(call: Call): void {
     client.name = name;
   }
   client.protocol = protocol === 3 ? 3 : 2;
+  client.updateGate();
   reply.protocol = client.protocol;
   helloReply(call);
 }
@@ -109,7 +110,12 @@ function ping(call: Call): void {
     call.reply.error("ERR wrong number of arguments for 'ping' command");
     return;
   }
-  if (call.argc === 1) call.reply.raw(PONG);
+  if ((call.client.gate & GATE_SUBSCRIBED) !== 0) {
+    // What a subscriber gets looks like a message.
+    call.reply.array(2);
+    call.reply.bulkLatin1('pong');
+    call.reply.bulk(call.bytes, call.argc === 1 ? 0 : call.offsets[1], call.argc === 1 ? 0 : call.lengths[1]);
+  } else if (call.argc === 1) call.reply.raw(PONG);
   else call.reply.bulk(call.bytes, call.offsets[1], call.lengths[1]);
 }
 
@@ -145,6 +151,7 @@ function reset(call: Call): void {
   if (client.transaction !== null) server.watches.unwatch(client.transaction);
   client.transaction = null;
   server.stopMonitor(client);
+  server.pubsub.forget(client);
   client.db = server.databases[0];
   client.protocol = 2;
   client.name = '';
@@ -152,6 +159,7 @@ function reset(call: Call): void {
   // Behind CLIENT REPLY SKIP this very reply is the one that is not sent.
   if (client.replyMode !== REPLY_SKIPPING) client.replyMode = REPLY_ON;
   client.authenticated = !server.authRequired;
+  client.updateGate();
   call.reply.protocol = 2;
   call.reply.simple('RESET');
 }

@@ -8,6 +8,7 @@ import { hashCommands } from './hash.ts';
 import { hyperloglogCommands } from './hyperloglog.ts';
 import { listCommands } from './list.ts';
 import { blockingListCommands } from './list-blocking.ts';
+import { pubsubCommands } from './pubsub.ts';
 import { serverCommands } from './server.ts';
 import { setCommands } from './set.ts';
 import { sortCommands } from './sort.ts';
@@ -26,6 +27,7 @@ export const commandTable: readonly CommandSpec[] = [
   ...hashCommands,
   ...hyperloglogCommands,
   ...listCommands,
+  ...pubsubCommands,
   ...serverCommands,
   ...setCommands,
   ...sortCommands,

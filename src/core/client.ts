@@ -7,6 +7,7 @@ import type { CloseReason, Connection, ConnectionHandler } from '../transports/t
 import type { Blocked } from './blocking.ts';
 import type { Command } from './command-table.ts';
 import type { Database } from './database.ts';
+import type { Subscriptions } from './pubsub.ts';
 import type { Server } from './server.ts';
 import type { Transaction } from './transaction.ts';
 
@@ -20,6 +21,15 @@ const OUTPUT_LOW_WATER = OUTPUT_HIGH_WATER / 2;
 export const HELD_BY_PAUSE = 1;
 export const HELD_BY_OUTPUT = 2;
 export const HELD_BY_BLOCK = 4;
+
+/** Bits of `Client.gate`: what must be looked at before a command of this client runs. */
+export const GATE_SUBSCRIBED = 1;
+/** The keys it reads are remembered. */
+export const GATE_TRACKING = 2;
+
+/** Classes of `client-output-buffer-limit`. */
+const CLASS_NORMAL = 0;
+const CLASS_PUBSUB = 2;
 
 export const REPLY_ON = 0;
 export const REPLY_OFF = 1;
@@ -48,6 +58,10 @@ export class Client implements ConnectionHandler, RequestLimits {
   /** EXEC is running its queue: commands must neither wait nor turn the connection into a stream. */
   inExec = false;
   lastCommand: Command | null = null;
+  /** GATE_* bits; `updateGate` sets them. */
+  gate = 0;
+  /** Channels and patterns it listens to; null: none. */
+  subscriptions: Subscriptions | null = null;
   /** Its latest command waits: BLPOP and the like. */
   blocked: Blocked | null = null;
   /** Of a script's own client: who called the script. */
@@ -67,6 +81,8 @@ export class Client implements ConnectionHandler, RequestLimits {
   #outputBytes = 0;
   #overSoftLimitSince = -1;
   #ended = false;
+  /** Messages that came while the replies of this client's own batch are not sent. */
+  #aside: Uint8Array[] = [];
 
   constructor(server: Server, connection: Connection, id: number) {
     this.id = id;
@@ -88,6 +104,11 @@ export class Client implements ConnectionHandler, RequestLimits {
 
   get bulkLengthMax(): number {
     return this.server.config.protoMaxBulkLen;
+  }
+
+  /** To be called when what GATE_* bits stand for has changed. */
+  updateGate(): void {
+    this.gate = this.subscriptions !== null && this.protocol === 2 ? GATE_SUBSCRIBED : 0;
   }
 
   // --- figures for CLIENT LIST and INFO ---
@@ -248,15 +269,22 @@ export class Client implements ConnectionHandler, RequestLimits {
       if (!this.gone) this.send(reply.bytes, reply.length);
       reply.reset();
     }
+    if (this.#aside.length > 0 && this.server.current !== this) this.#sendAside();
     this.#endIfDone();
+  }
+
+  #sendAside(): void {
+    for (const bytes of this.#aside) if (!this.gone) this.send(bytes, bytes.length);
+    this.#aside = [];
   }
 
   /** Sends what another client's command or the server has for this one, behind its own replies. */
   deliver(writer: ReplyWriter): void {
     if (this.gone || this.closing) return;
     const { server } = this;
-    if (server.current === this) server.reply.append(writer.bytes, 0, writer.length);
-    else this.send(writer.bytes, writer.length);
+    if (server.current !== this) this.send(writer.bytes, writer.length);
+    else if (this.replyMode === REPLY_ON) server.reply.append(writer.bytes, 0, writer.length);
+    else this.#aside.push(writer.bytes.slice(0, writer.length));
   }
 
   send(bytes: Uint8Array, length: number): void {
@@ -271,10 +299,10 @@ export class Client implements ConnectionHandler, RequestLimits {
     this.checkOutputLimit();
   }
 
-  /** `client-output-buffer-limit normal`: closes at once above the hard limit, above the soft one after its seconds. */
+  /** `client-output-buffer-limit` of its class: closes at once above the hard limit, above the soft one after its seconds. */
   checkOutputLimit(): void {
     const { server } = this;
-    const limit = server.config.clientOutputBufferLimit[0];
+    const limit = server.config.clientOutputBufferLimit[this.subscriptions === null ? CLASS_NORMAL : CLASS_PUBSUB];
     let over = limit.hard > 0 && this.#outputBytes >= limit.hard;
     if (limit.soft > 0 && this.#outputBytes >= limit.soft) {
       const now = server.clock.unixMs;
@@ -307,6 +335,11 @@ export class Client implements ConnectionHandler, RequestLimits {
     if (done > 0) output.splice(0, done);
     if (this.#outputBytes < OUTPUT_LOW_WATER) this.release(HELD_BY_OUTPUT);
     this.#endIfDone();
+  }
+
+  /** Whether `timeout` applies: not to who waits for something to come. */
+  get mayIdleOut(): boolean {
+    return this.blocked === null && this.subscriptions === null && !this.monitor;
   }
 
   // --- the end ---
@@ -356,6 +389,7 @@ export class Client implements ConnectionHandler, RequestLimits {
   get typeFlags(): string {
     let flags = '';
     if (this.monitor) flags += 'O';
+    if (this.subscriptions !== null) flags += 'P';
     if (this.blocked !== null) flags += 'b';
     if (this.transaction?.active === true) flags += 'x';
     if (this.transaction?.touched === true) flags += 'd';
@@ -383,9 +417,9 @@ export class Client implements ConnectionHandler, RequestLimits {
       ['idle', seconds(this.lastInteraction)],
       ['flags', this.typeFlags],
       ['db', this.db.index],
-      ['sub', 0],
-      ['psub', 0],
-      ['ssub', 0],
+      ['sub', this.subscriptions?.channels.size ?? 0],
+      ['psub', this.subscriptions?.patterns.size ?? 0],
+      ['ssub', this.subscriptions?.shardChannels.size ?? 0],
       ['multi', this.transaction?.active === true ? this.transaction.queue.length : -1],
       ['qbuf', this.#queryLength],
       ['qbuf-free', this.queryCapacity - this.#queryLength],

@@ -2,7 +2,7 @@
 // command may run. In the common case all of them are two comparisons with zero. Also what is counted per command.
 import type { RequestParser } from '../resp/parser.ts';
 import { Call } from './call.ts';
-import { type Client, HELD_BY_PAUSE, REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIPPING } from './client.ts';
+import { type Client, GATE_SUBSCRIBED, HELD_BY_PAUSE, REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIPPING } from './client.ts';
 import {
   type Command,
   type CommandTable,
@@ -35,6 +35,8 @@ export const GATE_PAUSE = 8;
 export const GATE_MONITOR = 16;
 export const GATE_DISK = 32;
 
+const WHILE_SUBSCRIBED = /^([ps]?(un)?subscribe|ping|quit|reset)$/;
+
 const DISK_ERROR =
   "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may " +
   'modify the data set are disabled, because this instance is configured to report errors during writes if RDB ' +
@@ -49,6 +51,8 @@ export class Dispatcher {
   afterwards = 0;
   /** Commands that only these transaction words escape while MULTI queues. */
   readonly #unqueued: ReadonlySet<Command>;
+  /** What a subscribed client may still do in RESP2. */
+  readonly #whileSubscribed: ReadonlySet<Command>;
   readonly #exec: Command | null;
   readonly #ping: Command | null;
 
@@ -65,6 +69,7 @@ export class Dispatcher {
     // By the row's name: a command may have been renamed.
     const names = ['exec', 'discard', 'multi', 'watch', 'quit', 'reset'];
     this.#unqueued = new Set(table.all.filter((command) => names.includes(command.spec.name)));
+    this.#whileSubscribed = new Set(table.all.filter((command) => WHILE_SUBSCRIBED.test(command.spec.name)));
     this.#exec = table.all.find((command) => command.spec.name === 'exec') ?? null;
     this.#ping = table.all.find((command) => command.spec.name === 'ping') ?? null;
     this.#call.server = server;
@@ -88,7 +93,7 @@ export class Dispatcher {
     const command = this.#find(call);
     if (command !== null) {
       client.lastCommand = command;
-      if ((this.gate | (client.transaction === null ? 0 : -1)) === 0) {
+      if ((this.gate | client.gate | (client.transaction === null ? 0 : -1)) === 0) {
         this.#run(call, command);
       } else if (this.#mustWait(call, command)) {
         if (client.replyMode === REPLY_SKIPPING) client.replyMode = REPLY_SKIP_NEXT;
@@ -180,6 +185,12 @@ export class Dispatcher {
     const { gate } = this;
     if ((gate & GATE_AUTH) !== 0 && !client.authenticated && (command.flags & FLAG_NO_AUTH) === 0) {
       this.#refuse(call, command, 'NOAUTH Authentication required.');
+      return false;
+    }
+    if ((client.gate & GATE_SUBSCRIBED) !== 0 && !this.#whileSubscribed.has(command)) {
+      const name = command.spec.name;
+      const message = `ERR Can't execute '${name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`;
+      this.#refuse(call, command, message);
       return false;
     }
     const queueing = client.transaction?.active === true;

@@ -24,7 +24,9 @@ import { activeExpireCycle } from './expire.ts';
 import type { Keyspace } from './keyspace.ts';
 import { monitorLine } from './monitor.ts';
 import { NestedCalls } from './nested-call.ts';
+import { NOTIFY_KEYEVENT, NOTIFY_KEYSPACE } from './notify-flags.ts';
 import { Propagation } from './propagation.ts';
+import { PubSub } from './pubsub.ts';
 import { rejection } from './rejected-connection.ts';
 import { Slowlog } from './slowlog.ts';
 import { Stats } from './stats.ts';
@@ -131,6 +133,7 @@ export class Server {
   readonly slowlog = new Slowlog();
   readonly watches = new Watches();
   readonly blocking: Blocking;
+  readonly pubsub = new PubSub();
   readonly debug = new DebugSwitches();
   readonly eviction: Eviction;
   /** Memory was above its limit, and nothing could be evicted, when the latest command began. */
@@ -221,7 +224,9 @@ export class Server {
         const name = this.config.lazyfreeLazyExpire ? 'UNLINK' : 'DEL';
         this.propagation.command(db.index, name, bytes.subarray(offset, offset + length));
       },
-      keyEvent() {},
+      keyEvent: (_class, event, db, bytes, offset, length) => {
+        if (this.pubsub.hasListeners) this.#notify(event, db.index, bytes, offset, length);
+      },
       databaseChanged: (index) => {
         if (this.blocking.size > 0) this.blocking.databaseChanged(index);
         if (this.watches.size === 0) return;
@@ -233,6 +238,20 @@ export class Server {
 
   changeReplicationId(): void {
     this.replicationId = this.#hexId();
+  }
+
+  /** A keyspace event to those who listen: the event on the key's channel, the key on the event's. */
+  #notify(event: string, db: number, bytes: Uint8Array, offset: number, length: number): void {
+    const flags = this.keyspace.notifyFlags;
+    const { pubsub, push } = this;
+    if ((flags & NOTIFY_KEYSPACE) !== 0) {
+      const key = Buffer.from(bytes.buffer, bytes.byteOffset + offset, length).toString('latin1');
+      const text = Buffer.from(event, 'latin1');
+      pubsub.publish(push, `__keyspace@${db}__:${key}`, false, text, 0, text.length);
+    }
+    if ((flags & NOTIFY_KEYEVENT) !== 0) {
+      pubsub.publish(push, `__keyevent@${db}__:${event}`, false, bytes, offset, length);
+    }
   }
 
   #hexId(): string {
@@ -335,6 +354,7 @@ export class Server {
   forget(client: Client): void {
     this.clients.delete(client.id);
     this.blocking.forget(client);
+    this.pubsub.forget(client);
     if (client.transaction !== null) this.watches.unwatch(client.transaction);
     this.stopMonitor(client);
   }
@@ -523,7 +543,7 @@ export class Server {
     for (const client of this.clients.values()) {
       // What is closing is the transport's business: it knows whether the peer still takes part.
       if (client.closing) continue;
-      if (idleMsMax > 0 && unixMs - client.lastInteraction > idleMsMax && !client.monitor) {
+      if (idleMsMax > 0 && unixMs - client.lastInteraction > idleMsMax && client.mayIdleOut) {
         this.log.verbose('Closing idle client');
         client.close();
       } else if (client.outputBytes > 0) {
