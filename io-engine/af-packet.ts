@@ -11,11 +11,13 @@ import {
   type EngineCounters,
   EngineError,
   type EngineName,
+  ETHERNET_HEADER_MAX,
   type FrameBatch,
   type FrameEngine,
   type Link,
   NO_FRAME,
   RX_CHECKSUM_TRUSTED,
+  RX_VLAN_STRIPPED,
 } from './frame-engine.ts';
 import { DeviceWait } from './linux/device-wait.ts';
 import { errnoText, systemError } from './linux/errno.ts';
@@ -33,7 +35,14 @@ import {
   unmap,
 } from './linux/libc.ts';
 import { frameFilter } from './linux/packet-filter.ts';
-import { addPromiscuous, attachFilter, bindPacketSocket, openPacketSocket, SOL_PACKET } from './linux/packet-socket.ts';
+import {
+  addAllMulticast,
+  addPromiscuous,
+  attachFilter,
+  bindPacketSocket,
+  openPacketSocket,
+  SOL_PACKET,
+} from './linux/packet-socket.ts';
 import type { EngineOptions } from './options.ts';
 
 const PACKET_RX_RING = 5;
@@ -62,7 +71,6 @@ const TP_STATUS_AVAILABLE = 0;
 const TP_STATUS_SEND_REQUEST = 1;
 const TP_STATUS_WRONG_FORMAT = 4;
 
-const ETHERNET_HEADER = 14;
 const SLOT_MIN = 2048;
 const BLOCK_LENGTH = 1 << 16;
 const BATCH_MAX = 256;
@@ -70,7 +78,7 @@ const BATCH_MAX = 256;
 /** Smallest power of two that holds a frame and what the kernel writes before it. */
 export function slotLength(mtu: number): number {
   let length = SLOT_MIN;
-  while (length < mtu + ETHERNET_HEADER + RX_HEADROOM) length *= 2;
+  while (length < mtu + ETHERNET_HEADER_MAX + RX_HEADROOM) length *= 2;
   return length;
 }
 
@@ -133,6 +141,8 @@ class AfPacketEngine implements FrameEngine {
   readonly #txBase: number;
   readonly #trustAll: boolean;
   readonly #trustStatus: number;
+  /** The kernel takes tags off, and the filter has let through none but those of our VLAN. */
+  readonly #vlanFlag: number;
   /** Received slots in [rxHeld, rxNext) are ours, as ring positions (int32, masked on use). */
   #rxHeld = 0;
   #rxNext = 0;
@@ -154,7 +164,8 @@ class AfPacketEngine implements FrameEngine {
     setRing(fd, PACKET_TX_RING, txRing, slotBytes, 'tx-ring');
     raiseSendBuffer(fd, txRing * slotBytes * 2);
     if (mac.some((byte, i) => byte !== info.mac[i])) addPromiscuous(fd, info.index);
-    attachFilter(fd, frameFilter(mac));
+    if (options.ipv6) addAllMulticast(fd, info.index);
+    attachFilter(fd, frameFilter(mac, options.vlan, options.ipv6));
     const mapping = mapDevice(fd, (rxRing + txRing) * slotBytes, 0);
     bindPacketSocket(fd, info.index);
 
@@ -167,6 +178,7 @@ class AfPacketEngine implements FrameEngine {
     this.#rxMask = rxRing - 1;
     this.#txMask = txRing - 1;
     this.#txBase = rxRing * slotBytes;
+    this.#vlanFlag = options.vlan === 0 ? 0 : RX_VLAN_STRIPPED;
     this.#trustAll = options.rxChecksum === 'trust';
     this.#trustStatus = options.rxChecksum === 'auto' ? TP_STATUS_CSUMNOTREADY | TP_STATUS_CSUM_VALID : 0;
     this.batch = createBatch(Math.max(1, Math.min(BATCH_MAX, rxRing >> 1)));
@@ -175,7 +187,7 @@ class AfPacketEngine implements FrameEngine {
       medium: 'ethernet',
       mac,
       mtu,
-      frameCapacity: mtu + ETHERNET_HEADER,
+      frameCapacity: mtu + ETHERNET_HEADER_MAX,
       txChecksumOffload: false,
       tsoPayloadMax: 0,
     };
@@ -214,7 +226,8 @@ class AfPacketEngine implements FrameEngine {
       }
       batch.offset[count] = slot + this.#halves[(slot >>> 1) + MAC_OFFSET_HALF];
       batch.length[count] = length;
-      batch.flags[count] = this.#trustAll || (status & this.#trustStatus) !== 0 ? RX_CHECKSUM_TRUSTED : 0;
+      const trusted = this.#trustAll || (status & this.#trustStatus) !== 0 ? RX_CHECKSUM_TRUSTED : 0;
+      batch.flags[count] = trusted | this.#vlanFlag;
       counters.rxBytes += length;
       count++;
     }

@@ -13,6 +13,7 @@ import {
   type EngineCounters,
   EngineError,
   type EngineName,
+  ETHERNET_HEADER_MAX,
   type FrameBatch,
   type FrameEngine,
   type Link,
@@ -32,7 +33,7 @@ import {
   raiseSendBuffer,
   unmap,
 } from './linux/libc.ts';
-import { openPromiscuous } from './linux/packet-socket.ts';
+import { openMembership } from './linux/packet-socket.ts';
 import { type AttachedProgram, attachRedirect, detach, steerQueue } from './linux/xdp-program.ts';
 import {
   bindXsk,
@@ -45,7 +46,6 @@ import {
 } from './linux/xsk-socket.ts';
 import type { EngineOptions } from './options.ts';
 
-const ETHERNET_HEADER = 14;
 /** The kernel keeps this much before each received frame (XDP_PACKET_HEADROOM). */
 const RX_HEADROOM = 256;
 const CHUNK_MAX = 4096;
@@ -58,7 +58,7 @@ const KICK_BUDGET = 32;
 
 /** UMEM chunk for an MTU, bytes: 2048 or 4096; 0 when no chunk holds such frames. */
 export function chunkLength(mtu: number): number {
-  const needed = mtu + ETHERNET_HEADER + RX_HEADROOM;
+  const needed = mtu + ETHERNET_HEADER_MAX + RX_HEADROOM;
   return needed <= CHUNK_MAX / 2 ? CHUNK_MAX / 2 : needed <= CHUNK_MAX ? CHUNK_MAX : 0;
 }
 
@@ -67,8 +67,8 @@ interface XskDevice {
   readonly umem: MappedMemory;
   readonly rings: XskRings;
   readonly program: AttachedProgram;
-  /** A socket that keeps the interface promiscuous; -1: not needed. */
-  readonly promiscuous: number;
+  /** A socket that has the interface take more than its own frames; -1: not needed. */
+  readonly membership: number;
 }
 
 function requireOneQueue({ name }: InterfaceInfo): void {
@@ -86,7 +86,7 @@ export function openAfXdp(options: EngineOptions): FrameEngine {
   const mtu = options.mtu || info.mtu;
   const chunkBytes = chunkLength(mtu);
   if (chunkBytes === 0) {
-    const limit = CHUNK_MAX - RX_HEADROOM - ETHERNET_HEADER;
+    const limit = CHUNK_MAX - RX_HEADROOM - ETHERNET_HEADER_MAX;
     throw new EngineError(
       'NOT_SUPPORTED',
       `afxdp carries an mtu of at most ${limit}, ${info.name} has ${mtu}: sudo ip link set ${info.name} mtu 1500, or use engine = afpacket`,
@@ -109,8 +109,8 @@ export function openAfXdp(options: EngineOptions): FrameEngine {
     raiseTransmitBudget(fd, options.txRing);
     bindXsk(fd, info.name, info.index, QUEUE, program.mode === 'generic');
     const foreignMac = options.mac?.some((byte, i) => byte !== info.mac[i]) ?? false;
-    const promiscuous = foreignMac ? openPromiscuous(info.index) : -1;
-    const engine = new AfXdpEngine({ fd, umem, rings, program, promiscuous }, info, options, chunkBytes);
+    const membership = openMembership(info.index, foreignMac, options.ipv6);
+    const engine = new AfXdpEngine({ fd, umem, rings, program, membership }, info, options, chunkBytes);
     steerQueue(program, QUEUE, fd);
     return engine;
   } catch (error) {
@@ -159,7 +159,7 @@ class AfXdpEngine implements FrameEngine {
       medium: 'ethernet',
       mac: (options.mac ?? info.mac).slice(),
       mtu,
-      frameCapacity: mtu + ETHERNET_HEADER,
+      frameCapacity: mtu + ETHERNET_HEADER_MAX,
       txChecksumOffload: false,
       tsoPayloadMax: 0,
     };
@@ -277,10 +277,10 @@ class AfXdpEngine implements FrameEngine {
     this.#closed = true;
     this.#wait.stop();
     this.memory = new Uint8Array(0);
-    const { fd, umem, program, promiscuous } = this.#device;
+    const { fd, umem, program, membership } = this.#device;
     detach(program);
     close(fd);
-    if (promiscuous >= 0) close(promiscuous);
+    if (membership >= 0) close(membership);
     this.#rings.mappings.forEach(unmap);
     unmap(umem);
   }

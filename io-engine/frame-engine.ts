@@ -3,6 +3,11 @@
 
 /** Transport checksums of this received frame need no check: the device or the sending kernel vouches for them. */
 export const RX_CHECKSUM_TRUSTED = 1;
+/** The frame is one of the VLAN that the options name; its tag has been taken off. */
+export const RX_VLAN_STRIPPED = 2;
+
+/** Ethernet header with one 802.1Q tag, bytes: what a slot holds beside the IP packet. */
+export const ETHERNET_HEADER_MAX = 18;
 
 /** What `reserve()` answers while every outgoing slot is in use. */
 export const NO_FRAME = -1;

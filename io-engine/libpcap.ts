@@ -4,11 +4,9 @@
 import { createRequire } from 'node:module';
 import koffi from 'koffi';
 import { ArenaEngine, DEFAULT_BATCH } from './arena-engine.ts';
-import { EngineError, type Link, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
+import { EngineError, ETHERNET_HEADER_MAX, type Link, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
 import { requireEthernet } from './linux/interfaces.ts';
 import type { EngineOptions } from './options.ts';
-
-const ETHERNET_HEADER = 14;
 
 /** What `cap` asks libpcap to capture of a frame, fixed there. */
 const SNAP_LENGTH = 65535;
@@ -53,7 +51,9 @@ export function openLibpcap(options: EngineOptions, load: () => CapLibrary = loa
   retired.push(socket);
   let linkType: string;
   try {
-    linkType = silently(() => socket.open(options.interface, captureFilter(mac, info.mac), ringBytes, packet));
+    linkType = silently(() =>
+      socket.open(options.interface, captureFilter(mac, info.mac, options.vlan), ringBytes, packet),
+    );
   } catch (error) {
     throw openError(options.interface, (error as Error).message);
   }
@@ -67,7 +67,7 @@ export function openLibpcap(options: EngineOptions, load: () => CapLibrary = loa
     medium: 'ethernet',
     mac,
     mtu,
-    frameCapacity: mtu + ETHERNET_HEADER,
+    frameCapacity: mtu + ETHERNET_HEADER_MAX,
     txChecksumOffload: false,
     tsoPayloadMax: 0,
   };
@@ -128,9 +128,10 @@ export class LibpcapEngine extends ArenaEngine {
  * What comes in for us, and not what we, or the kernel, send out on the interface. Not libpcap's `inbound`: while it
  * installs a filter it applies it to the first packets itself, where that test fails.
  */
-function captureFilter(mac: Uint8Array, interfaceMac: Uint8Array): string {
+function captureFilter(mac: Uint8Array, interfaceMac: Uint8Array, vlan: number): string {
   const own = macText(mac);
-  return `(ether dst ${own} or ether multicast) and not ether src ${own} and not ether src ${macText(interfaceMac)}`;
+  const tagged = vlan === 0 ? '' : `vlan ${vlan} and `;
+  return `${tagged}(ether dst ${own} or ether multicast) and not ether src ${own} and not ether src ${macText(interfaceMac)}`;
 }
 
 function macText(mac: Uint8Array): string {

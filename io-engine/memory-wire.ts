@@ -7,7 +7,7 @@
 // call `advance`, which delivers what is due and then calls the reader of each end that has frames waiting.
 import { ArenaEngine, DEFAULT_BATCH, DEFAULT_RING } from './arena-engine.ts';
 import { FlightQueue } from './flight-queue.ts';
-import { type Link, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
+import { ETHERNET_HEADER_MAX, type Link, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
 
 const ETHERNET_HEADER = 14;
 const ETHERTYPE_IPV4 = 0x0800;
@@ -363,7 +363,7 @@ function memoryLink(index: number, options: MemoryEndOptions): Link {
     medium,
     mac: options.mac ?? defaultMac,
     mtu,
-    frameCapacity: largestPacket + (medium === 'ethernet' ? ETHERNET_HEADER : 0),
+    frameCapacity: largestPacket + (medium === 'ethernet' ? ETHERNET_HEADER_MAX : 0),
     txChecksumOffload: options.txChecksumOffload ?? false,
     tsoPayloadMax,
   };

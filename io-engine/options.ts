@@ -19,6 +19,10 @@ export interface EngineOptions {
   /** Slots of the receive and transmit rings; powers of two. */
   readonly rxRing: number;
   readonly txRing: number;
+  /** 802.1Q identifier of the VLAN that we are in; 0: frames are untagged. */
+  readonly vlan: number;
+  /** IPv6 frames are wanted too, those to multicast groups included. */
+  readonly ipv6: boolean;
   /** Receive queues to open. */
   readonly queues: number;
   /** Addresses the stack will answer for: none may be the kernel's (`raw`: all must be). */

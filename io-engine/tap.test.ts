@@ -29,6 +29,8 @@ const options: EngineOptions = {
   rxChecksum: 'auto',
   busyPollUs: 0,
   coalesceUs: 0,
+  vlan: 0,
+  ipv6: false,
 };
 
 /** Opening needs root, a tun driver and a network namespace of our own. */

@@ -9,6 +9,7 @@ import {
   type EngineCounters,
   EngineError,
   type EngineName,
+  ETHERNET_HEADER_MAX,
   type FrameBatch,
   type FrameEngine,
   type Link,
@@ -50,12 +51,12 @@ const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
 const TUN_F_CSUM = 1;
 const TUN_F_TSO4 = 2;
+const TUN_F_TSO6 = 4;
 
-const ETHERNET_HEADER = 14;
 const IP_PACKET_MAX = 65535;
 /** IPv4 and TCP headers with every option the stack writes fit in this. */
 const HEADERS_MAX = 80;
-const FRAME_MAX = IP_PACKET_MAX + ETHERNET_HEADER + 4;
+const FRAME_MAX = IP_PACKET_MAX + ETHERNET_HEADER_MAX;
 /** A slot: header, frame, rounded up to a page. */
 const SLOT_LENGTH = 17 * 4096;
 /** Slots each way; a slot holds 64 KiB, pages that no frame reached cost nothing. */
@@ -89,7 +90,8 @@ function attach(fd: number, name: string, request: Uint8Array): void {
   new DataView(request.buffer).setUint16(16, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, true);
   if (ioctl(fd, TUNSETIFF, request) < 0) throw attachError(name, errno());
   if (ioctl(fd, TUNSETVNETHDRSZ, Int32Array.of(VNET_HEADER_LENGTH)) < 0) throw systemError('TUNSETVNETHDRSZ', errno());
-  if (ioctlValue(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4) < 0) throw systemError('TUNSETOFFLOAD', errno());
+  if (ioctlValue(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) < 0)
+    throw systemError('TUNSETOFFLOAD', errno());
 }
 
 function attachError(name: string, code: number): EngineError {
@@ -149,7 +151,7 @@ class TapEngine implements FrameEngine {
       medium: 'ethernet',
       mac: options.mac?.slice() ?? randomMac(),
       mtu: options.mtu || info.mtu,
-      frameCapacity: IP_PACKET_MAX + ETHERNET_HEADER,
+      frameCapacity: IP_PACKET_MAX + ETHERNET_HEADER_MAX,
       txChecksumOffload: true,
       tsoPayloadMax: IP_PACKET_MAX - HEADERS_MAX,
     };

@@ -205,6 +205,12 @@ export const KEYS = {
     ...integer(576, 9216, { zero: 'that of the interface', unit: 'bytes' }),
     description: 'Largest IP packet, without the Ethernet header.',
   },
+  vlan: {
+    group: INTERFACE_GROUP,
+    default: '0',
+    ...integer(1, 4094, { zero: 'frames are not tagged' }),
+    description: 'The 802.1Q VLAN that we are in: frames of other ones, and untagged ones, are dropped.',
+  },
   address: {
     group: ADDRESS_GROUP,
     default: null,
@@ -239,6 +245,14 @@ export const KEYS = {
     allowed: 'IP MAC',
     read: readArp,
     description: 'A neighbour that is not asked for its hardware address. Repeat the key for more.',
+  },
+  'address-check': {
+    group: ADDRESS_GROUP,
+    default: '200ms',
+    ...time('ms', '30ms', '9s', 'do not ask'),
+    description:
+      'Before our addresses are used, three questions in this time ask whether another host has one (RFC 5227). If so,\n' +
+      'the start fails and names its hardware address. Slow switches want seconds; the RFC asks for up to 9s.',
   },
   'rx-ring': {
     group: DEVICE_GROUP,
@@ -339,7 +353,6 @@ export const UNSUPPORTED_KEYS: Readonly<Record<string, string>> = {
   queues: "one receive queue is read; 'ethtool -L INTERFACE combined 1' sends everything to it",
   'syn-cookies': 'the backlog drops what is too much instead',
   capture: 'use tcpdump on the other side',
-  vlan: 'give wiredis an untagged interface',
 };
 
 export const KEY_NAMES = Object.keys(KEYS) as readonly KeyName[];

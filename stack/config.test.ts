@@ -30,8 +30,12 @@ describe('parseNetdevConf', () => {
         rxChecksum: 'auto',
         busyPollUs: 0,
         coalesceUs: 50,
+        vlan: 0,
+        ipv6: false,
       },
       addresses: [{ ip: 0x0a000001, prefixLength: 24 }],
+      vlan: 0,
+      addressCheckMs: 200,
       gateway: null,
       routes: [],
       arp: [],
@@ -91,6 +95,8 @@ describe('parseNetdevConf', () => {
         mtu: 9000,
         busyPollUs: 30,
         coalesceUs: 50,
+        vlan: 0,
+        ipv6: false,
         rxChecksum: 'trust',
       },
     });
@@ -178,7 +184,7 @@ describe('parseNetdevConf', () => {
         ['engine', 'raw'],
         ['arp', '10.0.0.9 02:00:00:00:00:09'],
       ]).message,
-    ).toBe("--arp: 'arp' does nothing with engine raw: it has no hardware addresses");
+    ).toBe("--arp: 'arp' does nothing with engine raw: there is no Ethernet below it");
     const viaOnLink = `${MINIMAL}route = 10.3.0.0/16 on-link\nroute = 10.4.0.0/16 via 10.3.0.1`;
     expect(parseNetdevConf(viaOnLink, 'netdev.conf').routes).toHaveLength(2);
   });

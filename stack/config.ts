@@ -24,6 +24,10 @@ export interface StackConfig {
   readonly engine: EngineOptions;
   /** At least one; the first is what packets through the gateway come from unless it is in another one's network. */
   readonly addresses: readonly InterfaceAddress[];
+  /** 802.1Q identifier of our VLAN; 0: frames are untagged. */
+  readonly vlan: number;
+  /** How long to ask whether somebody has our addresses before using them; 0: not at all. */
+  readonly addressCheckMs: number;
   readonly gateway: number | null;
   readonly routes: readonly Route[];
   readonly arp: readonly StaticNeighbor[];
@@ -185,6 +189,8 @@ function buildConfig(settings: Settings): StackConfig {
       interface: interfaceName,
       mac: settings.one('mac') ?? null,
       mtu: settings.value('mtu'),
+      vlan: settings.value('vlan'),
+      ipv6: false,
       rxRing: settings.value('rx-ring'),
       txRing: settings.value('tx-ring'),
       queues: 1,
@@ -194,6 +200,8 @@ function buildConfig(settings: Settings): StackConfig {
       coalesceUs: settings.value('coalesce'),
     },
     addresses,
+    vlan: settings.value('vlan'),
+    addressCheckMs: settings.value('address-check'),
     gateway: settings.one('gateway') ?? null,
     routes: settings.all('route'),
     arp: settings.all('arp'),
@@ -218,7 +226,7 @@ function checkTogether(config: StackConfig, settings: Settings): void {
 }
 
 /** Keys that the chosen engine has no use for. */
-function checkEngine({ engine, arp }: StackConfig, settings: Settings): void {
+function checkEngine({ engine, arp, vlan }: StackConfig, settings: Settings): void {
   const name = engine.engine;
   if (engine.busyPollUs > 0 && (name === 'pcap' || name === 'tap' || name === 'raw')) {
     throw settings.conflict(
@@ -228,9 +236,9 @@ function checkEngine({ engine, arp }: StackConfig, settings: Settings): void {
     );
   }
   if (name !== 'raw') return;
-  const what = engine.mac !== null ? 'mac' : arp.length > 0 ? 'arp' : null;
+  const what = engine.mac !== null ? 'mac' : arp.length > 0 ? 'arp' : vlan !== 0 ? 'vlan' : null;
   if (what !== null)
-    throw settings.conflict(what, 0, `'${what}' does nothing with engine raw: it has no hardware addresses`);
+    throw settings.conflict(what, 0, `'${what}' does nothing with engine raw: there is no Ethernet below it`);
 }
 
 /** Addresses and routes that cannot be true together. */

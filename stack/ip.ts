@@ -1,14 +1,18 @@
 // IPv4 on this host (RFC 791, RFC 1122 3.2): takes frames apart and hands payloads to TCP and ICMP; puts headers
 // before what they send, straight in the engine's outgoing frames. Used by stack.ts and tcp/.
-import { type FrameEngine, NO_FRAME, RX_CHECKSUM_TRUSTED } from '../io-engine/frame-engine.ts';
+import { type FrameEngine, NO_FRAME, RX_CHECKSUM_TRUSTED, RX_VLAN_STRIPPED } from '../io-engine/frame-engine.ts';
+import { Arp } from './arp.ts';
+import type { Conflict } from './claim.ts';
 import type { Clock, RandomSource } from './clock.ts';
 import type { StackConfig } from './config.ts';
+import { EthernetLink } from './ethernet-link.ts';
 import { Icmp, type IcmpErrorHandler, type PacketOutput } from './icmp.ts';
 import { Neighbors, NextHop } from './neighbors.ts';
 import { REASSEMBLY_DONE, REASSEMBLY_REFUSED, Reassembly } from './reassembly.ts';
 import { Routes } from './routes.ts';
 import {
   DROP_ETHERNET_NOT_FOR_US,
+  DROP_ETHERNET_OTHER_VLAN,
   DROP_ETHERNET_UNKNOWN_TYPE,
   DROP_IPV4_BAD_SOURCE,
   DROP_IPV4_BROADCAST,
@@ -19,15 +23,16 @@ import {
   type Stats,
 } from './stats.ts';
 import type { TimerWheel } from './timer-wheel.ts';
-import { equalBytes } from './wire/bytes.ts';
+import { equalBytes, readUint16 } from './wire/bytes.ts';
 import {
   ETHERNET_HEADER_LENGTH,
   ETHERTYPE_ARP,
   ETHERTYPE_IPV4,
+  ETHERTYPE_VLAN,
   isGroupMac,
   MAC_LENGTH,
   readEtherType,
-  writeEthernetHeader,
+  VLAN_TAG_LENGTH,
 } from './wire/ethernet.ts';
 import {
   IPV4_HEADER_LENGTH,
@@ -42,6 +47,7 @@ import {
 import { ETHERNET_TRUNCATED, OK } from './wire/status.ts';
 
 const DEFAULT_TTL = 64;
+const VLAN_IDENTIFIER = 0xfff;
 
 /** What IP needs of TCP. */
 export interface TcpHandler extends IcmpErrorHandler {
@@ -62,6 +68,7 @@ export interface TcpHandler extends IcmpErrorHandler {
 
 export class Ip implements PacketOutput {
   readonly routes: Routes;
+  readonly arp: Arp;
   readonly neighbors: Neighbors;
   readonly icmp: Icmp;
   readonly reassembly: Reassembly;
@@ -72,7 +79,7 @@ export class Ip implements PacketOutput {
   readonly #isEthernet: boolean;
   /** Bytes of a frame before its IP header. */
   readonly #linkHeaderLength: number;
-  readonly #mac: Uint8Array;
+  readonly #link: EthernetLink;
   readonly #header = new Ipv4Header();
   /** Where every packet goes on a medium without hardware addresses. */
   readonly #onlyHop: NextHop;
@@ -98,11 +105,13 @@ export class Ip implements PacketOutput {
     this.#stats = stats;
     this.#rxChecksum = config.rxChecksum;
     this.#isEthernet = engine.link.medium === 'ethernet';
-    this.#linkHeaderLength = this.#isEthernet ? ETHERNET_HEADER_LENGTH : 0;
-    this.#mac = engine.link.mac;
+    this.#link = new EthernetLink(engine, config.vlan);
+    this.#linkHeaderLength = this.#isEthernet ? this.#link.headerLength : 0;
     this.#identification = random.int32();
     this.routes = new Routes(config.addresses, config.gateway, config.routes);
-    this.neighbors = new Neighbors(engine, clock, timers, this.routes, stats);
+    this.neighbors = new Neighbors(this.#link, clock, timers, stats);
+    this.arp = new Arp(this.#link, clock, timers, this.routes, this.neighbors, stats);
+    this.neighbors.resolver = this.arp;
     this.icmp = new Icmp(engine, clock, this.routes, stats, this);
     this.reassembly = new Reassembly(clock, timers);
     this.reassembly.onFailure = () => this.#stats.ipReasmFails++;
@@ -121,11 +130,24 @@ export class Ip implements PacketOutput {
 
   /** Tells the network who we are. Frames leave with the next flush. */
   start(): void {
-    if (this.#isEthernet) this.neighbors.announce();
+    if (this.#isEthernet) this.arp.announce();
+  }
+
+  /** Asks whether somebody else has our addresses; tells the network that they are ours if nobody has. */
+  claim(totalMs: number, done: (conflict: Conflict | null) => void): void {
+    if (!this.#isEthernet) {
+      done(null);
+      return;
+    }
+    this.arp.claim(totalMs, (conflict) => {
+      if (conflict === null) this.start();
+      done(conflict);
+    });
   }
 
   close(): void {
     this.reassembly.close();
+    this.arp.close();
     this.neighbors.close();
   }
 
@@ -210,24 +232,34 @@ export class Ip implements PacketOutput {
         }
       }
       hop.used = true;
-      writeEthernetHeader(memory, this.#frame, hop.mac, this.#mac, ETHERTYPE_IPV4);
+      this.#link.writeHeader(this.#frame, hop.mac, ETHERTYPE_IPV4);
     }
     this.#engine.commit(this.#linkHeaderLength + totalLength, segmentSize);
   }
 
   #ethernetInput(bytes: Uint8Array, offset: number, length: number, flags: number): number {
     if (length < ETHERNET_HEADER_LENGTH) return ETHERNET_TRUNCATED;
-    const isForUs = equalBytes(bytes, offset, this.#mac, 0, MAC_LENGTH);
+    const isForUs = equalBytes(bytes, offset, this.#link.mac, 0, MAC_LENGTH);
     if (!isForUs && !isGroupMac(bytes, offset)) return DROP_ETHERNET_NOT_FOR_US;
-    const payload = offset + ETHERNET_HEADER_LENGTH;
-    const payloadLength = length - ETHERNET_HEADER_LENGTH;
-    const etherType = readEtherType(bytes, offset);
+    let headerLength = ETHERNET_HEADER_LENGTH;
+    let etherType = readEtherType(bytes, offset);
+    let vlan = 0;
+    if (etherType === ETHERTYPE_VLAN) {
+      if (length < ETHERNET_HEADER_LENGTH + VLAN_TAG_LENGTH) return ETHERNET_TRUNCATED;
+      // A tag with identifier 0 says the priority only (IEEE 802.1Q, 6.9).
+      vlan = readUint16(bytes, offset + ETHERNET_HEADER_LENGTH) & VLAN_IDENTIFIER;
+      etherType = readEtherType(bytes, offset + VLAN_TAG_LENGTH);
+      headerLength += VLAN_TAG_LENGTH;
+    }
+    if (vlan !== this.#link.vlan && (flags & RX_VLAN_STRIPPED) === 0) return DROP_ETHERNET_OTHER_VLAN;
+    const payload = offset + headerLength;
+    const payloadLength = length - headerLength;
     if (etherType === ETHERTYPE_IPV4) {
       // A unicast packet in a broadcast frame is dropped unheard (RFC 1122, 3.3.6); a broadcast one is dropped later.
       if (!isForUs) return DROP_IPV4_BROADCAST;
       return this.#ipv4Input(bytes, payload, payloadLength, flags);
     }
-    if (etherType === ETHERTYPE_ARP) return this.neighbors.input(bytes, payload, payloadLength);
+    if (etherType === ETHERTYPE_ARP) return this.arp.input(bytes, payload, payloadLength);
     return DROP_ETHERNET_UNKNOWN_TYPE;
   }
 

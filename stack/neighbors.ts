@@ -1,31 +1,13 @@
-// ARP: who has the hardware address of the next hop (RFC 826, RFC 1122 2.3.2). A connection holds its NextHop, so
-// that sending needs no look-up; packets for one that is not resolved yet wait in a small bounded queue. Learning:
-// any ARP from a neighbour updates an entry that exists, only a request for one of our addresses or our own
-// question makes a new one. Used by ip.ts.
+// The neighbour cache: the hardware address of each next hop, and what state that knowledge is in. A connection holds its
+// NextHop, so that sending needs no look-up; packets for one that is not resolved yet wait in a small bounded queue
+// (RFC 1122 2.3.2.2). Who asks the question on the wire is handed in: arp.ts for IPv4. Used by ip.ts.
 import { LRUCache } from 'lru-cache';
-import { type FrameEngine, NO_FRAME } from '../io-engine/frame-engine.ts';
 import type { Clock } from './clock.ts';
-import type { Routes } from './routes.ts';
-import {
-  DROP_ARP_CONFLICT,
-  DROP_ARP_NOT_FOR_US,
-  DROP_NEIGHBOR_QUEUE_FULL,
-  DROP_NEIGHBOR_UNREACHABLE,
-  DROP_OUTPUT_FULL,
-  type Stats,
-} from './stats.ts';
+import type { EthernetLink } from './ethernet-link.ts';
+import { DROP_NEIGHBOR_QUEUE_FULL, DROP_NEIGHBOR_UNREACHABLE, DROP_OUTPUT_FULL, type Stats } from './stats.ts';
 import type { TimerNode, TimerWheel } from './timer-wheel.ts';
-import { ARP_REPLY, ARP_REQUEST, ArpPacket, parseArp, writeArp } from './wire/arp.ts';
-import { copyBytes, equalBytes } from './wire/bytes.ts';
-import {
-  BROADCAST_MAC,
-  ETHERNET_HEADER_LENGTH,
-  ETHERTYPE_ARP,
-  ETHERTYPE_IPV4,
-  MAC_LENGTH,
-  writeEthernetHeader,
-} from './wire/ethernet.ts';
-import { OK } from './wire/status.ts';
+import { copyBytes } from './wire/bytes.ts';
+import { BROADCAST_MAC, ETHERTYPE_IPV4, MAC_LENGTH } from './wire/ethernet.ts';
 
 export const NEIGHBORS_MAX = 4096;
 export const QUEUE_PER_NEIGHBOR_MAX = 8;
@@ -41,11 +23,6 @@ const REACHABLE_MS = 60_000;
 const IDLE_CHECKS_MAX = 20;
 /** How long an unreachable neighbour is left alone. */
 const FAILED_HOLD_MS = 1000;
-/** RFC 5227, 1.1: ANNOUNCE_INTERVAL, ANNOUNCE_NUM, DEFEND_INTERVAL. */
-const ANNOUNCE_INTERVAL_MS = 2000;
-const ANNOUNCE_COUNT = 2;
-const DEFEND_INTERVAL_MS = 10_000;
-
 export type NeighborState = 'new' | 'resolving' | 'reachable' | 'probing' | 'failed' | 'static' | 'detached';
 
 interface QueuedPacket {
@@ -85,48 +62,32 @@ export class NextHop implements TimerNode {
   }
 }
 
-/** The second announcement's timer. */
-class Announcer implements TimerNode {
-  timerNext: TimerNode | null = null;
-  timerPrevious: TimerNode | null = null;
-  timerSlot = -1;
-  timerAt = 0;
-  left = 0;
-  readonly onTimer: () => void;
-
-  constructor(onTimer: () => void) {
-    this.onTimer = onTimer;
-  }
+/** Asks a neighbour for its hardware address. */
+export interface AddressResolver {
+  /** @param to the address it had, or one that reaches everyone. */
+  ask(hop: NextHop, to: Uint8Array): void;
 }
-
-const ZERO_MAC = new Uint8Array(MAC_LENGTH);
 
 export class Neighbors {
   /** Called, from a timer only, with each IP packet that was lost because nobody answers for its next hop. */
   onUnreachable: (packet: Uint8Array) => void = () => {};
 
-  readonly #engine: FrameEngine;
+  /** Set by ip.ts. */
+  resolver!: AddressResolver;
+
+  readonly #link: EthernetLink;
   readonly #clock: Clock;
   readonly #timers: TimerWheel;
-  readonly #routes: Routes;
   readonly #stats: Stats;
-  readonly #mac: Uint8Array;
-  readonly #arp = new ArpPacket();
   readonly #statics = new Map<number, NextHop>();
   readonly #cache: LRUCache<number, NextHop>;
-  readonly #announcer = new Announcer(() => this.#announceOnce());
-  readonly #requesterMac = new Uint8Array(MAC_LENGTH);
   #queuedPackets = 0;
-  #defendedAtMs = 0;
-  #hasDefended = false;
 
-  constructor(engine: FrameEngine, clock: Clock, timers: TimerWheel, routes: Routes, stats: Stats) {
-    this.#engine = engine;
+  constructor(link: EthernetLink, clock: Clock, timers: TimerWheel, stats: Stats) {
+    this.#link = link;
     this.#clock = clock;
     this.#timers = timers;
-    this.#routes = routes;
     this.#stats = stats;
-    this.#mac = engine.link.mac;
     this.#cache = new LRUCache({ max: NEIGHBORS_MAX, dispose: (hop) => this.#detach(hop) });
   }
 
@@ -156,15 +117,8 @@ export class Neighbors {
     this.#sendQueue(hop);
   }
 
-  /** Tells the network our addresses (RFC 5227, 2.3): now, and once more a little later. */
-  announce(): void {
-    this.#announcer.left = ANNOUNCE_COUNT;
-    this.#announceOnce();
-  }
-
-  /** Cancels what is still to come. */
+  /** Forgets what has been learned, and cancels what is still to come. */
   close(): void {
-    this.#timers.cancel(this.#announcer);
     this.#cache.clear();
   }
 
@@ -177,20 +131,18 @@ export class Neighbors {
     }));
   }
 
-  /** An ARP packet; `offset` is behind the Ethernet header. */
-  input(bytes: Uint8Array, offset: number, length: number): number {
-    const arp = this.#arp;
-    const status = parseArp(bytes, offset, length, arp);
-    if (status !== OK) return status;
-    if (arp.operation === ARP_REQUEST) this.#stats.arpInRequests++;
-    else this.#stats.arpInReplies++;
-    if (this.#routes.isLocal(arp.senderIp)) return this.#conflict(bytes, arp);
-
-    const isForUs = this.#routes.isLocal(arp.targetIp);
-    this.#learn(bytes, arp, isForUs);
-    if (!isForUs) return DROP_ARP_NOT_FOR_US;
-    if (arp.operation === ARP_REQUEST) this.#reply(bytes, arp);
-    return OK;
+  /**
+   * A neighbour has told its hardware address.
+   * @param mayMakeNew whether one that is not in the cache is worth an entry.
+   */
+  learn(ip: number, bytes: Uint8Array, macOffset: number, mayMakeNew: boolean): void {
+    const hop = this.#find(ip) ?? (mayMakeNew ? this.lookup(ip) : undefined);
+    if (hop === undefined || hop.state === 'static') return;
+    copyBytes(hop.mac, 0, bytes, macOffset, MAC_LENGTH);
+    hop.state = 'reachable';
+    hop.resolved = true;
+    this.#timers.arm(hop, (this.#clock.nowMs + REACHABLE_MS) | 0);
+    this.#sendQueue(hop);
   }
 
   /** Takes an outgoing IP packet (copied) that has to wait for its next hop's address, and asks for it. */
@@ -218,72 +170,10 @@ export class Neighbors {
     return this.#statics.get(ip) ?? this.#cache.get(ip);
   }
 
-  #learn(bytes: Uint8Array, arp: ArpPacket, isForUs: boolean): void {
-    // A probe has no sender address (RFC 5227, 2.1.1) and says nothing about who owns one.
-    if (arp.senderIp === 0) return;
-    let hop = this.#find(arp.senderIp);
-    if (hop === undefined) {
-      if (!isForUs || arp.operation !== ARP_REQUEST) return;
-      if (!this.#routes.isUnicastPeer(arp.senderIp) || !this.#routes.isOnLink(arp.senderIp)) return;
-      hop = this.lookup(arp.senderIp);
-    }
-    if (hop.state === 'static') return;
-    copyBytes(hop.mac, 0, bytes, arp.senderMacOffset, MAC_LENGTH);
-    hop.state = 'reachable';
-    hop.resolved = true;
-    this.#timers.arm(hop, (this.#clock.nowMs + REACHABLE_MS) | 0);
-    this.#sendQueue(hop);
-  }
-
-  #reply(bytes: Uint8Array, arp: ArpPacket): void {
-    const requester = this.#requesterMac;
-    copyBytes(requester, 0, bytes, arp.senderMacOffset, MAC_LENGTH);
-    if (this.#send(ARP_REPLY, requester, arp.targetIp, requester, arp.senderIp)) this.#stats.arpOutReplies++;
-  }
-
-  /** An ARP that claims one of our addresses: our own frame come back, or a host we have to defend it against. */
-  #conflict(bytes: Uint8Array, arp: ArpPacket): number {
-    if (equalBytes(bytes, arp.senderMacOffset, this.#mac, 0, MAC_LENGTH)) return DROP_ARP_NOT_FOR_US;
-    const sinceMs = (this.#clock.nowMs - this.#defendedAtMs) | 0;
-    if (!this.#hasDefended || sinceMs < 0 || sinceMs >= DEFEND_INTERVAL_MS) {
-      this.#hasDefended = true;
-      this.#defendedAtMs = this.#clock.nowMs;
-      this.#announceAddress(arp.senderIp);
-    }
-    return DROP_ARP_CONFLICT;
-  }
-
-  #announceOnce(): void {
-    for (const { ip } of this.#routes.addresses) this.#announceAddress(ip);
-    this.#announcer.left--;
-    if (this.#announcer.left > 0) {
-      this.#timers.arm(this.#announcer, (this.#clock.nowMs + ANNOUNCE_INTERVAL_MS) | 0);
-    }
-  }
-
-  #announceAddress(ip: number): void {
-    if (this.#send(ARP_REQUEST, BROADCAST_MAC, ip, ZERO_MAC, ip)) this.#stats.arpOutRequests++;
-  }
-
   #ask(hop: NextHop, delays: readonly number[]): void {
-    const to = hop.state === 'probing' ? hop.mac : BROADCAST_MAC;
-    const source = this.#routes.sourceFor(hop.ip);
-    if (this.#send(ARP_REQUEST, to, source, ZERO_MAC, hop.ip)) this.#stats.arpOutRequests++;
+    this.resolver.ask(hop, hop.state === 'probing' ? hop.mac : BROADCAST_MAC);
     this.#timers.arm(hop, (this.#clock.nowMs + delays[hop.questions]) | 0);
     hop.questions++;
-  }
-
-  #send(operation: number, ethernetTo: Uint8Array, senderIp: number, targetMac: Uint8Array, targetIp: number): boolean {
-    const frame = this.#engine.reserve();
-    if (frame === NO_FRAME) {
-      this.#stats.drop(DROP_OUTPUT_FULL);
-      return false;
-    }
-    const { memory } = this.#engine;
-    const start = frame + writeEthernetHeader(memory, frame, ethernetTo, this.#mac, ETHERTYPE_ARP);
-    const length = writeArp(memory, start, operation, this.#mac, senderIp, targetMac, targetIp);
-    this.#engine.commit(ETHERNET_HEADER_LENGTH + length, 0);
-    return true;
   }
 
   /** A neighbour's time has come; for NextHop only. */
@@ -342,17 +232,16 @@ export class Neighbors {
   }
 
   #sendQueue(hop: NextHop): void {
+    const link = this.#link;
     for (const { bytes, segmentSize } of hop.queue) {
       this.#queuedPackets--;
-      const frame = this.#engine.reserve();
-      if (frame === NO_FRAME) {
+      const at = link.begin(hop.mac, ETHERTYPE_IPV4);
+      if (at < 0) {
         this.#stats.drop(DROP_OUTPUT_FULL);
         continue;
       }
-      const { memory } = this.#engine;
-      writeEthernetHeader(memory, frame, hop.mac, this.#mac, ETHERTYPE_IPV4);
-      memory.set(bytes, frame + ETHERNET_HEADER_LENGTH);
-      this.#engine.commit(ETHERNET_HEADER_LENGTH + bytes.length, segmentSize);
+      link.engine.memory.set(bytes, at);
+      link.commit(bytes.length, segmentSize);
     }
     hop.queue.length = 0;
   }

@@ -2,6 +2,7 @@
 // callback per connection that has news, then output pulled from every connection that has any, one kick of the
 // device. Run to completion, single-threaded; time comes in through the clock. Used by src/transports/userspace.ts.
 import type { FrameEngine } from '../io-engine/frame-engine.ts';
+import type { Conflict } from './claim.ts';
 import type { Clock, RandomSource } from './clock.ts';
 import type { StackConfig } from './config.ts';
 import { Ip } from './ip.ts';
@@ -42,6 +43,14 @@ export class Stack {
   /** Announces our addresses. Call once, then tick. */
   start(): void {
     this.ip.start();
+  }
+
+  /**
+   * Asks the network whether another host has one of our addresses (RFC 5227); without a conflict announces them as
+   * `start` does. Needs ticks; call it instead of `start`.
+   */
+  claim(totalMs: number, done: (conflict: Conflict | null) => void): void {
+    this.ip.claim(totalMs, done);
   }
 
   /** First half of a tick. @returns frames received. */

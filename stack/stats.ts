@@ -45,6 +45,8 @@ export const DROP_TCP_NO_BUFFER = FIRST + 26;
 /** Data for a connection whose owner is gone: answered with RST. */
 export const DROP_TCP_AFTER_CLOSE = FIRST + 27;
 export const DROP_TCP_BAD_FLAGS = FIRST + 28;
+/** A frame of another VLAN than ours, or of none while we are in one. */
+export const DROP_ETHERNET_OTHER_VLAN = FIRST + 29;
 
 /** Name of every drop reason, by index; index 0 (`ok`) never counts. */
 export const DROP_NAMES: readonly string[] = [
@@ -78,6 +80,7 @@ export const DROP_NAMES: readonly string[] = [
   'tcp-no-buffer',
   'tcp-after-close',
   'tcp-bad-flags',
+  'ethernet-other-vlan',
 ];
 
 export class Stats {

@@ -156,3 +156,16 @@ export class TimerWheel {
     node.timerSlot = -1;
   }
 }
+
+/** A node for whoever is not one itself. */
+export class Timer implements TimerNode {
+  timerNext: TimerNode | null = null;
+  timerPrevious: TimerNode | null = null;
+  timerSlot = -1;
+  timerAt = 0;
+  readonly onTimer: (nowMs: number) => void;
+
+  constructor(onTimer: (nowMs: number) => void) {
+    this.onTimer = onTimer;
+  }
+}

@@ -78,7 +78,18 @@ describe('programs', () => {
     ['VLAN 5 to all', BROADCAST, 0x0806, 0x6005, false],
     ['VLAN 0 with a priority', MAC, 0x0800, 0xe000, true],
   ] as const)('the socket filter on %s', (_case, to, ethertype, vlan, accepted) => {
-    expect(run(frameFilter(MAC), frame(to, ethertype), vlan)).toBe(accepted ? 0x40000 : 0);
+    expect(run(frameFilter(MAC, 0, false), frame(to, ethertype), vlan)).toBe(accepted ? 0x40000 : 0);
+  });
+
+  it.each([
+    ['our VLAN', MAC, 0x0800, 5, true],
+    ['our VLAN, with a priority, to all', BROADCAST, 0x0806, 0xe005, true],
+    ['IPv6 in our VLAN', MAC, 0x86dd, 5, true],
+    ['another VLAN', MAC, 0x0800, 6, false],
+    ['untagged', MAC, 0x0800, null, false],
+    ['our VLAN, to another', OTHER, 0x0800, 5, false],
+  ] as const)('the filter of VLAN 5 with IPv6 on %s', (_case, to, ethertype, vlan, accepted) => {
+    expect(run(frameFilter(MAC, 5, true), frame(to, ethertype), vlan)).toBe(accepted ? 0x40000 : 0);
   });
 });
 
@@ -113,8 +124,8 @@ describe('addresses', () => {
 describe('ring geometry', () => {
   it.each([
     [1500, 2048, 2048],
-    [1778, 2048, 2048],
-    [1779, 2048, 4096],
+    [1774, 2048, 2048],
+    [1775, 2048, 4096],
     [9000, 16384, 0],
   ])('mtu %i: packet slot %i, UMEM chunk %i', (mtu, slot, chunk) => {
     expect([slotLength(mtu), chunkLength(mtu)]).toEqual([slot, chunk]);

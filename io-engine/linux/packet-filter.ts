@@ -15,6 +15,7 @@ const VLAN_TAG_PRESENT = 48;
 const WHOLE_FRAME = 0x40000;
 const ETHERTYPE_IPV4 = 0x0800;
 const ETHERTYPE_ARP = 0x0806;
+const ETHERTYPE_IPV6 = 0x86dd;
 
 interface Instruction {
   readonly code: number;
@@ -26,16 +27,18 @@ interface Instruction {
 }
 
 /**
- * Accepts ARP and IPv4 frames sent to `mac` or to a group (broadcast, multicast), untagged or with VLAN 0 (a
- * priority tag). A tag the kernel stripped lies beside the frame, so a frame of another VLAN would look like ours.
+ * Accepts ARP, IPv4 and perhaps IPv6 frames of our VLAN (0: untagged, or with a tag that says the priority only) that
+ * were sent to `mac` or to a group (broadcast, multicast). The kernel takes a tag off and keeps it beside the
+ * frame, so a frame of another VLAN would look like ours.
  * @returns struct sock_filter[], 8 bytes each
  */
-export function frameFilter(mac: Uint8Array): Uint8Array {
+export function frameFilter(mac: Uint8Array, vlan: number, ipv6: boolean): Uint8Array {
   const macHigh = ((mac[0] << 24) | (mac[1] << 16) | (mac[2] << 8) | mac[3]) >>> 0;
   const macLow = (mac[4] << 8) | mac[5];
   return assemble([
     { code: LD_H_ABS, k: 12 },
     { code: JEQ, k: ETHERTYPE_IPV4, yes: 'destination' },
+    { code: JEQ, k: ipv6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4, yes: 'destination' },
     { code: JEQ, k: ETHERTYPE_ARP, no: 'drop' },
     { code: LD_B_ABS, k: 0, label: 'destination' },
     { code: JSET, k: 1, yes: 'vlan' },
@@ -44,10 +47,10 @@ export function frameFilter(mac: Uint8Array): Uint8Array {
     { code: LD_H_ABS, k: 4 },
     { code: JEQ, k: macLow, no: 'drop' },
     { code: LD_W_ABS, k: ANCILLARY + VLAN_TAG_PRESENT, label: 'vlan' },
-    { code: JEQ, k: 0, yes: 'accept' },
+    { code: JEQ, k: 0, yes: vlan === 0 ? 'accept' : 'drop' },
     { code: LD_W_ABS, k: ANCILLARY + VLAN_TAG },
     { code: AND, k: 0x0fff },
-    { code: JEQ, k: 0, no: 'drop' },
+    { code: JEQ, k: vlan, no: 'drop' },
     { code: RET, k: WHOLE_FRAME, label: 'accept' },
     { code: RET, k: 0, label: 'drop' },
   ]);

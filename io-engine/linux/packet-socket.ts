@@ -10,6 +10,7 @@ const SO_ATTACH_FILTER = 26;
 export const SOL_PACKET = 263;
 const PACKET_ADD_MEMBERSHIP = 1;
 const PACKET_MR_PROMISC = 1;
+const PACKET_MR_ALLMULTI = 2;
 const ETH_P_ALL = 0x0003;
 
 /** A socket that receives nothing until it is bound (protocol 0). */
@@ -47,20 +48,31 @@ export function attachFilter(fd: number, program: Uint8Array): void {
 
 /** Makes the interface take frames for every hardware address, until the socket is closed. */
 export function addPromiscuous(fd: number, interfaceIndex: number): void {
+  addMembership(fd, interfaceIndex, PACKET_MR_PROMISC, 'setting the interface promiscuous');
+}
+
+/** Makes the interface take frames for every multicast group, until the socket is closed. */
+export function addAllMulticast(fd: number, interfaceIndex: number): void {
+  addMembership(fd, interfaceIndex, PACKET_MR_ALLMULTI, 'taking multicast frames');
+}
+
+function addMembership(fd: number, interfaceIndex: number, type: number, what: string): void {
   const request = pinned(16); // struct packet_mreq
   const view = new DataView(request.buffer);
   view.setInt32(0, interfaceIndex, true);
-  view.setUint16(4, PACKET_MR_PROMISC, true);
+  view.setUint16(4, type, true);
   if (setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, request, request.length) < 0) {
-    throw systemError('setting the interface promiscuous', errno());
+    throw systemError(what, errno());
   }
 }
 
-/** A socket kept for nothing but that; close it to end it. */
-export function openPromiscuous(interfaceIndex: number): number {
+/** A socket kept for its memberships only, or -1 when there are none; close it to end them. */
+export function openMembership(interfaceIndex: number, promiscuous: boolean, allMulticast: boolean): number {
+  if (!promiscuous && !allMulticast) return -1;
   const fd = openPacketSocket();
   try {
-    addPromiscuous(fd, interfaceIndex);
+    if (promiscuous) addPromiscuous(fd, interfaceIndex);
+    if (allMulticast) addAllMulticast(fd, interfaceIndex);
   } catch (error) {
     close(fd);
     throw error;

@@ -7,7 +7,10 @@ export const VNET_RX_CHECKED = 1 | 2;
 
 const NEEDS_CSUM = 1;
 const GSO_TCPV4 = 1;
+const GSO_TCPV6 = 4;
 const ETHERNET_HEADER = 14;
+const VLAN_TAG = 4;
+const IPV6_HEADER = 40;
 const PROTOCOL_TCP = 6;
 const TCP_CHECKSUM_OFFSET = 16;
 
@@ -18,13 +21,17 @@ const TCP_CHECKSUM_OFFSET = 16;
  */
 export function writeVnetHeader(memory: Uint8Array, slot: number, segmentSize: number): void {
   const frame = slot + VNET_HEADER_LENGTH;
-  const ip = frame + ETHERNET_HEADER;
-  const isTcp = memory[frame + 12] === 0x08 && memory[frame + 13] === 0 && memory[ip + 9] === PROTOCOL_TCP;
-  const tcp = ETHERNET_HEADER + ((memory[ip] & 15) << 2);
+  const isTagged = memory[frame + 12] === 0x81 && memory[frame + 13] === 0;
+  const header = isTagged ? ETHERNET_HEADER + VLAN_TAG : ETHERNET_HEADER;
+  const ip = frame + header;
+  const isIpv4 = memory[ip - 2] === 0x08 && memory[ip - 1] === 0;
+  const isIpv6 = memory[ip - 2] === 0x86 && memory[ip - 1] === 0xdd;
+  const isTcp = (isIpv4 && memory[ip + 9] === PROTOCOL_TCP) || (isIpv6 && memory[ip + 6] === PROTOCOL_TCP);
+  const tcp = header + (isIpv6 ? IPV6_HEADER : (memory[ip] & 15) << 2);
   const isCut = isTcp && segmentSize > 0;
   const headers = isCut ? tcp + ((memory[frame + tcp + 12] >> 4) << 2) : 0;
   memory[slot] = isTcp ? NEEDS_CSUM : 0;
-  memory[slot + 1] = isCut ? GSO_TCPV4 : 0;
+  memory[slot + 1] = isCut ? (isIpv6 ? GSO_TCPV6 : GSO_TCPV4) : 0;
   putUint16(memory, slot + 2, headers);
   putUint16(memory, slot + 4, isCut ? segmentSize : 0);
   putUint16(memory, slot + 6, isTcp ? tcp : 0);

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import type { FrameEngine } from '../../io-engine/frame-engine.ts';
 import { openEngine } from '../../io-engine/open.ts';
 import type { EngineChoice } from '../../io-engine/options.ts';
+import type { Conflict } from '../../stack/claim.ts';
 import { CLOSE_REASONS } from '../../stack/close-reasons.ts';
 import { parseNetdevConf, type StackConfig } from '../../stack/config.ts';
 import type { Socket, SocketEvents } from '../../stack/socket.ts';
@@ -11,6 +12,7 @@ import { Stack } from '../../stack/stack.ts';
 import { listStats } from '../../stack/stats.ts';
 import { StackError } from '../../stack/tcp/connect.ts';
 import type { Listener as StackListener } from '../../stack/tcp/listener.ts';
+import { formatMac } from '../../stack/wire/ethernet.ts';
 import { formatIpv4, parseIpv4Address } from '../../stack/wire/ipv4.ts';
 import type { ServerClock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
@@ -28,11 +30,13 @@ export interface UserspaceParts {
   readonly clock: ServerClock;
   readonly scheduler: Scheduler;
   readonly random: Random;
+  /** The owner will call `stack.claim`; otherwise the addresses are announced at once. */
+  readonly claims?: boolean;
   /** Seconds of silence after which a client is probed; 0: as netdev.conf says. */
   readonly keepAliveSeconds?: () => number;
 }
 
-export interface UserspaceSettings extends Omit<UserspaceParts, 'engine' | 'config'> {
+export interface UserspaceSettings extends Omit<UserspaceParts, 'engine' | 'config' | 'claims'> {
   readonly log: Log;
   /** Path of netdev.conf. */
   readonly netdevFile: string;
@@ -51,7 +55,25 @@ export async function openUserspace(settings: UserspaceSettings): Promise<Usersp
   const { link } = engine;
   const addresses = config.addresses.map(({ ip, prefixLength }) => `${formatIpv4(ip)}/${prefixLength}`);
   log.notice(`User-space TCP/IP on ${link.name}: engine ${engine.name}, ${addresses.join(', ')}, mtu ${link.mtu}`);
-  return new UserspaceTransport({ ...settings, engine, config });
+  const transport = new UserspaceTransport({ ...settings, engine, config, claims: config.addressCheckMs > 0 });
+  transport.stack.ip.arp.onConflict = (conflict) => log.warning(`Another host uses our address: ${owner(conflict)}`);
+  if (config.addressCheckMs > 0) await claimAddresses(transport, config.addressCheckMs);
+  return transport;
+}
+
+/** @throws TransportError EADDRINUSE when another host has one of our addresses; the transport is closed then. */
+async function claimAddresses(transport: UserspaceTransport, totalMs: number): Promise<void> {
+  const conflict = await new Promise<Conflict | null>((done) => transport.stack.claim(totalMs, done));
+  if (conflict === null) return;
+  await transport.close(0);
+  throw new TransportError(
+    'EADDRINUSE',
+    `the address is taken: ${owner(conflict)}; choose another 'address' in netdev.conf, or stop that host`,
+  );
+}
+
+function owner({ ip, mac }: Conflict): string {
+  return `${formatIpv4(ip)} is at ${formatMac(mac, 0)}`;
 }
 
 function readNetdevConf(path: string): string {
@@ -84,7 +106,7 @@ export class UserspaceTransport implements Transport {
   #closed = false;
   #onAllClosed: (() => void) | null = null;
 
-  constructor({ engine, config, clock, scheduler, random, keepAliveSeconds }: UserspaceParts) {
+  constructor({ engine, config, clock, scheduler, random, keepAliveSeconds, claims }: UserspaceParts) {
     this.#keepAliveSeconds = keepAliveSeconds ?? (() => 0);
     this.#engine = engine;
     this.#config = config;
@@ -100,7 +122,7 @@ export class UserspaceTransport implements Transport {
     clock.update();
     this.stack = new Stack(engine, config, clock, random);
     this.stack.onOutputNeeded = () => this.#tickSoon();
-    this.stack.start();
+    if (claims !== true) this.stack.start();
     engine.wait(() => this.tick());
     this.#tickSoon();
   }

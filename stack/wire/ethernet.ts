@@ -2,6 +2,8 @@
 import { copyBytes, readUint16, writeUint16 } from './bytes.ts';
 
 export const ETHERNET_HEADER_LENGTH = 14;
+/** What an 802.1Q tag adds to the header. */
+export const VLAN_TAG_LENGTH = 4;
 export const MAC_LENGTH = 6;
 
 export const ETHERTYPE_IPV4 = 0x0800;

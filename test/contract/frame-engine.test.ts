@@ -44,6 +44,8 @@ function engineOptions(engine: EngineChoice, changes: Partial<EngineOptions> = {
     rxChecksum: 'auto',
     busyPollUs: 0,
     coalesceUs: 0,
+    vlan: 0,
+    ipv6: false,
     ...changes,
   };
 }

@@ -94,6 +94,8 @@ export interface ServerOptions {
   readonly arguments?: readonly string[];
   /** Lines added to the lab's netdev.conf. */
   readonly netdev?: string;
+  /** The address that the netdev.conf gives the server, where it is not the lab's. */
+  readonly address?: string;
   /** Working directory, kept; else one of its own that goes when it stops. */
   readonly directory?: string;
 }
@@ -103,8 +105,14 @@ export const PORT = 6379;
 /** The command line of a server; `netdevPath` where its netdev.conf is. */
 export function serverCommand(lab: Lab, options: ServerOptions, netdevPath: string): string[] {
   const { over } = options;
-  const { serverAddress } = linkOf(lab, over);
-  const place = ['--bind', serverAddress, '--port', String(PORT), '--protected-mode', 'no'];
+  const place = [
+    '--bind',
+    options.address ?? linkOf(lab, over).serverAddress,
+    '--port',
+    String(PORT),
+    '--protected-mode',
+    'no',
+  ];
   const common = [...place, ...(options.arguments ?? [])];
   if (over === 'redis') return ['redis-server', ...common];
   const words = [process.execPath, serverScript];
@@ -123,7 +131,7 @@ export class LabServer {
 
   private constructor(lab: Lab, options: ServerOptions) {
     this.lab = lab;
-    this.address = linkOf(lab, options.over).serverAddress;
+    this.address = options.address ?? linkOf(lab, options.over).serverAddress;
     this.#keepDirectory = options.directory !== undefined;
     this.directory = options.directory ?? mkdtempSync(join(tmpdir(), 'wiredis-lab-test-'));
     let netdevPath = lab.netdevFile(options.over === 'tap' ? 'tap' : 'direct');

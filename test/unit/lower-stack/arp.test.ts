@@ -3,6 +3,7 @@ import { ICMP_SOFT_UNREACHABLE } from '../../../stack/icmp.ts';
 import { QUEUE_PER_NEIGHBOR_MAX } from '../../../stack/neighbors.ts';
 import { ARP_REPLY, ARP_REQUEST } from '../../../stack/wire/arp.ts';
 import { formatMac } from '../../../stack/wire/ethernet.ts';
+import { formatIpv4 } from '../../../stack/wire/ipv4.ts';
 import { arpFrame, HOST_IP, HOST_MAC, ip, ipv4Frame, LowerHost, mac, PEER_IP, PEER_MAC } from './host.ts';
 
 const OTHER_MAC = '02:00:00:00:00:77';
@@ -226,5 +227,79 @@ describe('ARP', () => {
     host.receive(reply());
     const count = host.sent().length;
     expect(count + (host.drops()['output-full'] ?? 0)).toBe(6);
+  });
+});
+
+describe('address conflict detection (RFC 5227)', () => {
+  /** What `claim` said: null while it has not, 'free', or who has the address. */
+  function claim(host: LowerHost, totalMs = 300): { result: string | null } {
+    const answer: { result: string | null } = { result: null };
+    host.ip.claim(totalMs, (conflict) => {
+      answer.result = conflict === null ? 'free' : `${formatIpv4(conflict.ip)} ${formatMac(conflict.mac, 0)}`;
+    });
+    host.advance(0);
+    return answer;
+  }
+
+  it('asks three times without telling anything, then announces (2.1.1, 2.3)', () => {
+    const host = new LowerHost('address = 10.5.0.1/16');
+    const answer = claim(host);
+    host.advance(299);
+    expect(answer.result).toBe(null);
+    const probes = host.sentLines();
+    expect(probes).toHaveLength(6);
+    expect(new Set(probes)).toEqual(
+      new Set([`arp who-has ${HOST_IP} tell 0.0.0.0`, 'arp who-has 10.5.0.1 tell 0.0.0.0']),
+    );
+    host.advance(1);
+    expect(answer.result).toBe('free');
+    expect(host.sentLines()).toEqual([`arp who-has ${HOST_IP} tell ${HOST_IP}`, 'arp who-has 10.5.0.1 tell 10.5.0.1']);
+  });
+
+  it.each([
+    ['an answer to the probe', reply(HOST_IP, OTHER_MAC)],
+    [
+      'an announcement',
+      arpFrame({ operation: ARP_REQUEST, senderIp: HOST_IP, targetIp: HOST_IP, senderMac: OTHER_MAC }),
+    ],
+    [
+      'a probe of another host for the same address',
+      arpFrame({ operation: ARP_REQUEST, senderIp: '0.0.0.0', targetIp: HOST_IP, senderMac: OTHER_MAC }),
+    ],
+  ])('%s: the address is taken, and we are told by whom (2.1.1)', (_what, frame) => {
+    const host = new LowerHost();
+    const answer = claim(host);
+    expect(host.receive(frame)).toEqual(['arp-conflict']);
+    expect(answer.result).toBe(`${HOST_IP} ${OTHER_MAC}`);
+    host.sent();
+    host.advance(5000);
+    expect(host.sent()).toEqual([]);
+  });
+
+  it('while it asks, it answers for nothing, and hears no conflict in its own frames or those of others', () => {
+    const host = new LowerHost();
+    const answer = claim(host);
+    host.sent();
+    const own = arpFrame({ operation: ARP_REQUEST, senderIp: '0.0.0.0', targetIp: HOST_IP, senderMac: HOST_MAC });
+    expect(host.receive(own, request(), reply('10.0.0.9'))).toEqual([
+      'arp-not-for-us',
+      'arp-not-for-us',
+      'arp-not-for-us',
+    ]);
+    expect(host.sent()).toEqual([]);
+    host.advance(300);
+    expect(answer.result).toBe('free');
+  });
+
+  it('later conflicts are defended against once in ten seconds, and reported (2.4)', () => {
+    const host = new LowerHost();
+    const conflicts: string[] = [];
+    host.ip.arp.onConflict = ({ ip: address, mac: by }) => conflicts.push(`${formatIpv4(address)} ${formatMac(by, 0)}`);
+    for (let i = 0; i < 3; i++) host.receive(reply(HOST_IP, OTHER_MAC));
+    expect(host.sentLines()).toEqual([`arp who-has ${HOST_IP} tell ${HOST_IP}`]);
+    expect(conflicts).toEqual([`${HOST_IP} ${OTHER_MAC}`]);
+    host.advance(10_000);
+    host.receive(reply(HOST_IP, OTHER_MAC));
+    expect(conflicts).toHaveLength(2);
   });
 });

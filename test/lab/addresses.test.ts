@@ -1,0 +1,86 @@
+// What netdev.conf says of addresses, on real links: one that another host has is refused with its name, and a VLAN is
+// kept to, over every engine.
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Lab } from '../../src/cli/lab/lab.ts';
+import { cliScript, describeLab, eventually, linkOf, OVER, openLab, PORT, root, serverCommand } from './fixture.ts';
+
+const engines = OVER.filter((over) => over !== 'redis' && over !== 'kernel');
+
+const program = join(root, 'test', 'lab', 'clients', 'net-redis.js');
+const entry = join(dirname(dirname(cliScript)), 'net', 'index.js');
+
+describeLab('addresses', () => {
+  let lab: Lab;
+  let folder: string;
+
+  beforeAll(async () => {
+    lab = await openLab();
+    folder = mkdtempSync(join(tmpdir(), 'wiredis-addresses-'));
+  });
+
+  afterAll(async () => {
+    await lab?.down();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('an address that another host has: the start fails and names its hardware address (RFC 5227)', async () => {
+    const { clientAddress, veth } = linkOf(lab, 'afpacket');
+    const base = readFileSync(lab.netdevFile('direct'), 'utf8');
+    const netdev = join(folder, 'taken.conf');
+    writeFileSync(netdev, base.replace(/^address = .*$/m, `address = ${clientAddress}/24`));
+    const mac = (await lab.must('client', ['cat', `/sys/class/net/${veth}/address`])).trim();
+    const result = await lab.run('server', serverCommand(lab, { over: 'afpacket' }, netdev));
+    expect(result.code).toBe(1);
+    expect(result.stdout + result.stderr).toContain(`the address is taken: ${clientAddress} is at ${mac}`);
+  });
+
+  /** Commands from a stack of ours on the client's host; Linux's own knows no VLAN everywhere. */
+  async function exchange(
+    device: string,
+    settings: readonly string[],
+    host: string,
+    commands: readonly string[],
+  ): Promise<{ received?: string; error?: string }> {
+    const netdev = join(folder, 'client.conf');
+    writeFileSync(netdev, [`interface = ${device}`, ...settings].join('\n'));
+    const words = [process.execPath, program, entry, netdev, host, String(PORT), ...commands];
+    return JSON.parse(await lab.must('client', words));
+  }
+
+  for (const over of engines) {
+    it(`${over}: a server in VLAN 42 is reached in it, and only in it`, async () => {
+      const { veth, serverAddress } = linkOf(lab, over);
+      const inVlan = serverAddress.replace('10.77.', '10.78.');
+      const client = `address = ${inVlan.replace(/1$/, '2')}/24`;
+      const base = readFileSync(lab.netdevFile(over === 'tap' ? 'tap' : 'direct'), 'utf8');
+      const netdevFile = join(folder, `${over}.conf`);
+      writeFileSync(netdevFile, `${base.replace(/^address = .*$/m, `address = ${inVlan}/24`)}\nvlan = 42\n`);
+      const server = lab.start('server', serverCommand(lab, { over, address: inVlan }, netdevFile), {
+        cwd: folder,
+        stdio: 'ignore',
+      });
+      const ended = once(server, 'exit');
+      try {
+        // Several segments each way.
+        const commands = [`SET tagged ${'x'.repeat(30_000)}`, 'STRLEN tagged', 'GET tagged'];
+        const { received } = await eventually(
+          () => exchange(veth, [client, 'vlan = 42'], inVlan, commands),
+          (result) => result.error === undefined,
+          10_000,
+        );
+        expect(received).toBe(`+OK\r\n:30000\r\n$30000\r\n${'x'.repeat(30_000)}\r\n+OK\r\n`);
+        // Nobody answers our questions there.
+        for (const other of ['vlan = 43', 'vlan = 0']) {
+          expect(await exchange(veth, [client, other], inVlan, ['PING'])).toEqual({ error: 'EHOSTUNREACH' });
+        }
+      } finally {
+        server.kill('SIGKILL');
+        await ended;
+      }
+    });
+  }
+});
