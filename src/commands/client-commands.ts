@@ -3,6 +3,7 @@ import type { Call } from '../core/call.ts';
 import { type Client, REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT } from '../core/client.ts';
 import type { CommandFlag, CommandSpec } from '../core/command.ts';
 import { helpReply } from './help.ts';
+import { clientCaching, clientGetRedir, clientTracking, clientTrackingInfo } from './tracking.ts';
 
 function clientId(call: Call): void {
   call.reply.integer(call.client.id);
@@ -211,8 +212,12 @@ function clientUnblock(call: Call): void {
 const UNBLOCKED = 'UNBLOCKED client unblocked via CLIENT UNBLOCK';
 
 const HELP = [
+  'CACHING (YES|NO)',
+  '    Whether the keys of the next command are tracked (modes OPTIN and OPTOUT).',
   'GETNAME',
   '    The name of this connection.',
+  'GETREDIR',
+  '    The connection that gets the tracking messages of this one.',
   'ID',
   '    The number of this connection.',
   'INFO',
@@ -234,6 +239,11 @@ const HELP = [
   '    Which replies this connection gets.',
   'SETNAME <name>',
   '    Names this connection.',
+  'TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]',
+  '         [OPTIN] [OPTOUT] [NOLOOP]',
+  '    Whether this connection is told when keys change that it may hold.',
+  'TRACKINGINFO',
+  '    How tracking is set for this connection.',
   'UNBLOCK <clientid> [TIMEOUT|ERROR]',
   '    Ends the waiting of a connection, as if its time were up or with an error.',
   'UNPAUSE',
@@ -252,7 +262,9 @@ const row = (
 ): CommandSpec => ({ name: `client|${name}`, arity, flags, keys: [0, 0, 0], group: 'connection', since, summary, run });
 
 export const clientSubcommands: readonly CommandSpec[] = [
+  row('caching', 3, own, '6.0.0', 'Tells whether the next command is tracked.', clientCaching),
   row('getname', 2, own, '2.6.9', 'Tells the name of the connection.', clientGetName),
+  row('getredir', 2, own, '6.0.0', 'Tells who gets the tracking messages.', clientGetRedir),
   row('help', 2, ['loading', 'stale'], '5.0.0', 'Lists the subcommands.', (call) => helpReply(call, HELP)),
   row('id', 2, own, '5.0.0', 'Tells the number of the connection.', clientId),
   row('info', 2, own, '6.2.0', 'Tells facts about the connection.', clientInfo),
@@ -262,6 +274,8 @@ export const clientSubcommands: readonly CommandSpec[] = [
   row('pause', -3, admin, '3.0.0', 'Holds commands back for a time.', clientPause),
   row('reply', 3, own, '3.2.0', 'Chooses which commands are answered.', clientReply),
   row('setname', 3, own, '2.6.9', 'Names the connection.', clientSetName),
+  row('tracking', -3, own, '6.0.0', 'Turns tracking of keys on or off.', clientTracking),
+  row('trackinginfo', 2, own, '6.2.0', 'Tells how tracking is set.', clientTrackingInfo),
   row('unblock', -3, admin, '5.0.0', 'Ends the waiting of a connection.', clientUnblock),
   row('unpause', 2, admin, '6.2.0', 'Ends CLIENT PAUSE.', clientUnpause),
 ];

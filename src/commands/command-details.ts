@@ -81,6 +81,11 @@ export function findKeys(call: Call, first: number, specs: readonly KeySpec[]): 
   return found;
 }
 
+/** Words of a call that are keys. */
+export function keyWords(call: Call): number[] {
+  return (findKeys(call, 0, commandDetails(call.spec.name).keySpecs) ?? []).map(({ position }) => position);
+}
+
 /** What happens to the key; of SET and BITFIELD the other words decide. */
 function keyFlags(call: Call, first: number, spec: KeySpec): readonly string[] {
   if (!spec.flags.includes('variable_flags')) return spec.flags;

@@ -152,6 +152,7 @@ function reset(call: Call): void {
   client.transaction = null;
   server.stopMonitor(client);
   server.pubsub.forget(client);
+  server.tracking.disable(client);
   client.db = server.databases[0];
   client.protocol = 2;
   client.name = '';

@@ -188,7 +188,7 @@ function flushOptionsValid(call: Call): boolean {
 function flushdb(call: Call): void {
   if (!flushOptionsValid(call)) return;
   const { db } = call;
-  db.keyspace.hooks.databaseChanged(db.index);
+  db.keyspace.hooks.databaseChanged(db.index, true);
   call.server.dirty += db.clear();
   call.forcePropagation();
   call.reply.ok();
@@ -197,7 +197,7 @@ function flushdb(call: Call): void {
 function flushall(call: Call): void {
   if (!flushOptionsValid(call)) return;
   const { keyspace } = call.db;
-  keyspace.hooks.databaseChanged(-1);
+  keyspace.hooks.databaseChanged(-1, true);
   for (const db of keyspace.databases) call.server.dirty += db.clear();
   call.forcePropagation();
   call.reply.ok();
@@ -224,9 +224,9 @@ function swapdb(call: Call): void {
   }
   if (a !== b) {
     // A key that was missing on one side appears with the swap: both sides are told before and after.
-    for (const index of [first, second]) hooks.databaseChanged(index);
+    for (const index of [first, second]) hooks.databaseChanged(index, false);
     a.swap(b);
-    for (const index of [first, second]) hooks.databaseChanged(index);
+    for (const index of [first, second]) hooks.databaseChanged(index, false);
   }
   call.server.dirty++;
   call.reply.ok();

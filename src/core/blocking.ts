@@ -160,14 +160,11 @@ export class Blocking {
 
   /** Serves who waits for ready keys; what that makes ready (BLMOVE) is served too. Never while a command runs. */
   serveReady(): void {
-    const { dispatcher } = this.#server;
-    dispatcher.afterwards &= ~AFTER_READY_KEYS;
     while (this.#ready.size > 0) {
       const ready = this.#ready;
       this.#ready = new Set();
       for (const name of ready) this.#serveKey(name);
     }
-    dispatcher.afterwards &= ~AFTER_READY_KEYS;
   }
 
   #serveKey(name: string): void {

@@ -9,6 +9,7 @@ import type { Command } from './command-table.ts';
 import type { Database } from './database.ts';
 import type { Subscriptions } from './pubsub.ts';
 import type { Server } from './server.ts';
+import type { ClientTracking } from './tracking.ts';
 import type { Transaction } from './transaction.ts';
 
 /** Replies longer than this are handed to the connection before the batch ends. */
@@ -62,6 +63,8 @@ export class Client implements ConnectionHandler, RequestLimits {
   gate = 0;
   /** Channels and patterns it listens to; null: none. */
   subscriptions: Subscriptions | null = null;
+  /** It is told when keys change that it may hold; null: it did not ask for it. */
+  tracking: ClientTracking | null = null;
   /** Its latest command waits: BLPOP and the like. */
   blocked: Blocked | null = null;
   /** Of a script's own client: who called the script. */
@@ -108,7 +111,9 @@ export class Client implements ConnectionHandler, RequestLimits {
 
   /** To be called when what GATE_* bits stand for has changed. */
   updateGate(): void {
-    this.gate = this.subscriptions !== null && this.protocol === 2 ? GATE_SUBSCRIBED : 0;
+    this.gate =
+      (this.subscriptions !== null && this.protocol === 2 ? GATE_SUBSCRIBED : 0) |
+      (this.tracking !== null ? GATE_TRACKING : 0);
   }
 
   // --- figures for CLIENT LIST and INFO ---
@@ -390,8 +395,11 @@ export class Client implements ConnectionHandler, RequestLimits {
     let flags = '';
     if (this.monitor) flags += 'O';
     if (this.subscriptions !== null) flags += 'P';
-    if (this.blocked !== null) flags += 'b';
     if (this.transaction?.active === true) flags += 'x';
+    if (this.blocked !== null) flags += 'b';
+    if (this.tracking !== null) flags += 't';
+    if (this.tracking?.brokenRedirect === true) flags += 'R';
+    if (this.tracking?.options.bcast === true) flags += 'B';
     if (this.transaction?.touched === true) flags += 'd';
     if (this.closing) flags += 'c';
     if (this.noEvict) flags += 'e';
@@ -434,7 +442,7 @@ export class Client implements ConnectionHandler, RequestLimits {
       ['events', this.#output.length > 0 ? 'rw' : 'r'],
       ['cmd', this.lastCommand === null ? 'NULL' : this.lastCommand.spec.name],
       ['user', 'default'],
-      ['redir', -1],
+      ['redir', this.tracking?.options.redirect ?? -1],
       ['resp', this.protocol],
     ];
     return fields.map(([name, value]) => `${name}=${value}`).join(' ');

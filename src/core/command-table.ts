@@ -16,6 +16,7 @@ export const FLAG_SKIP_SLOWLOG = 1 << 8;
 export const FLAG_ADMIN = 1 << 9;
 /** Never takes long: its time may be measured together with its neighbours'. */
 export const FLAG_QUICK = 1 << 10;
+export const FLAG_READONLY = 1 << 11;
 
 const FLAG_BITS: Partial<Record<CommandFlag, number>> = {
   write: FLAG_WRITE,
@@ -29,6 +30,7 @@ const FLAG_BITS: Partial<Record<CommandFlag, number>> = {
   skip_slowlog: FLAG_SKIP_SLOWLOG,
   admin: FLAG_ADMIN,
   fast: FLAG_QUICK,
+  readonly: FLAG_READONLY,
 };
 
 export class Command {

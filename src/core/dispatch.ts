@@ -2,7 +2,15 @@
 // command may run. In the common case all of them are two comparisons with zero. Also what is counted per command.
 import type { RequestParser } from '../resp/parser.ts';
 import { Call } from './call.ts';
-import { type Client, GATE_SUBSCRIBED, HELD_BY_PAUSE, REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIPPING } from './client.ts';
+import {
+  type Client,
+  GATE_SUBSCRIBED,
+  GATE_TRACKING,
+  HELD_BY_PAUSE,
+  REPLY_ON,
+  REPLY_SKIP_NEXT,
+  REPLY_SKIPPING,
+} from './client.ts';
 import {
   type Command,
   type CommandTable,
@@ -12,6 +20,7 @@ import {
   FLAG_NO_AUTH,
   FLAG_NO_MULTI,
   FLAG_QUICK,
+  FLAG_READONLY,
   FLAG_SKIP_MONITOR,
   FLAG_SKIP_SLOWLOG,
   FLAG_WRITE,
@@ -104,6 +113,7 @@ export class Dispatcher {
       }
     }
     if (muted) this.#dropReply(client, mark);
+    if ((client.gate & GATE_TRACKING) !== 0) forgetCaching(client);
     if (this.afterwards !== 0) this.server.afterCommand();
     return true;
   }
@@ -256,6 +266,7 @@ export class Dispatcher {
     call.spec = command.spec;
     if (server.propagation.wanted === 0) command.run!(call);
     else this.#propagated(call, command.run!);
+    if ((call.client.gate & GATE_TRACKING) !== 0 && (command.flags & FLAG_READONLY) !== 0) server.rememberKeys(call);
     server.stats.commandsProcessed++;
     // An error that a nested command has replied is that command's.
     if (reply.errors !== reply.countedErrors) {
@@ -331,6 +342,12 @@ export class Dispatcher {
     this.#untimedCount = 0;
     return share;
   }
+}
+
+/** CLIENT CACHING is about the next command, or transaction, alone. */
+function forgetCaching(client: Client): void {
+  if (client.tracking === null || client.transaction?.active === true) return;
+  if (client.lastCommand?.spec.name.startsWith('client|') !== true) client.tracking.caching = false;
 }
 
 /** Never a command, and how a form sent by a browser starts or goes on. */

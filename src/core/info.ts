@@ -112,7 +112,7 @@ function clientsSection(server: Server): Field[] {
     ['client_recent_max_input_buffer', input],
     ['client_recent_max_output_buffer', output],
     ['blocked_clients', server.blocking.count()],
-    ['tracking_clients', 0],
+    ['tracking_clients', server.tracking.clients],
     ['clients_in_timeout_table', server.blocking.clientsInTimeoutTable],
   ];
 }
@@ -254,7 +254,10 @@ function statsSection(server: Server): Field[] {
     ...zero('latest_fork_usec', 'total_forks'),
     ...zero('migrate_cached_sockets', 'slave_expires_tracked_keys', 'active_defrag_hits', 'active_defrag_misses'),
     ...zero('active_defrag_key_hits', 'active_defrag_key_misses', 'total_active_defrag_time'),
-    ...zero('current_active_defrag_time', 'tracking_total_keys', 'tracking_total_items', 'tracking_total_prefixes'),
+    ['current_active_defrag_time', 0],
+    ['tracking_total_keys', server.tracking.totalKeys],
+    ['tracking_total_items', server.tracking.totalItems],
+    ['tracking_total_prefixes', server.tracking.totalPrefixes],
     ['unexpected_error_replies', stats.unexpectedErrorReplies],
     ['total_error_replies', stats.errorReplies],
     ['dump_payload_sanitizations', 0],

@@ -25,8 +25,8 @@ export interface KeyspaceHooks {
   keyEvent(notifyClass: number, event: string, db: Database, bytes: Uint8Array, offset: number, length: number): void;
   /** A key's value is going away, for whatever reason; told only while `deletionsWanted`. */
   keyDeleted(db: Database, bytes: Uint8Array, offset: number, length: number): void;
-  /** Databases were emptied or swapped: WATCH and tracking of everything in them. -1: all. */
-  databaseChanged(index: number): void;
+  /** Databases are emptied or swapped: WATCH and tracking of everything in them. @param index -1: all. */
+  databaseChanged(index: number, emptied: boolean): void;
 }
 
 export const NO_HOOKS: KeyspaceHooks = {

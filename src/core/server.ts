@@ -30,6 +30,7 @@ import { PubSub } from './pubsub.ts';
 import { rejection } from './rejected-connection.ts';
 import { Slowlog } from './slowlog.ts';
 import { Stats } from './stats.ts';
+import { Tracking } from './tracking.ts';
 import { Watches } from './transaction.ts';
 
 /** The version whose behaviour this is. */
@@ -109,6 +110,8 @@ export interface ServerParts {
   readonly renames?: readonly (readonly [string, string])[];
   /** Absolute path of redis.conf; absent: none. */
   readonly configFile?: string;
+  /** Which words of a call are keys. */
+  readonly keyWords?: (call: Call) => readonly number[];
 }
 
 export class Server {
@@ -134,6 +137,7 @@ export class Server {
   readonly watches = new Watches();
   readonly blocking: Blocking;
   readonly pubsub = new PubSub();
+  readonly tracking: Tracking;
   readonly debug = new DebugSwitches();
   readonly eviction: Eviction;
   /** Memory was above its limit, and nothing could be evicted, when the latest command began. */
@@ -168,6 +172,7 @@ export class Server {
 
   #nextClientId = 1;
   #loading = false;
+  readonly #keyWords: (call: Call) => readonly number[];
   #queryBuffers: Uint8Array[] = [];
   #parsers: RequestParser[] = [];
   #cronAlarm: Alarm | null = null;
@@ -211,9 +216,12 @@ export class Server {
       mayEvict: () => !this.#loading && (this.dispatcher.gate & GATE_PAUSE) === 0,
     });
     this.blocking = new Blocking(this);
+    this.tracking = new Tracking(this);
+    this.#keyWords = parts.keyWords ?? (() => []);
     this.keyspace.hooks = {
       keyModified: (db, bytes, offset, length) => {
         if (this.watches.size > 0) this.watches.touch(db.index, bytes, offset, length);
+        if (this.tracking.active) this.tracking.keyModified(bytes, offset, length);
       },
       keyReady: (db, _type, bytes, offset, length) => {
         if (this.blocking.size > 0) this.blocking.keyReady(db.index, bytes, offset, length);
@@ -227,7 +235,8 @@ export class Server {
       keyEvent: (_class, event, db, bytes, offset, length) => {
         if (this.pubsub.hasListeners) this.#notify(event, db.index, bytes, offset, length);
       },
-      databaseChanged: (index) => {
+      databaseChanged: (index, emptied) => {
+        if (emptied && this.tracking.active) this.tracking.flushed();
         if (this.blocking.size > 0) this.blocking.databaseChanged(index);
         if (this.watches.size === 0) return;
         this.watches.touchDatabase(index, (db, key) => this.databases[db].peek(key, 0, key.length) !== 0);
@@ -355,6 +364,7 @@ export class Server {
     this.clients.delete(client.id);
     this.blocking.forget(client);
     this.pubsub.forget(client);
+    this.tracking.disable(client);
     if (client.transaction !== null) this.watches.unwatch(client.transaction);
     this.stopMonitor(client);
   }
@@ -375,9 +385,25 @@ export class Server {
   #continuing: { client: Client; reason: number }[] = [];
   #settling = false;
 
+  /** The client whose command is running, or being served after having waited; null: none. */
+  get actor(): Client | null {
+    return this.blocking.receiver ?? this.current;
+  }
+
+  /** A client that tracks has read something. */
+  rememberKeys(call: Call): void {
+    this.tracking.remember(call, this.#keyWords(call));
+  }
+
   /** A command, transaction or script has ended: what it made possible for others happens now. */
   afterCommand(): void {
-    if (this.blocking.hasReady) this.blocking.serveReady();
+    const { blocking, dispatcher, tracking } = this;
+    dispatcher.afterwards = 0;
+    tracking.sendPending();
+    if (!blocking.hasReady) return;
+    blocking.serveReady();
+    tracking.sendPending();
+    dispatcher.afterwards = 0;
   }
 
   /** The client's requests run on as soon as no batch is running: `settle`. */
@@ -387,7 +413,7 @@ export class Server {
 
   /** Whether `settle` has something to do. */
   get unsettled(): boolean {
-    return this.#continuing.length > 0;
+    return this.#continuing.length > 0 || this.tracking.hasBroadcast;
   }
 
   /**
@@ -404,6 +430,7 @@ export class Server {
     }
     this.#continuing = [];
     this.#settling = false;
+    if (this.tracking.hasBroadcast) this.tracking.broadcast();
   }
 
   takeQueryBuffer(length: number): Uint8Array {
