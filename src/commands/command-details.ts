@@ -83,7 +83,38 @@ export function findKeys(call: Call, first: number, specs: readonly KeySpec[]): 
 
 /** Words of a call that are keys. */
 export function keyWords(call: Call): number[] {
-  return (findKeys(call, 0, commandDetails(call.spec.name).keySpecs) ?? []).map(({ position }) => position);
+  const keys = keysBeyondSpecs(call, 0) ?? findKeys(call, 0, commandDetails(call.spec.name).keySpecs) ?? [];
+  return keys.map(({ position }) => position);
+}
+
+/**
+ * Keys of SORT and MIGRATE, whose specifications are incomplete: what STORE or KEYS names has to be looked for.
+ * @returns null for other commands.
+ */
+export function keysBeyondSpecs(call: Call, first: number): KeyPosition[] | null {
+  if (call.is(first, 'sort')) return keysOfSort(call, first);
+  return call.is(first, 'migrate') ? keysOfMigrate(call, first) : null;
+}
+
+function keysOfSort(call: Call, first: number): KeyPosition[] {
+  const keys: KeyPosition[] = [{ position: first + 1, flags: ['RO', 'access'] }];
+  let stored = 0;
+  for (let i = first + 2; i < call.argc; i++) {
+    if (call.is(i, 'limit')) i += 2;
+    else if (call.is(i, 'get') || call.is(i, 'by')) i++;
+    else if (call.is(i, 'store') && i + 1 < call.argc) stored = ++i;
+  }
+  if (stored > 0) keys.push({ position: stored, flags: ['OW', 'update'] });
+  return keys;
+}
+
+function keysOfMigrate(call: Call, first: number): KeyPosition[] {
+  const flags = ['RW', 'access', 'delete'];
+  for (let i = first + 6; i < call.argc; i++) {
+    if (!call.is(i, 'keys') || call.lengths[first + 3] > 0) continue;
+    return Array.from({ length: call.argc - i - 1 }, (_, k) => ({ position: i + 1 + k, flags }));
+  }
+  return [{ position: first + 3, flags }];
 }
 
 /** What happens to the key; of SET and BITFIELD the other words decide. */

@@ -3,7 +3,14 @@ import type { Call } from '../core/call.ts';
 import type { CommandFlag, CommandSpec } from '../core/command.ts';
 import type { Command } from '../core/command-table.ts';
 import { globToRegExp } from '../core/glob-text.ts';
-import { type CommandArgument, commandArguments, commandDetails, findKeys, type KeySpec } from './command-details.ts';
+import {
+  type CommandArgument,
+  commandArguments,
+  commandDetails,
+  findKeys,
+  type KeySpec,
+  keysBeyondSpecs,
+} from './command-details.ts';
 import { helpReply } from './help.ts';
 
 function command(call: Call): void {
@@ -207,7 +214,7 @@ function commandGetKeys(call: Call, withFlags: boolean): void {
     reply.error('ERR Invalid number of arguments specified for command');
     return;
   }
-  const keys = findKeys(call, 2, specs);
+  const keys = keysBeyondSpecs(call, 2) ?? findKeys(call, 2, specs);
   if (keys === null || (keys.length === 0 && !one.spec.flags.includes('no_mandatory_keys'))) {
     reply.error('ERR Invalid arguments specified for command');
     return;

@@ -52,6 +52,8 @@ function configSet(call: Call): void {
 function configResetStat(call: Call): void {
   const { server } = call;
   server.stats.reset();
+  server.eviction.resetStats();
+  server.keyspace.lazyFree.freed = 0;
   const keys = server.keyspace.stats;
   keys.hits = 0;
   keys.misses = 0;

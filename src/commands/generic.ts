@@ -19,9 +19,9 @@ const NO_SUCH_DB = 'ERR DB index is out of range';
 const INT_MAX = 2147483647;
 const INT_MIN = -2147483648;
 
-function del(call: Call): void {
+function del(call: Call, lazy: boolean): void {
   let deleted = 0;
-  for (let i = 1; i < call.argc; i++) if (deleteWord(call, i, 'del')) deleted++;
+  for (let i = 1; i < call.argc; i++) if (deleteWord(call, i, 'del', lazy)) deleted++;
   call.reply.integer(deleted);
 }
 
@@ -178,27 +178,31 @@ function dbsize(call: Call): void {
   call.reply.integer(call.db.size);
 }
 
-/** ASYNC and SYNC are one here: memory goes back to the arena at once either way. */
-function flushOptionsValid(call: Call): boolean {
-  if (call.argc === 1 || (call.argc === 2 && (call.is(1, 'async') || call.is(1, 'sync')))) return true;
+/** Whether memory is to be given back later; null after a syntax error was replied. */
+function flushesLazily(call: Call): boolean | null {
+  if (call.argc === 1) return call.server.config.lazyfreeLazyUserFlush;
+  if (call.argc === 2 && call.is(1, 'async')) return true;
+  if (call.argc === 2 && call.is(1, 'sync')) return false;
   call.syntaxError();
-  return false;
+  return null;
 }
 
 function flushdb(call: Call): void {
-  if (!flushOptionsValid(call)) return;
+  const lazy = flushesLazily(call);
+  if (lazy === null) return;
   const { db } = call;
   db.keyspace.hooks.databaseChanged(db.index, true);
-  call.server.dirty += db.clear();
+  call.server.dirty += db.clear(lazy);
   call.forcePropagation();
   call.reply.ok();
 }
 
 function flushall(call: Call): void {
-  if (!flushOptionsValid(call)) return;
+  const lazy = flushesLazily(call);
+  if (lazy === null) return;
   const { keyspace } = call.db;
   keyspace.hooks.databaseChanged(-1, true);
-  for (const db of keyspace.databases) call.server.dirty += db.clear();
+  for (const db of keyspace.databases) call.server.dirty += db.clear(lazy);
   call.forcePropagation();
   call.reply.ok();
 }
@@ -248,7 +252,15 @@ export const genericCommands: readonly CommandSpec[] = [
     run: copy,
     summary: 'Copies the value of a key to another key, in this database or another.',
   },
-  { ...many, name: 'del', arity: -2, flags: ['write'], since: '1.0.0', run: del, summary: 'Deletes keys.' },
+  {
+    ...many,
+    name: 'del',
+    arity: -2,
+    flags: ['write'],
+    since: '1.0.0',
+    run: (call) => del(call, call.server.config.lazyfreeLazyUserDel),
+    summary: 'Deletes keys.',
+  },
   {
     ...base,
     name: 'dump',
@@ -397,6 +409,16 @@ export const genericCommands: readonly CommandSpec[] = [
     summary: 'Makes a key from the serialized form of a value.',
   },
   {
+    ...base,
+    name: 'restore-asking',
+    arity: -4,
+    flags: ['write', 'denyoom', 'asking'],
+    group: 'server',
+    since: '3.0.0',
+    run: restore,
+    summary: 'RESTORE as MIGRATE sends it to a cluster.',
+  },
+  {
     ...none,
     name: 'scan',
     arity: -2,
@@ -432,7 +454,15 @@ export const genericCommands: readonly CommandSpec[] = [
     run: type,
     summary: 'Tells the type of the value a key holds.',
   },
-  { ...many, name: 'unlink', arity: -2, flags: ['write', 'fast'], since: '4.0.0', run: del, summary: 'Deletes keys.' },
+  {
+    ...many,
+    name: 'unlink',
+    arity: -2,
+    flags: ['write', 'fast'],
+    since: '4.0.0',
+    run: (call) => del(call, true),
+    summary: 'Deletes keys and gives their memory back later.',
+  },
   {
     ...server,
     name: 'dbsize',

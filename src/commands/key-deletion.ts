@@ -4,9 +4,9 @@ import type { Call } from '../core/call.ts';
 import { keyModified } from '../core/lookup.ts';
 import { NOTIFY_GENERIC } from '../core/notify-flags.ts';
 
-/** @returns whether the key was there. */
-export function deleteWord(call: Call, i: number, event: string): boolean {
-  if (!call.db.delete(call.bytes, call.offsets[i], call.lengths[i])) return false;
+/** @param lazy a large value is freed later. @returns whether the key was there. */
+export function deleteWord(call: Call, i: number, event: string, lazy = false): boolean {
+  if (!call.db.delete(call.bytes, call.offsets[i], call.lengths[i], lazy)) return false;
   keyModified(call, i, NOTIFY_GENERIC, event);
   return true;
 }

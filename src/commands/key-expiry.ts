@@ -2,6 +2,7 @@
 import type { Call } from '../core/call.ts';
 import { keyModified } from '../core/lookup.ts';
 import { NOTIFY_GENERIC } from '../core/notify-flags.ts';
+import { INT64_MIN, parseBigInteger } from '../data/integer.ts';
 import { INT64_END, invalidExpiry } from './expiry-words.ts';
 import { deleteWord, propagateDeletion } from './key-deletion.ts';
 
@@ -46,6 +47,12 @@ function wordsFrom(call: Call, first: number): Uint8Array[] {
   return words;
 }
 
+/** Word 2, in seconds, is below the lowest int64 in milliseconds. Doubles are too coarse there to tell. */
+function underflows(call: Call): boolean {
+  const seconds = parseBigInteger(call.bytes, call.offsets[2], call.lengths[2]);
+  return seconds !== null && seconds < INT64_MIN / 1000n;
+}
+
 /** EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT. @param unit milliseconds a unit of the word. */
 export function expire(call: Call, unit: number, relative: boolean): void {
   const { db } = call;
@@ -56,7 +63,7 @@ export function expire(call: Call, unit: number, relative: boolean): void {
   const now = db.keyspace.clock.unixMs;
   const expiry = given * unit + (relative ? now : 0);
   const exact = unit === 1 && !relative;
-  if (!exact && (expiry >= INT64_END || (unit !== 1 && given * unit < -INT64_END))) {
+  if (!exact && (expiry >= INT64_END || (unit !== 1 && given < -(2 ** 53) && underflows(call)))) {
     invalidExpiry(call);
     return;
   }

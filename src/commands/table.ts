@@ -1,6 +1,7 @@
 // All commands of the server. A file of commands is added here and nowhere else.
 import type { CommandSpec } from '../core/command.ts';
 import { bitmapCommands } from './bitmap.ts';
+import { clusterCommands } from './cluster.ts';
 import { connectionCommands } from './connection.ts';
 import { genericCommands } from './generic.ts';
 import { geoCommands } from './geo.ts';
@@ -8,6 +9,7 @@ import { hashCommands } from './hash.ts';
 import { hyperloglogCommands } from './hyperloglog.ts';
 import { listCommands } from './list.ts';
 import { blockingListCommands } from './list-blocking.ts';
+import { memoryCommands } from './memory.ts';
 import { pubsubCommands } from './pubsub.ts';
 import { serverCommands } from './server.ts';
 import { setCommands } from './set.ts';
@@ -21,6 +23,7 @@ export const commandTable: readonly CommandSpec[] = [
   ...bitmapCommands,
   ...blockingListCommands,
   ...blockingSortedSetCommands,
+  ...clusterCommands,
   ...connectionCommands,
   ...genericCommands,
   ...geoCommands,
@@ -28,6 +31,7 @@ export const commandTable: readonly CommandSpec[] = [
   ...hyperloglogCommands,
   ...listCommands,
   ...pubsubCommands,
+  ...memoryCommands,
   ...serverCommands,
   ...setCommands,
   ...sortCommands,

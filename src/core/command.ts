@@ -18,6 +18,7 @@ export type CommandGroup =
   | 'bitmap'
   | 'hyperloglog'
   | 'geo'
+  | 'cluster'
   | 'module';
 
 /** Redis 7.0's own flag names, as COMMAND INFO prints them. */

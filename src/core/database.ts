@@ -9,6 +9,7 @@ import { ExpiryIndex } from '../data/expiry-index.ts';
 import { parseInteger } from '../data/integer.ts';
 import { TYPE_STRING } from '../data/value-type.ts';
 import { EXPIRY_DELETE, EXPIRY_HIDE, EXPIRY_IGNORE, type Keyspace } from './keyspace.ts';
+import { DiscardedKeys } from './lazy-free.ts';
 import { NOTIFY_EXPIRED, NOTIFY_KEY_MISS, NOTIFY_NEW } from './notify-flags.ts';
 
 /** The string was stored whole: `int` if it is one, else by length (Redis's tryObjectEncoding). */
@@ -52,6 +53,11 @@ export class Database {
   /** About what V8 needs for the objects of values, and for the table of expiries. */
   get heapBytes(): number {
     return this.expiries.memory + (this.#collections.length - this.#vacant.length) * COLLECTION_HEAP_BYTES;
+  }
+
+  /** Of the table itself, without its entries. */
+  get tableBytes(): number {
+    return this.dict.tableBytes;
   }
 
   // --- look-up ---
@@ -105,7 +111,7 @@ export class Database {
   expireEntry(entry: number, bytes: Uint8Array, offset: number, length: number): void {
     const { keyspace } = this;
     keyspace.stats.expiredKeys++;
-    this.deleteEntry(entry);
+    this.deleteEntry(entry, keyspace.lazyExpire);
     keyspace.hooks.keyExpired(this, bytes, offset, length);
     keyspace.event(NOTIFY_EXPIRED, 'expired', this, bytes, offset, length);
     keyspace.hooks.keyModified(this, bytes, offset, length);
@@ -212,7 +218,7 @@ export class Database {
   #overwrite(entry: number, valueLength: number, keepTtl: boolean, how: number): number {
     const meta = this.dict.extra(entry, META);
     if (this.keyspace.deletionsWanted) this.#tellDeleted(entry);
-    if ((meta & 15) !== TYPE_STRING) this.#dropCollection(entry);
+    if ((meta & 15) !== TYPE_STRING) this.#dropCollection(entry, this.keyspace.lazyServerDel);
     if (!keepTtl) this.removeExpiry(entry);
     const access = this.keyspace.lfu ? this.keyspace.nextAccess(meta >>> 8) : this.keyspace.initialAccess();
     this.dict.setExtra(entry, META, TYPE_STRING | (how << 4) | (access << 8));
@@ -282,7 +288,7 @@ export class Database {
   setCollection(bytes: Uint8Array, offset: number, length: number, collection: Collection, keepTtl = false): number {
     const old = this.peek(bytes, offset, length);
     const expiry = old !== 0 && keepTtl ? this.expiryOf(old) : -1;
-    if (old !== 0) this.deleteEntry(old);
+    if (old !== 0) this.deleteEntry(old, this.keyspace.lazyServerDel);
     const entry = this.addCollection(bytes, offset, length, collection);
     if (expiry !== -1) this.setExpiry(entry, expiry);
     return entry;
@@ -310,26 +316,27 @@ export class Database {
     this.#vacant.push(index);
   }
 
-  #dropCollection(entry: number): void {
+  #dropCollection(entry: number, lazy: boolean): void {
     const collection = this.collectionOf(entry);
     this.#forget(entry);
-    collection.release();
+    if (lazy) this.keyspace.lazyFree.collection(collection);
+    else collection.release();
   }
 
   // --- deletion ---
 
   /** @returns whether the key was there, and not expired. */
-  delete(bytes: Uint8Array, offset: number, length: number): boolean {
+  delete(bytes: Uint8Array, offset: number, length: number, lazy = false): boolean {
     const entry = this.peek(bytes, offset, length);
     if (entry === 0) return false;
-    this.deleteEntry(entry);
+    this.deleteEntry(entry, lazy);
     return true;
   }
 
-  /** Removes an entry, its value and its expiry; tells nobody. */
-  deleteEntry(entry: number): void {
+  /** Removes an entry, its value and its expiry; tells nobody. @param lazy a large value is freed later. */
+  deleteEntry(entry: number, lazy = false): void {
     if (this.keyspace.deletionsWanted) this.#tellDeleted(entry);
-    if (this.typeOf(entry) !== TYPE_STRING) this.#dropCollection(entry);
+    if (this.typeOf(entry) !== TYPE_STRING) this.#dropCollection(entry, lazy);
     this.removeExpiry(entry);
     this.dict.deleteEntry(entry);
   }
@@ -339,14 +346,19 @@ export class Database {
     keyspace.hooks.keyDeleted(this, dict.bytesOf(entry), dict.keyOffset(entry), dict.keyLength(entry));
   }
 
-  /** Removes every key. @returns how many there were. */
-  clear(): number {
+  /** Removes every key. @param lazy their memory is given back later. @returns how many there were. */
+  clear(lazy = false): number {
     const removed = this.dict.size;
-    for (const collection of this.#collections) collection?.release();
+    if (removed > 0) {
+      const { arena, lazyFree } = this.keyspace;
+      const discarded = new DiscardedKeys(this.dict, this.#collections);
+      if (lazy) lazyFree.add(discarded);
+      else while (!discarded.releaseSome(Number.MAX_SAFE_INTEGER));
+      this.dict = new Dict(arena, EXTRA_WORDS);
+    }
     this.#collections = [];
     this.#vacant = [];
     this.expiries.clear();
-    this.dict.clear();
     this.expireCursor = 0;
     this.averageTtlMs = 0;
     return removed;

@@ -122,7 +122,7 @@ export class Eviction {
     if (entry === 0) return false;
     const db = keyspace.databases[this.#chosenDb];
     const key = db.keyOf(entry);
-    db.deleteEntry(entry);
+    db.deleteEntry(entry, config.lazyfreeLazyEviction);
     this.evictedKeys++;
     deleted(db, key, config.lazyfreeLazyEviction);
     keyspace.event(NOTIFY_EVICTED, 'evicted', db, key, 0, key.length);

@@ -2,7 +2,8 @@
 // is reported as Redis reports it when unused. The section `wiredis` is ours and comes only when asked for.
 
 import type { Command } from './command-table.ts';
-import { operatingSystem, processMemory, processorTime } from './process-facts.ts';
+import { memoryFacts } from './memory-facts.ts';
+import { operatingSystem, processorTime } from './process-facts.ts';
 import { REDIS_VERSION, type Server } from './server.ts';
 
 type Field = readonly [name: string, value: string | number];
@@ -118,17 +119,13 @@ function clientsSection(server: Server): Field[] {
 }
 
 function memorySection(server: Server): Field[] {
-  server.measureMemory();
-  const { clients, overhead } = server.memory;
-  const dataset = server.arena.used;
-  const used = server.usedMemory;
-  const { heapUsed, resident, total } = processMemory();
-  server.stats.memoryPeak = Math.max(server.stats.memoryPeak, used);
-  const peak = server.stats.memoryPeak;
+  const facts = memoryFacts(server);
+  const { used, peak, overhead, dataset, netUsed, startup, resident, allocated, active, total, clients } = facts;
   const percent = (part: number, whole: number): string =>
     `${whole === 0 ? '0.00' : ((part / whole) * 100).toFixed(2)}%`;
   const ratio = (part: number, whole: number): string => (whole === 0 ? '0.00' : (part / whole).toFixed(2));
   const { maxmemory, maxmemoryPolicy } = server.config;
+  const { lazyFree } = server.keyspace;
   return [
     ['used_memory', used],
     ['used_memory_human', humanBytes(used)],
@@ -138,11 +135,11 @@ function memorySection(server: Server): Field[] {
     ['used_memory_peak_human', humanBytes(peak)],
     ['used_memory_peak_perc', percent(used, peak)],
     ['used_memory_overhead', overhead],
-    ['used_memory_startup', 0],
+    ['used_memory_startup', startup],
     ['used_memory_dataset', dataset],
-    ['used_memory_dataset_perc', percent(dataset, used)],
-    ['allocator_allocated', used + heapUsed],
-    ['allocator_active', used + heapUsed],
+    ['used_memory_dataset_perc', percent(dataset, netUsed)],
+    ['allocator_allocated', allocated],
+    ['allocator_active', active],
     ['allocator_resident', resident],
     ['total_system_memory', total],
     ['total_system_memory_human', humanBytes(total)],
@@ -162,15 +159,15 @@ function memorySection(server: Server): Field[] {
     ['maxmemory', maxmemory],
     ['maxmemory_human', humanBytes(maxmemory)],
     ['maxmemory_policy', maxmemoryPolicy],
-    ['allocator_frag_ratio', '1.00'],
-    ['allocator_frag_bytes', 0],
-    ['allocator_rss_ratio', ratio(resident, used + heapUsed)],
-    ['allocator_rss_bytes', resident - used - heapUsed],
+    ['allocator_frag_ratio', ratio(active, allocated)],
+    ['allocator_frag_bytes', active - allocated],
+    ['allocator_rss_ratio', ratio(resident, active)],
+    ['allocator_rss_bytes', resident - active],
     ['rss_overhead_ratio', '1.00'],
     ['rss_overhead_bytes', 0],
     ['mem_fragmentation_ratio', ratio(resident, used)],
     ['mem_fragmentation_bytes', resident - used],
-    ['mem_not_counted_for_evict', overhead],
+    ['mem_not_counted_for_evict', 0],
     ['mem_replication_backlog', 0],
     ['mem_total_replication_buffers', 0],
     ['mem_clients_slaves', 0],
@@ -179,8 +176,8 @@ function memorySection(server: Server): Field[] {
     ['mem_aof_buffer', 0],
     ['mem_allocator', 'arena'],
     ['active_defrag_running', 0],
-    ['lazyfree_pending_objects', 0],
-    ['lazyfreed_objects', 0],
+    ['lazyfree_pending_objects', lazyFree.pending],
+    ['lazyfreed_objects', lazyFree.freed],
   ];
 }
 

@@ -5,6 +5,7 @@ import { seedKeyHash } from '../data/key-hash.ts';
 import type { ServerClock } from '../platform/clock.ts';
 import type { Random } from '../platform/random.ts';
 import { Database } from './database.ts';
+import { LazyFree } from './lazy-free.ts';
 
 /** Expired keys are deleted when met: a master. */
 export const EXPIRY_DELETE = 0;
@@ -43,6 +44,7 @@ export class Keyspace {
   readonly clock: ServerClock;
   readonly random: Random;
   readonly databases: Database[] = [];
+  readonly lazyFree = new LazyFree();
   hooks: KeyspaceHooks = NO_HOOKS;
   /** NOTIFY_* bits that are wanted: `notify-keyspace-events`. */
   notifyFlags = 0;
@@ -50,6 +52,9 @@ export class Keyspace {
   deletionsWanted = false;
   /** EXPIRY_*: what happens to a key found expired. */
   expiryMode = EXPIRY_DELETE;
+  /** `lazyfree-lazy-expire`, `lazyfree-lazy-server-del`: large values that expire, or are replaced, are freed later. */
+  lazyExpire = false;
+  lazyServerDel = false;
   /** Keys carry access frequency (an LFU `maxmemory-policy`) instead of the time of the last access. */
   lfu = false;
   lfuLogFactor = 10;

@@ -5,6 +5,7 @@ export interface ProcessMemory {
   /** Bytes. */
   readonly resident: number;
   readonly heapUsed: number;
+  readonly heapTotal: number;
   /** Of the machine. */
   readonly total: number;
 }
@@ -12,8 +13,8 @@ export interface ProcessMemory {
 export const operatingSystem = `${systemName()} ${release()} ${process.arch === 'x64' ? 'x86_64' : process.arch}`;
 
 export function processMemory(): ProcessMemory {
-  const { heapUsed, rss } = process.memoryUsage();
-  return { heapUsed, resident: rss, total: totalmem() };
+  const { heapTotal, heapUsed, rss } = process.memoryUsage();
+  return { heapTotal, heapUsed, resident: rss, total: totalmem() };
 }
 
 /** Processor time since start, microseconds. */

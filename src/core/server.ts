@@ -143,7 +143,7 @@ export class Server {
   /** Memory was above its limit, and nothing could be evicted, when the latest command began. */
   outOfMemory = false;
   /** Bytes outside the arena, by kind, and in all. */
-  readonly memory = { clients: 0, tables: 0, overhead: 0 };
+  readonly memory = { clients: 0, tables: 0, overhead: 0, startup: 0 };
   /** What changes, for the append-only file and replicas. */
   readonly propagation = new Propagation();
   readonly persistence: Persistence;
@@ -204,6 +204,7 @@ export class Server {
     this.replicationId = this.#hexId();
     this.dispatcher = new Dispatcher(this, this.commands);
     this.nested = new NestedCalls(this);
+    this.keyspace.lazyFree.runtime = { soon: (task) => this.scheduler.soon(task), stopwatch: this.stopwatch };
     this.eviction = new Eviction({
       keyspace: this.keyspace,
       config: this.config,
@@ -303,6 +304,8 @@ export class Server {
     this.#setGate(GATE_MEMORY, config.maxmemory > 0);
     this.#setGate(GATE_DISK, this.writesDenied);
     keyspace.notifyFlags = config.notifyKeyspaceEvents;
+    keyspace.lazyExpire = config.lazyfreeLazyExpire;
+    keyspace.lazyServerDel = config.lazyfreeLazyServerDel;
     keyspace.lfu = config.maxmemoryPolicy.endsWith('lfu');
     keyspace.lfuLogFactor = config.lfuLogFactor;
     keyspace.lfuDecayTime = config.lfuDecayTime;
@@ -521,6 +524,8 @@ export class Server {
   // --- at intervals ---
 
   start(): void {
+    this.measureMemory();
+    this.memory.startup = this.usedMemory;
     this.#cronAlarm = this.scheduler.createAlarm(() => this.#cron());
     this.#cronAlarm.arm(Math.round(1000 / this.config.hz));
   }

@@ -1,10 +1,11 @@
-// Off-heap memory for the dataset: V8's collector never sees it, and `used` is exact. Memory comes in 64 MiB
-// segments, allocated on demand; a ref names a block by its 16-byte granule, so a positive int32 reaches 32 GiB.
+// Off-heap memory for the dataset: V8's collector never sees it, and `used` is exact. Memory comes in 16 MiB
+// segments, allocated on demand (larger ones take the kernel longer than a tick may last); a ref names a block by its 16-byte granule, so a positive int32 reaches 32 GiB.
 // Segments are cut into 8 KiB pages; blocks up to 32 KiB live in slabs (runs of pages that hold one size), larger
 // ones in page runs of their own, blocks beyond a segment in a buffer of their own. Anyone in src/ may import it.
 
 const GRANULE_SHIFT = 4;
-const SEGMENT_SHIFT = 22;
+/** Bits of a ref below the segment's index. Who reads blocks on a hot path makes a constant of its own from it. */
+export const SEGMENT_SHIFT = 20;
 const SEGMENT_GRANULES = 1 << SEGMENT_SHIFT;
 const SEGMENT_BYTES = SEGMENT_GRANULES << GRANULE_SHIFT;
 const SEGMENTS_MAX = 1 << (31 - SEGMENT_SHIFT);
@@ -73,7 +74,7 @@ export class ArenaFullError extends Error {
 
 export class Arena {
   // Index 0 stays empty, so that 0 is neither a ref nor a page number.
-  /** Segment by index, as bytes and as int32: block `ref` starts at byte `offsetOf(ref)` of `segments[ref >> 22]`. */
+  /** Segment by index, as bytes and as int32: block `ref` starts at byte `offsetOf(ref)` of `segments[ref >> SEGMENT_SHIFT]`. */
   readonly segments: Uint8Array[] = [NO_BYTES];
   readonly words: Int32Array[] = [NO_WORDS];
   /** Bytes of all blocks in use, each rounded up to its class. */
@@ -127,6 +128,21 @@ export class Arena {
     if (blocks === 0 && (this.#partial[sizeClass] !== head || pages[record + NEXT] !== 0)) {
       this.#unlinkSlab(head, sizeClass);
       this.#releasePages(head, pages[record + PAGES]);
+    }
+  }
+
+  /** Gives wholly empty segments back to the system: one is kept otherwise. */
+  trim(): void {
+    const bin = binOf(SEGMENT_PAGES);
+    for (let head = this.#bins[bin]; head !== 0; ) {
+      const pages = this.#pages[head >> PAGES_SHIFT];
+      const record = (head & PAGE_MASK) * STRIDE;
+      const next = pages[record + NEXT];
+      if (pages[record + PAGES] === SEGMENT_PAGES) {
+        this.#unlink(this.#bins, bin, head);
+        this.#dropSegment(head >> PAGES_SHIFT);
+      }
+      head = next;
     }
   }
 

@@ -15,4 +15,6 @@ export interface Collection {
   clone(arena: Arena): Collection;
   /** Gives off-heap memory back; the collection is not used afterwards. */
   release(): void;
+  /** As `release`, in steps of about so many elements. @returns whether it is done. Absent: it is quick in any case. */
+  releaseSome?(elements: number): boolean;
 }

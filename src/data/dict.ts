@@ -5,11 +5,11 @@
 // Anyone in src/ may import it.
 //
 // Entry block, int32 words: key length, value length, `extraWords` words for the owner, then key and value bytes.
-import type { Arena } from './arena.ts';
+import { SEGMENT_SHIFT as ARENA_SEGMENT_SHIFT, type Arena } from './arena.ts';
 import { hashKey } from './key-hash.ts';
 
-// Copied from Arena, so that the hot path needs no call.
-const SEGMENT_SHIFT = 22;
+// A constant of this module is one of the compiler's too; an imported one is not.
+const SEGMENT_SHIFT = ARENA_SEGMENT_SHIFT;
 const GRANULE_MASK = (1 << SEGMENT_SHIFT) - 1;
 
 const BUCKET_GRANULES = 4;
@@ -70,6 +70,11 @@ export class Dict {
     this.arena = arena;
     this.headerBytes = 8 + extraWords * 4;
     this.#chunks[0] = this.#allocBuckets(1);
+  }
+
+  /** Bytes of the buckets, without those that overflow. */
+  get tableBytes(): number {
+    return this.bucketCount * BUCKET_BYTES;
   }
 
   /** @returns the entry, or 0. */
@@ -333,17 +338,25 @@ export class Dict {
 
   /** Gives all memory back; only `clear` makes the table usable again. */
   release(): void {
+    while (!this.releaseSome(CHUNK_BUCKETS));
+  }
+
+  /** Gives the memory of some buckets and their entries back. @returns whether that was all; nothing else may be called before. */
+  releaseSome(buckets: number): boolean {
     const { arena } = this;
-    for (let index = 0; index < this.bucketCount; index++) {
+    for (let rest = buckets; rest > 0 && this.bucketCount > 0; rest--) {
+      const index = --this.bucketCount;
       this.#takeChain(this.#bucketAt(index));
       for (let i = 0; i < moving.length; i++) this.#freeEntry(moving.refs[i]);
+      if ((index & (CHUNK_BUCKETS - 1)) === 0) arena.free(this.#chunks[index >> CHUNK_SHIFT]);
     }
-    for (const chunk of this.#chunks) if (chunk !== 0) arena.free(chunk);
+    if (this.bucketCount > 0) return false;
     this.#chunks = new Int32Array(1);
     this.size = 0;
     this.bucketCount = 1;
     this.memory = 0;
     this.#mask = 0;
+    return true;
   }
 
   #allocEntry(keyLength: number, valueLength: number, room: number): number {

@@ -9,6 +9,8 @@ const CLOSE = 93;
 const CARET = 94;
 const BACKSLASH = 92;
 const DASH = 45;
+/** Runs of stars. */
+const STARS_MAX = 1000;
 
 /** Whether the whole range `text` matches the whole range `pattern`. */
 export function globMatch(
@@ -27,10 +29,13 @@ export function globMatch(
   // Where to go on when what follows the latest star does not match: the star takes one byte more.
   let afterStar = -1;
   let starText = 0;
+  let stars = 0;
   for (;;) {
     if (p < patternEnd && pattern[p] === STAR) {
       while (p < patternEnd && pattern[p] === STAR) p++;
       if (p === patternEnd) return true;
+      // As in Redis, where each star is a call within the one before: more of them match nothing.
+      if (++stars > STARS_MAX) return false;
       afterStar = p;
       starText = t;
       continue;

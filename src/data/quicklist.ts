@@ -1,7 +1,7 @@
 // Redis's quicklist: a doubly linked list of listpacks, so that both ends are O(1) and memory is dense; an element at
 // or beyond the packed threshold has a plain node of its own. A node is one arena block: 16 bytes of links, then the
 // listpack or the plain bytes. Only src/data/ imports this file.
-import type { Arena } from './arena.ts';
+import { SEGMENT_SHIFT as ARENA_SEGMENT_SHIFT, type Arena } from './arena.ts';
 import { grow, shrink } from './blocks.ts';
 import { copyBytes, type Element, type ElementSink } from './element.ts';
 import * as listpack from './listpack.ts';
@@ -13,6 +13,8 @@ const PREVIOUS = 0;
 const NEXT = 1;
 const PLAIN_LENGTH = 2;
 const PACKED = -1;
+
+const SEGMENT_SHIFT = ARENA_SEGMENT_SHIFT;
 
 const SIZE_LIMITS = [4096, 8192, 16384, 32768, 65536];
 const SIZE_SAFETY_LIMIT = 8192;
@@ -105,11 +107,11 @@ export class Quicklist {
   }
 
   #word(node: number, index: number): number {
-    return this.arena.words[node >> 22][(this.arena.offsetOf(node) >> 2) + index];
+    return this.arena.words[node >> SEGMENT_SHIFT][(this.arena.offsetOf(node) >> 2) + index];
   }
 
   #setWord(node: number, index: number, value: number): void {
-    this.arena.words[node >> 22][(this.arena.offsetOf(node) >> 2) + index] = value;
+    this.arena.words[node >> SEGMENT_SHIFT][(this.arena.offsetOf(node) >> 2) + index] = value;
   }
 
   #newNode(payloadBytes: number, plainLength: number, previous: number, next: number): number {

@@ -56,6 +56,12 @@ export class SetValue implements Collection {
     return OBJECT_BYTES + (this.#table === null ? this.arena.capacityOf(this.#intset) : this.#table.memory);
   }
 
+  releaseSome(elements: number): boolean {
+    if (this.#table !== null) return this.#table.releaseSome(elements);
+    this.release();
+    return true;
+  }
+
   release(): void {
     if (this.#table !== null) this.#table.release();
     else this.arena.free(this.#intset);

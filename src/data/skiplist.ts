@@ -2,7 +2,7 @@
 // point at the entries of the sorted set's table, which own the member bytes. Only src/data/ imports it.
 //
 // Node, int32 words: entry, node before, score (a double, two words), then a pair (node behind, span) per level.
-import type { Arena } from './arena.ts';
+import { SEGMENT_SHIFT as ARENA_SEGMENT_SHIFT, type Arena } from './arena.ts';
 import type { Dict } from './dict.ts';
 import { compareBytes } from './element.ts';
 
@@ -11,7 +11,7 @@ const ENTRY = 0;
 const BACKWARD = 1;
 const SCORE = 2;
 const LEVEL = 4;
-const SEGMENT_SHIFT = 22;
+const SEGMENT_SHIFT = ARENA_SEGMENT_SHIFT;
 const GRANULE_MASK = (1 << SEGMENT_SHIFT) - 1;
 
 const scratch = new Float64Array(1);
@@ -56,24 +56,34 @@ export class Skiplist {
   #levels = 1;
   /** A node without entry or score, with all levels. */
   readonly #header: number;
+  /** Where `releaseSome` goes on; the header until then. */
+  #unreleased: number;
 
   constructor(arena: Arena, table: Dict) {
     this.arena = arena;
     this.table = table;
     this.#header = this.#newNode(LEVELS_MAX);
+    this.#unreleased = this.#header;
     const at = this.#at(this.#header);
     arena.words[this.#header >> SEGMENT_SHIFT].fill(0, at, at + LEVEL + 2 * LEVELS_MAX);
   }
 
   release(): void {
-    for (let node = this.#header; node !== 0; ) {
-      const next = this.next(node);
-      this.arena.free(node);
-      node = next;
+    while (!this.releaseSome(Number.POSITIVE_INFINITY));
+  }
+
+  /** Gives the memory of some nodes back. @returns whether that was all; nothing else may be called before. */
+  releaseSome(nodes: number): boolean {
+    for (let rest = nodes; rest > 0 && this.#unreleased !== 0; rest--) {
+      const next = this.next(this.#unreleased);
+      this.arena.free(this.#unreleased);
+      this.#unreleased = next;
     }
+    if (this.#unreleased !== 0) return false;
     this.length = 0;
     this.tail = 0;
     this.memory = 0;
+    return true;
   }
 
   #newNode(levels: number): number {

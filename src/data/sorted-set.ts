@@ -3,7 +3,7 @@
 //
 // A node names a member by its place in the order, an entry by its place in the table; for a listpack both are the
 // offset of the member's listpack entry. 0: none. They hold until the set changes.
-import type { Arena } from './arena.ts';
+import { SEGMENT_SHIFT as ARENA_SEGMENT_SHIFT, type Arena } from './arena.ts';
 import { grow, shrink, store } from './blocks.ts';
 import type { Collection } from './collection.ts';
 import { Dict, EntryList } from './dict.ts';
@@ -21,7 +21,7 @@ const SKIPLIST_OBJECTS_BYTES = 160;
 /** Words that the table's entries hold for us: the score. */
 const SCORE_WORDS = 2;
 const SCORE_AT = 2;
-const SEGMENT_SHIFT = 22;
+const SEGMENT_SHIFT = ARENA_SEGMENT_SHIFT;
 const GRANULE_MASK = (1 << SEGMENT_SHIFT) - 1;
 /** Whole numbers up to here, of either sign, are kept as integers in a listpack. */
 const WHOLE_MAX = 2 ** 62;
@@ -81,6 +81,14 @@ export class SortedSet implements Collection {
   memoryBytes(): number {
     if (this.#table === null) return OBJECT_BYTES + this.arena.capacityOf(this.#pack);
     return OBJECT_BYTES + SKIPLIST_OBJECTS_BYTES + this.#table.memory + (this.#list as Skiplist).memory;
+  }
+
+  releaseSome(elements: number): boolean {
+    if (this.#list !== null && !this.#list.releaseSome(elements)) return false;
+    this.#list = null;
+    if (this.#table !== null) return this.#table.releaseSome(elements);
+    this.release();
+    return true;
   }
 
   release(): void {
