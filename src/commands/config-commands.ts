@@ -5,6 +5,7 @@ import { isLoopback } from '../core/client-address.ts';
 import type { CommandFlag, CommandSpec } from '../core/command.ts';
 import { changeConfig, directiveNames, findDirective, getDirective } from '../core/config.ts';
 import { rewriteConfigFile } from '../core/config-rewrite.ts';
+import { SENSITIVE } from '../core/directive.ts';
 import { globToRegExp } from '../core/glob-text.ts';
 import { helpReply } from './help.ts';
 
@@ -36,7 +37,11 @@ function configSet(call: Call): void {
     return;
   }
   const pairs: [string, string][] = [];
-  for (let i = 2; i < call.argc; i += 2) pairs.push([call.text(i), call.text(i + 1)]);
+  for (let i = 2; i < call.argc; i += 2) {
+    pairs.push([call.text(i), call.text(i + 1)]);
+    const named = findDirective(call.latin1(i));
+    if (named !== undefined && (named.directive.flags & SENSITIVE) !== 0) call.redact(i + 1);
+  }
   const { enableProtectedConfigs } = server.config;
   const problem = changeConfig(server.config, pairs, {
     loading: server.loading,

@@ -25,6 +25,7 @@ function auth(call: Call): void {
     call.syntaxError();
     return;
   }
+  for (let i = 1; i < call.argc; i++) call.redact(i);
   if (call.argc === 2 && !call.server.authRequired) {
     call.reply.error(NO_PASSWORD_SET);
     return;
@@ -53,6 +54,8 @@ function hello(call: Call): void {
   for (let i = 2; i < call.argc; i++) {
     if (call.is(i, 'auth') && i + 2 < call.argc) {
       user = i + 1;
+      call.redact(i + 1);
+      call.redact(i + 2);
       i += 2;
     } else if (call.is(i, 'setname') && i + 1 < call.argc) {
       name = call.latin1(++i);

@@ -8,6 +8,7 @@ import { commandCommand } from './command.ts';
 import { configCommand } from './config-commands.ts';
 import { debug } from './debug.ts';
 import { helpReply } from './help.ts';
+import { latencyCommand } from './latency.ts';
 
 function info(call: Call): void {
   const sections: string[] = [];
@@ -165,6 +166,7 @@ export const serverCommands: readonly CommandSpec[] = [
   row('debug', -2, ['admin', 'noscript', 'loading', 'stale'], '1.0.0', 'Helps those who test the server.', debug),
   row('info', -1, ['loading', 'stale'], '1.0.0', 'Tells facts and figures about the server.', info),
   row('lastsave', 1, ['loading', 'stale', 'fast'], '1.0.0', 'Tells when the dataset was last saved.', lastSave),
+  latencyCommand,
   row('lolwut', -1, ['readonly', 'fast'], '5.0.0', 'Draws something.', lolwut),
   row(
     'monitor',

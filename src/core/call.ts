@@ -74,6 +74,20 @@ export class Call {
     this.forcedTargets |= targets;
   }
 
+  /** Words that nobody else may see: passwords. Reset before each command. */
+  redacted: Set<number> | null = null;
+
+  /** Word `i` is shown to nobody: not to MONITOR, not in the slow log. */
+  redact(i: number): void {
+    this.redacted ??= new Set();
+    this.redacted.add(i);
+  }
+
+  /** Word `i`, Latin-1, for people to read. */
+  shown(i: number): string {
+    return this.redacted?.has(i) === true ? '(redacted)' : this.latin1(i);
+  }
+
   /** Whether word `i` is `lowerCase`, any case. */
   is(i: number, lowerCase: string): boolean {
     const length = this.lengths[i];

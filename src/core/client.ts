@@ -77,6 +77,8 @@ export class Client implements ConnectionHandler, RequestLimits {
   #held = 0;
   #query: Uint8Array | null = null;
   #queryLength = 0;
+  /** Length of what is being run where it was received. */
+  #batchBytes = 0;
   /** Parser of the incomplete request in `#query`. */
   #parser: RequestParser | null = null;
   #output: Uint8Array[] = [];
@@ -118,12 +120,13 @@ export class Client implements ConnectionHandler, RequestLimits {
 
   // --- figures for CLIENT LIST and INFO ---
 
+  /** Of requests that are not run, or are just being run. */
   get queryBytes(): number {
-    return this.#queryLength;
+    return Math.max(this.#queryLength, this.#batchBytes);
   }
 
   get queryCapacity(): number {
-    return this.#query === null ? 0 : this.#query.length;
+    return this.#query === null ? this.#batchBytes : this.#query.length;
   }
 
   get outputBytes(): number {
@@ -145,8 +148,10 @@ export class Client implements ConnectionHandler, RequestLimits {
     if (this.#queryLength === 0) {
       const { parser } = server;
       const end = offset + length;
+      this.#batchBytes = length;
       parser.begin(offset, this);
       this.#run(parser, bytes, end);
+      this.#batchBytes = 0;
       if (!this.closing && parser.start < end) this.#keepRest(parser, bytes, end);
     } else if (this.#append(bytes, offset, length)) {
       this.#runQuery();
@@ -259,6 +264,7 @@ export class Client implements ConnectionHandler, RequestLimits {
   release(reason: number): void {
     if ((this.#held & reason) === 0) return;
     this.#held &= ~reason;
+    if (reason === HELD_BY_PAUSE) this.server.pauses.forget(this);
     if (reason === HELD_BY_OUTPUT && !this.closing) this.connection.resume();
     if (this.#held !== 0 || this.closing) return;
     this.#runQuery();
@@ -358,6 +364,7 @@ export class Client implements ConnectionHandler, RequestLimits {
   #endIfDone(): void {
     if (!this.closing || this.#ended || this.#output.length > 0) return;
     this.#ended = true;
+    this.server.forget(this);
     // What still arrives is read and dropped, so that the peer can finish.
     if ((this.#held & HELD_BY_OUTPUT) !== 0) this.connection.resume();
     this.connection.end();
@@ -367,7 +374,7 @@ export class Client implements ConnectionHandler, RequestLimits {
   close(): void {
     if (this.gone) return;
     this.closeAfterReply();
-    this.server.blocking.forget(this);
+    this.server.forget(this);
     this.#output = [];
     this.#outputBytes = 0;
     if (this.server.current !== this) this.#endIfDone();
@@ -396,7 +403,7 @@ export class Client implements ConnectionHandler, RequestLimits {
     if (this.monitor) flags += 'O';
     if (this.subscriptions !== null) flags += 'P';
     if (this.transaction?.active === true) flags += 'x';
-    if (this.blocked !== null) flags += 'b';
+    if (this.blocked !== null || (this.#held & HELD_BY_PAUSE) !== 0) flags += 'b';
     if (this.tracking !== null) flags += 't';
     if (this.tracking?.brokenRedirect === true) flags += 'R';
     if (this.tracking?.options.bcast === true) flags += 'B';
@@ -429,8 +436,8 @@ export class Client implements ConnectionHandler, RequestLimits {
       ['psub', this.subscriptions?.patterns.size ?? 0],
       ['ssub', this.subscriptions?.shardChannels.size ?? 0],
       ['multi', this.transaction?.active === true ? this.transaction.queue.length : -1],
-      ['qbuf', this.#queryLength],
-      ['qbuf-free', this.queryCapacity - this.#queryLength],
+      ['qbuf', this.queryBytes],
+      ['qbuf-free', this.queryCapacity - this.queryBytes],
       ['argv-mem', 0],
       ['multi-mem', this.transaction?.memoryBytes ?? 0],
       ['rbs', 0],

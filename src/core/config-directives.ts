@@ -288,7 +288,7 @@ export const directives = {
   logfile: text('', fixed),
   loglevel: choice('notice', ['debug', 'verbose', 'notice', 'warning']),
   masterauth: refused(text('', { flags: SENSITIVE }), 'replication is not supported in this version: remove it'),
-  masteruser: refused(text(''), 'replication is not supported in this version: remove it'),
+  masteruser: refused(text('', { flags: SENSITIVE }), 'replication is not supported in this version: remove it'),
   maxclients: number(10000, 1, UINT_MAX),
   maxmemory: number(0, 0, ULONG_MAX, { as: 'memory' }),
   'maxmemory-clients': ignored(number(0, -100, LONG_MAX, { as: 'percent' })),

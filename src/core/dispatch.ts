@@ -14,6 +14,7 @@ import {
 import {
   type Command,
   type CommandTable,
+  FLAG_ADMIN,
   FLAG_DENYOOM,
   FLAG_LOADING,
   FLAG_MAY_REPLICATE,
@@ -43,6 +44,11 @@ export const GATE_MEMORY = 4;
 export const GATE_PAUSE = 8;
 export const GATE_MONITOR = 16;
 export const GATE_DISK = 32;
+
+/** What becomes of a command that was looked at closely. */
+const RUN = 0;
+const WAIT = 1;
+const ANSWERED = 2;
 
 const WHILE_SUBSCRIBED = /^([ps]?(un)?subscribe|ping|quit|reset)$/;
 
@@ -104,12 +110,15 @@ export class Dispatcher {
       client.lastCommand = command;
       if ((this.gate | client.gate | (client.transaction === null ? 0 : -1)) === 0) {
         this.#run(call, command);
-      } else if (this.#mustWait(call, command)) {
-        if (client.replyMode === REPLY_SKIPPING) client.replyMode = REPLY_SKIP_NEXT;
-        client.hold(HELD_BY_PAUSE);
-        return false;
-      } else if (this.#admit(call, command)) {
-        this.#run(call, command);
+      } else {
+        const verdict = this.#admit(call, command);
+        if (verdict === RUN) this.#run(call, command);
+        else if (verdict === WAIT) {
+          if (client.replyMode === REPLY_SKIPPING) client.replyMode = REPLY_SKIP_NEXT;
+          this.server.pauses.hold(client);
+          client.hold(HELD_BY_PAUSE);
+          return false;
+        }
       }
     }
     if (muted) this.#dropReply(client, mark);
@@ -183,47 +192,48 @@ export class Dispatcher {
   /** CLIENT PAUSE applies to this command of this client. */
   #mustWait(call: Call, command: Command): boolean {
     if ((this.gate & GATE_PAUSE) === 0) return false;
-    if (this.server.pause.all) return true;
+    if (this.server.pauses.all) return true;
     const writing = FLAG_WRITE | FLAG_MAY_REPLICATE;
     if ((command.flags & writing) !== 0) return true;
     return command === this.#exec && call.client.transaction?.has(writing) === true;
   }
 
-  /** Whether the command may run now; otherwise an error or QUEUED was replied. */
-  #admit(call: Call, command: Command): boolean {
+  /** RUN, or WAIT: the clients are paused, or ANSWERED: an error or QUEUED was replied. */
+  #admit(call: Call, command: Command): number {
     const { client, server } = call;
     const { gate } = this;
     if ((gate & GATE_AUTH) !== 0 && !client.authenticated && (command.flags & FLAG_NO_AUTH) === 0) {
       this.#refuse(call, command, 'NOAUTH Authentication required.');
-      return false;
+      return ANSWERED;
     }
     if ((client.gate & GATE_SUBSCRIBED) !== 0 && !this.#whileSubscribed.has(command)) {
       const name = command.spec.name;
       const message = `ERR Can't execute '${name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`;
       this.#refuse(call, command, message);
-      return false;
+      return ANSWERED;
     }
     const queueing = client.transaction?.active === true;
     if (queueing && (command.flags & FLAG_NO_MULTI) !== 0) {
       this.#refuse(call, command, 'ERR Command not allowed inside a transaction');
-      return false;
+      return ANSWERED;
     }
     if ((gate & GATE_MEMORY) !== 0 && !server.makeRoom() && this.#needsMemory(client, command)) {
       this.#refuse(call, command, "OOM command not allowed when used memory > 'maxmemory'.");
-      return false;
+      return ANSWERED;
     }
     if ((gate & GATE_DISK) !== 0 && this.#needsDisk(call, command)) {
       this.#refuse(call, command, DISK_ERROR);
-      return false;
+      return ANSWERED;
     }
     if ((gate & GATE_LOADING) !== 0 && (command.flags & FLAG_LOADING) === 0) {
       this.#refuse(call, command, 'LOADING Redis is loading the dataset in memory');
-      return false;
+      return ANSWERED;
     }
-    if (!queueing || this.#unqueued.has(command)) return true;
+    if (this.#mustWait(call, command)) return WAIT;
+    if (!queueing || this.#unqueued.has(command)) return RUN;
     client.transaction?.add(call, command);
     call.reply.simple('QUEUED');
-    return false;
+    return ANSWERED;
   }
 
   /** A queue may grow without end: nothing is queued when memory is short. */
@@ -254,6 +264,7 @@ export class Dispatcher {
     if (!quick || reply.length - lengthBefore > QUICK_REPLY_LENGTH) {
       const spent = this.takeTime();
       const slow = config.slowlogLogSlowerThan >= 0 && spent >= config.slowlogLogSlowerThan;
+      if (config.latencyMonitorThreshold > 0) server.latency.add(latencyEvent(command), spent);
       // Who waits is logged when he is served.
       if (slow && call.client.blocked === null) this.#logSlow(call, command, spent);
     }
@@ -262,11 +273,14 @@ export class Dispatcher {
   #perform(call: Call, command: Command): void {
     const { reply, server } = call;
     reply.countedErrors = reply.errors;
-    if ((this.gate & GATE_MONITOR) !== 0 && (command.flags & FLAG_SKIP_MONITOR) === 0) server.feedMonitors(call);
     call.spec = command.spec;
+    if (call.redacted !== null) call.redacted = null;
     if (server.propagation.wanted === 0) command.run!(call);
     else this.#propagated(call, command.run!);
-    if ((call.client.gate & GATE_TRACKING) !== 0 && (command.flags & FLAG_READONLY) !== 0) server.rememberKeys(call);
+    if (server.tracking.clients > 0 && (command.flags & FLAG_READONLY) !== 0) server.rememberKeys(call);
+    if ((this.gate & GATE_MONITOR) !== 0 && (command.flags & (FLAG_SKIP_MONITOR | FLAG_ADMIN)) === 0) {
+      server.feedMonitors(call);
+    }
     server.stats.commandsProcessed++;
     // An error that a nested command has replied is that command's.
     if (reply.errors !== reply.countedErrors) {
@@ -296,6 +310,7 @@ export class Dispatcher {
     this.#perform(call, command);
     const spent = server.stopwatch() - began;
     command.record(1, spent, latencyTracking);
+    server.latency.add(latencyEvent(command), spent);
     if (slowlogLogSlowerThan >= 0 && spent >= slowlogLogSlowerThan) this.#logSlow(call, command, spent);
   }
 
@@ -315,6 +330,7 @@ export class Dispatcher {
       command.failedCalls++;
       server.stats.countError(reply.lastError);
     }
+    server.latency.add('command-unblocking', spent);
     if (slowlogLogSlowerThan >= 0 && spent >= slowlogLogSlowerThan) this.#logSlow(call, command, spent);
     return true;
   }
@@ -342,6 +358,10 @@ export class Dispatcher {
     this.#untimedCount = 0;
     return share;
   }
+}
+
+function latencyEvent(command: Command): string {
+  return (command.flags & FLAG_QUICK) === 0 ? 'command' : 'fast-command';
 }
 
 /** CLIENT CACHING is about the next command, or transaction, alone. */

@@ -112,7 +112,7 @@ function clientsSection(server: Server): Field[] {
     ['maxclients', server.config.maxclients],
     ['client_recent_max_input_buffer', input],
     ['client_recent_max_output_buffer', output],
-    ['blocked_clients', server.blocking.count()],
+    ['blocked_clients', server.blocking.count() + server.pauses.heldClients.size],
     ['tracking_clients', server.tracking.clients],
     ['clients_in_timeout_table', server.blocking.clientsInTimeoutTable],
   ];

@@ -20,6 +20,15 @@ export class LatencyHistogram {
     return this.#total;
   }
 
+  /** Calls that took at most so many microseconds, as far as buckets tell. */
+  countUpTo(limitUs: number): number {
+    let count = 0;
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      if (this.#counts[bucket] > 0 && upperEdge(bucket) <= limitUs) count += this.#counts[bucket];
+    }
+    return count;
+  }
+
   /** @param percent 0-100. @returns upper edge of the bucket where that share of all calls is reached, microseconds. */
   percentile(percent: number): number {
     const wanted = Math.max(1, Math.ceil((this.#total * percent) / 100));

@@ -21,10 +21,12 @@ import { DirectiveError } from './directive.ts';
 import { Dispatcher, GATE_AUTH, GATE_DISK, GATE_LOADING, GATE_MEMORY, GATE_MONITOR, GATE_PAUSE } from './dispatch.ts';
 import { EVICTION_FAILED, Eviction } from './eviction.ts';
 import { activeExpireCycle } from './expire.ts';
-import type { Keyspace } from './keyspace.ts';
+import { EXPIRY_DELETE, EXPIRY_HIDE, type Keyspace } from './keyspace.ts';
+import { LatencyEvents } from './latency-events.ts';
 import { monitorLine } from './monitor.ts';
 import { NestedCalls } from './nested-call.ts';
 import { NOTIFY_KEYEVENT, NOTIFY_KEYSPACE } from './notify-flags.ts';
+import { type PausePurpose, Pauses } from './pause.ts';
 import { Propagation } from './propagation.ts';
 import { PubSub } from './pubsub.ts';
 import { rejection } from './rejected-connection.ts';
@@ -134,6 +136,7 @@ export class Server {
   readonly nested: NestedCalls;
   readonly stats = new Stats();
   readonly slowlog = new Slowlog();
+  readonly latency: LatencyEvents;
   readonly watches = new Watches();
   readonly blocking: Blocking;
   readonly pubsub = new PubSub();
@@ -165,8 +168,9 @@ export class Server {
   parser = new RequestParser();
   /** Changes since the last save. */
   dirty = 0;
-  /** CLIENT PAUSE. */
-  readonly pause = { all: false, untilMs: 0 };
+  /** CLIENT PAUSE and its like. */
+  readonly pauses: Pauses;
+  #expiryModeBefore = EXPIRY_DELETE;
   /** Called once before any reply of a tick leaves; the transport's owner wires it. */
   beforeOutput: () => void = () => {};
 
@@ -216,6 +220,8 @@ export class Server {
       },
       mayEvict: () => !this.#loading && (this.dispatcher.gate & GATE_PAUSE) === 0,
     });
+    this.latency = new LatencyEvents(this.clock, () => this.config.latencyMonitorThreshold);
+    this.pauses = new Pauses(this.clock);
     this.blocking = new Blocking(this);
     this.tracking = new Tracking(this);
     this.#keyWords = parts.keyWords ?? (() => []);
@@ -362,10 +368,11 @@ export class Server {
     return client;
   };
 
-  /** The client's connection is gone. */
+  /** The client is gone, or as good as: what it still gets is on its way. */
   forget(client: Client): void {
     this.clients.delete(client.id);
     this.blocking.forget(client);
+    this.pauses.forget(client);
     this.pubsub.forget(client);
     this.tracking.disable(client);
     if (client.transaction !== null) this.watches.unwatch(client.transaction);
@@ -473,6 +480,7 @@ export class Server {
   }
 
   feedMonitors(call: Call): void {
+    if (this.#loading) return;
     const { push } = this;
     push.reset();
     push.simple(monitorLine(call));
@@ -482,19 +490,30 @@ export class Server {
 
   // --- pause ---
 
-  /** @param durationMs from now; a longer or wider pause that is in force stays so. */
-  pauseClients(all: boolean, durationMs: number): void {
-    const { pause, clock } = this;
-    const paused = (this.dispatcher.gate & GATE_PAUSE) !== 0;
-    pause.all = all || (paused && pause.all);
-    pause.untilMs = paused ? Math.max(pause.untilMs, clock.unixMs + durationMs) : clock.unixMs + durationMs;
+  /** @param durationMs from now; a longer or wider pause for the same purpose that is in force stays so. */
+  pauseClients(all: boolean, durationMs: number, purpose: PausePurpose = 'client'): void {
+    const wasActive = this.pauses.active;
+    this.pauses.begin(purpose, all, durationMs);
+    if (wasActive) return;
     this.#setGate(GATE_PAUSE, true);
+    // Keys whose time has come are hidden, and stay: their deletion would be a write.
+    this.#expiryModeBefore = this.keyspace.expiryMode;
+    if (this.keyspace.expiryMode === EXPIRY_DELETE) this.keyspace.expiryMode = EXPIRY_HIDE;
   }
 
-  unpauseClients(): void {
-    this.#setGate(GATE_PAUSE, false);
-    this.pause.all = false;
-    for (const client of this.clients.values()) this.continueLater(client, HELD_BY_PAUSE);
+  unpauseClients(purpose: PausePurpose = 'client'): void {
+    if (!this.pauses.active) return;
+    this.pauses.end(purpose);
+    this.#afterPause();
+  }
+
+  /** A pause has ended: who was held tries again, and waits on if another pause is in force. */
+  #afterPause(): void {
+    if (!this.pauses.active) {
+      this.#setGate(GATE_PAUSE, false);
+      this.keyspace.expiryMode = this.#expiryModeBefore;
+    }
+    for (const client of this.pauses.heldClients) this.continueLater(client, HELD_BY_PAUSE);
   }
 
   // --- memory ---
@@ -553,9 +572,11 @@ export class Server {
       this.stats.sample(nowMs);
       this.measureMemory();
     }
-    if ((this.dispatcher.gate & GATE_PAUSE) !== 0 && unixMs >= this.pause.untilMs) this.unpauseClients();
+    if (this.pauses.active && this.pauses.endExpired()) this.#afterPause();
     if (!this.#loading && this.debug.activeExpire) {
+      const began = this.stopwatch();
       activeExpireCycle(this.keyspace, { hz: this.config.hz, effort: this.config.activeExpireEffort, fast: false });
+      this.latency.add('expire-cycle', this.stopwatch() - began);
     }
     this.settle();
     const second = Math.floor(unixMs / 1000);

@@ -50,7 +50,7 @@ function shortened(call: Call): string[] {
   const kept = Math.min(call.argc, WORDS_MAX);
   return Array.from({ length: kept }, (_, i) => {
     if (i === kept - 1 && call.argc > WORDS_MAX) return `... (${call.argc - WORDS_MAX + 1} more arguments)`;
-    const word = call.latin1(i);
+    const word = call.shown(i);
     if (word.length <= WORD_LENGTH_MAX) return word;
     return `${word.slice(0, WORD_LENGTH_MAX)}... (${word.length - WORD_LENGTH_MAX} more bytes)`;
   });

@@ -48,7 +48,8 @@ export class Tracking {
   /** Numbers of the clients that may hold a key. */
   #readers = new Map<string, Set<number>>();
   #items = 0;
-  #clients = 0;
+  /** How many clients track. */
+  clients = 0;
   readonly #prefixes = new Map<string, Prefix>();
   /** What is to be sent to the client whose command runs, behind its reply; null: everything is invalid. */
   #pending: { readonly client: Client; readonly key: string | null }[] = [];
@@ -57,10 +58,6 @@ export class Tracking {
 
   constructor(server: Server) {
     this.#server = server;
-  }
-
-  get clients(): number {
-    return this.#clients;
   }
 
   get totalKeys(): number {
@@ -77,13 +74,13 @@ export class Tracking {
 
   /** Whether a changed key can matter to anyone. */
   get active(): boolean {
-    return this.#clients > 0 || this.#readers.size > 0;
+    return this.clients > 0 || this.#readers.size > 0;
   }
 
   // --- on and off ---
 
   enable(client: Client, options: TrackingOptions, prefixes: readonly string[]): void {
-    if (client.tracking === null) this.#clients++;
+    if (client.tracking === null) this.clients++;
     client.tracking ??= new ClientTracking(options);
     const { tracking } = client;
     tracking.options = options;
@@ -108,7 +105,7 @@ export class Tracking {
       if (known?.clients.size === 0) this.#prefixes.delete(prefix);
     }
     client.tracking = null;
-    this.#clients--;
+    this.clients--;
     client.updateGate();
   }
 
@@ -116,7 +113,7 @@ export class Tracking {
 
   /** A client that tracks has run a command that reads. @param words which are keys. */
   remember(call: Call, words: readonly number[]): void {
-    const { client } = call;
+    const client = call.client.caller ?? call.client;
     const { tracking } = client;
     if (tracking === null || tracking.options.bcast) return;
     if (tracking.options.optin && !tracking.caching) return;
