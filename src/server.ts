@@ -91,6 +91,7 @@ export class RunningServer {
       shutdown: (request) => this.shutdown(request),
       save: () => this.save(),
       reload: (request) => this.#reload(request),
+      connect: (host, port, attach, signal) => transport.connect(host, port, attach, signal),
       transportFacts: () => transport.facts?.() ?? [],
       configChanged: (named) => {
         if (isIgnored(server.config, named)) server.log.warning(`'${named.name}' has no effect in this version`);

@@ -1,6 +1,7 @@
 // DUMP and RESTORE: one value in RDB's form with version and checksum behind it, exactly Redis's payload. generic.ts
 // lists them.
 import type { Call } from '../core/call.ts';
+import type { Database } from '../core/database.ts';
 import { keyModified } from '../core/lookup.ts';
 import { NOTIFY_GENERIC } from '../core/notify-flags.ts';
 import type { Collection } from '../data/collection.ts';
@@ -22,7 +23,13 @@ export function dump(call: Call): void {
     call.reply.null();
     return;
   }
-  const out = new RdbOutput(null, call.server.config.rdbcompression);
+  const payload = dumpPayload(db, entry, call.server.config.rdbcompression);
+  call.reply.bulk(payload, 0, payload.length);
+}
+
+/** An entry's value as DUMP gives it and RESTORE takes it. */
+export function dumpPayload(db: Database, entry: number, compress: boolean): Uint8Array {
+  const out = new RdbOutput(null, compress);
   out.byte(rdbTypeOf(db, entry));
   writeValue(out, db, entry);
   out.byte(RDB_VERSION & 255);
@@ -32,7 +39,7 @@ export function dump(call: Call): void {
   const trailer = new Uint8Array(CHECKSUM_BYTES);
   checksum.write(trailer, 0);
   out.raw(trailer, 0, CHECKSUM_BYTES);
-  call.reply.bulk(out.bytes, 0, out.length);
+  return out.bytes.subarray(0, out.length);
 }
 
 interface RestoreOptions {

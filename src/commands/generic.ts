@@ -12,6 +12,7 @@ import { dump, restore } from './dump.ts';
 import { deleteWord } from './key-deletion.ts';
 import { expire, persist, timeToLive } from './key-expiry.ts';
 import { keys, randomkey, scan } from './key-scan.ts';
+import { migrateCommand } from './migrate.ts';
 import { objectCommand } from './object.ts';
 
 const SAME_OBJECT = 'ERR source and destination objects are the same';
@@ -324,6 +325,7 @@ export const genericCommands: readonly CommandSpec[] = [
     run: move,
     summary: 'Moves a key to another database.',
   },
+  migrateCommand,
   objectCommand,
   {
     ...base,

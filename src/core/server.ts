@@ -56,6 +56,13 @@ export interface ServerHooks {
   reload?(request: ReloadRequest): string | null;
   /** DEBUG LOADAOF: writes the append-only file out, empties the dataset and loads the file, at once. @returns what went wrong, or null. */
   loadAof?(): string | null;
+  /** Opens a connection to another server over the transport in use; rejects when there is none to be had. */
+  connect?(
+    host: string,
+    port: number,
+    attach: (connection: Connection) => ConnectionHandler,
+    signal: AbortSignal,
+  ): Promise<Connection>;
   /** Facts about the transport for INFO: names and values. */
   transportFacts?(): readonly (readonly [name: string, value: string | number])[];
 }
