@@ -1,30 +1,32 @@
-// A bounded, sorted set of sequence ranges. Two uses, each the other's mirror: what arrived out of order (RFC 9293
-// 3.10.7.4, reported as SACK blocks, RFC 2018) and what the peer says it has (the scoreboard of RFC 6675).
-// Holds no data, only where it is. Used by stack/tcp.
+// A bounded, sorted set of sequence ranges: what arrived out of order (RFC 9293 3.10.7.4), reported as SACK blocks (RFC
+// 2018). Holds no data, only where it is. Used by stack/tcp.
 import { after, atOrBefore, before, distance, earlier, later } from './sequence.ts';
 
 /** Ranges a set can hold; a range that would be one more is refused, and its data dropped and sent again. */
-export const RANGES_MAX = 32;
+export const RANGES_MAX = 512;
+/** Room at first: most gaps are few. */
+const RANGES_MIN = 16;
 
 export class Assembler {
   count = 0;
   /** Range `i` is `[starts[i], ends[i])`; ascending, never touching each other. */
-  readonly starts = new Int32Array(RANGES_MAX);
-  readonly ends = new Int32Array(RANGES_MAX);
+  starts = new Int32Array(RANGES_MIN);
+  ends = new Int32Array(RANGES_MIN);
   /** Sum of the ranges' lengths. */
   total = 0;
   /** When each range last grew: larger is later. */
-  readonly #grown = new Int32Array(RANGES_MAX);
+  #grown = new Int32Array(RANGES_MIN);
   #turn = 0;
 
   /** @returns false when there is no place for one more range: nothing was added. */
   add(start: number, end: number): boolean {
-    const { starts, ends } = this;
-    let first = 0;
-    while (first < this.count && before(ends[first], start)) first++;
+    // What comes lies mostly behind the last range: the search begins there.
+    let first = this.count;
+    while (first > 0 && !before(this.ends[first - 1], start)) first--;
     let last = first;
-    while (last < this.count && atOrBefore(starts[last], end)) last++;
+    while (last < this.count && atOrBefore(this.starts[last], end)) last++;
     if (last === first && !this.#open(first)) return false;
+    const { starts, ends } = this;
     if (last > first) {
       for (let i = first; i < last; i++) this.total -= distance(ends[i], starts[i]);
       starts[first] = earlier(starts[first], start);
@@ -109,9 +111,21 @@ export class Assembler {
 
   #open(index: number): boolean {
     if (this.count === RANGES_MAX) return false;
+    if (this.count === this.starts.length) this.#grow();
     for (let i = this.count; i > index; i--) this.#move(i - 1, i);
     this.count++;
     return true;
+  }
+
+  #grow(): void {
+    const larger = (old: Int32Array): Int32Array<ArrayBuffer> => {
+      const array = new Int32Array(old.length * 2);
+      array.set(old);
+      return array;
+    };
+    this.starts = larger(this.starts);
+    this.ends = larger(this.ends);
+    this.#grown = larger(this.#grown);
   }
 
   #close(from: number, to: number): void {

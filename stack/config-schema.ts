@@ -28,7 +28,15 @@ interface ArpEntry {
   readonly mac: Uint8Array;
 }
 
-const BYTE_UNITS: Readonly<Record<string, number>> = { '': 1, k: 1000, kb: 1024, m: 1e6, mb: 1048576 };
+const BYTE_UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 1000,
+  kb: 1024,
+  m: 1e6,
+  mb: 1048576,
+  g: 1e9,
+  gb: 1073741824,
+};
 const TIME_UNITS_US: Readonly<Record<string, number>> = { us: 1, ms: 1000, s: 1e6, min: 60e6, h: 3600e6 };
 
 function text(allowed: string, pattern: RegExp): Pick<Key<string>, 'allowed' | 'read'> {
@@ -75,7 +83,7 @@ function integer(
 }
 
 function bytes(min: string, max: string): Pick<Key<number>, 'allowed' | 'read'> {
-  const allowed = `${min} to ${max} (units: k, kb, m, mb as in redis.conf)`;
+  const allowed = `${min} to ${max} (units: k, kb, m, mb, g, gb as in redis.conf)`;
   return {
     allowed,
     read(value) {
@@ -300,22 +308,47 @@ export const KEYS = {
   },
   'receive-buffer': {
     group: TCP_GROUP,
-    default: '256kb',
-    ...bytes('4kb', '16mb'),
+    default: '8mb',
+    ...bytes('4kb', '32mb'),
     description:
-      'Most bytes kept for a reader that is slow: the largest window we offer. An idle connection keeps none.',
+      'Most bytes kept for a reader that is slow: the largest window we offer. A connection begins with 256kb and gets\n' +
+      'more as its reader takes more in a round trip. An idle connection keeps none.',
   },
   'send-buffer': {
     group: TCP_GROUP,
-    default: '256kb',
-    ...bytes('4kb', '16mb'),
-    description: 'Most bytes of a connection that are kept until the peer has acknowledged them.',
+    default: '4mb',
+    ...bytes('4kb', '32mb'),
+    description:
+      'Most bytes of a connection that are kept until the peer has acknowledged them. A connection begins with 256kb\n' +
+      'and gets twice what the network has room for.',
+  },
+  'buffer-memory': {
+    group: TCP_GROUP,
+    default: '512mb',
+    ...bytes('16mb', '64gb'),
+    description: 'Most bytes that the buffers of all connections take together.',
   },
   congestion: {
     group: TCP_GROUP,
     default: 'cubic',
     ...choice('cubic', 'newreno'),
     description: 'Congestion control: cubic (RFC 9438, as Linux has it) or newreno (RFC 5681).',
+  },
+  ecn: {
+    group: TCP_GROUP,
+    default: 'accept',
+    ...choice('off', 'on', 'accept'),
+    description:
+      'Explicit congestion notification (RFC 3168): routers mark segments instead of dropping them. accept takes it\n' +
+      'when the peer asks for it, on asks for it too.',
+  },
+  'syn-cookies': {
+    group: TCP_GROUP,
+    default: 'on',
+    ...choice('off', 'on', 'always'),
+    description:
+      'What happens when half-open connections fill the queue: on answers with cookies (RFC 4987) and keeps nothing,\n' +
+      'off drops what is too much, always is for tests.',
   },
   'rto-min': {
     group: TCP_GROUP,
@@ -329,6 +362,12 @@ export const KEYS = {
     ...time('ms', '1ms', '500ms'),
     description:
       'How long an acknowledgement waits for a reply to ride on. Every second full segment is acknowledged\nat once whatever this says (RFC 9293, 3.8.6.3).',
+  },
+  'user-timeout': {
+    group: TCP_GROUP,
+    default: '0',
+    ...time('ms', '1s', '24h', 'until 15 retransmissions went unanswered'),
+    description: 'How long sent data may stay unacknowledged before the connection is given up (RFC 5482).',
   },
   keepalive: {
     group: TCP_GROUP,
@@ -351,7 +390,6 @@ export type KeyValue<K extends KeyName> = ReturnType<(typeof KEYS)[K]['read']>;
 /** Keys that have a meaning but no code behind them in this version: refused, so that nobody believes in them. */
 export const UNSUPPORTED_KEYS: Readonly<Record<string, string>> = {
   queues: "one receive queue is read; 'ethtool -L INTERFACE combined 1' sends everything to it",
-  'syn-cookies': 'the backlog drops what is too much instead',
   capture: 'use tcpdump on the other side',
 };
 

@@ -38,7 +38,13 @@ export interface StackConfig {
   readonly receiveBuffer: number;
   /** Most bytes a connection keeps until they are acknowledged. */
   readonly sendBuffer: number;
+  /** Most bytes that all connections' buffers take together. */
+  readonly bufferMemory: number;
   readonly congestion: 'cubic' | 'newreno';
+  readonly ecn: 'off' | 'on' | 'accept';
+  readonly synCookies: 'off' | 'on' | 'always';
+  /** How long sent data may stay unacknowledged; 0: until the retries are used up. */
+  readonly userTimeoutMs: number;
   readonly rtoMinMs: number;
   readonly delayedAckMs: number;
   /** Idle time before the first probe; 0: no probes. */
@@ -209,7 +215,11 @@ function buildConfig(settings: Settings): StackConfig {
     maxConnections: settings.value('max-connections'),
     receiveBuffer: settings.value('receive-buffer'),
     sendBuffer: settings.value('send-buffer'),
+    bufferMemory: settings.value('buffer-memory'),
     congestion: settings.value('congestion'),
+    ecn: settings.value('ecn'),
+    synCookies: settings.value('syn-cookies'),
+    userTimeoutMs: settings.value('user-timeout'),
     rtoMinMs: settings.value('rto-min'),
     delayedAckMs: settings.value('delayed-ack'),
     keepaliveMs: settings.value('keepalive'),

@@ -54,7 +54,7 @@ export interface TcpHandler extends IcmpErrorHandler {
   /**
    * A segment between two unicast addresses, the second one ours. Counts its own drops.
    * @param offset of the TCP header; `length` is header and payload.
-   * @param isChecksumTrusted the checksum need not be verified.
+   * @param isChecksumTrusted the checksum need not be verified. @param ecn code point of the packet (RFC 3168 5).
    */
   input(
     bytes: Uint8Array,
@@ -63,6 +63,7 @@ export interface TcpHandler extends IcmpErrorHandler {
     sourceIp: number,
     destinationIp: number,
     isChecksumTrusted: boolean,
+    ecn: number,
   ): void;
 }
 
@@ -202,8 +203,9 @@ export class Ip implements PacketOutput {
    * Writes the headers before the transport's bytes and sends the packet, or has it wait for its next hop's address.
    * @param transportLength transport header and payload, bytes.
    * @param segmentSize payload bytes per segment when the device is to cut it up, else 0.
+   * @param ecn code point (RFC 3168 5).
    */
-  finishPacket(transportLength: number, segmentSize: number): void {
+  finishPacket(transportLength: number, segmentSize: number, ecn = 0): void {
     const { memory } = this.#engine;
     const packet = this.#frame + this.#linkHeaderLength;
     const totalLength = IPV4_HEADER_LENGTH + transportLength;
@@ -220,6 +222,7 @@ export class Ip implements PacketOutput {
       this.#protocol,
       this.#sourceIp,
       this.#destinationIp,
+      ecn,
     );
     this.#stats.ipOutRequests++;
     if (this.#isEthernet) {
@@ -316,6 +319,7 @@ export class Ip implements PacketOutput {
         header.sourceIp,
         header.destinationIp,
         isTrusted,
+        header.trafficClass & 3,
       );
       return OK;
     }

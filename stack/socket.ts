@@ -1,8 +1,9 @@
 // The shim: one end of a TCP connection as an application holds it. A socket is its own object, never reused, so that
 // a handle kept too long reaches nothing. Used by whoever uses the stack; made by stack/tcp and stack.ts.
-import { type Connection, ESTABLISHED } from './tcp/connection.ts';
+import { type Connection, ESTABLISHED, FIN_WAIT_2 } from './tcp/connection.ts';
 import { abort, resume } from './tcp/deliver.ts';
-import { armKeepalive } from './tcp/timers.ts';
+import { sendSpace } from './tcp/receive-space.ts';
+import { armFinWait2, armKeepalive } from './tcp/timers.ts';
 
 /** What a socket tells its owner, during `Stack.poll()` only. Handlers never throw; they may call any method. */
 export interface SocketEvents {
@@ -68,10 +69,11 @@ export class Socket {
     const c = this.connection;
     if (c === null || c.finQueued || c.state === 0 || length <= 0) return 0;
     const { tcp } = c;
-    const taken = c.sendRing.append(tcp.blocks, tcp.config.sendBuffer, bytes, offset, length);
+    const space = sendSpace(tcp, c);
+    const taken = c.sendRing.append(tcp.blocks, space, bytes, offset, length);
     if (taken < length) {
       c.writeBlocked = true;
-      if (c.sendRing.length <= tcp.config.sendBuffer >> 1) tcp.starve(c);
+      if (c.sendRing.length <= space >> 1) tcp.starve(c);
     }
     if (taken > 0) tcp.markDirty(c);
     return taken;
@@ -96,6 +98,17 @@ export class Socket {
     c.tcp.markDirty(c);
   }
 
+  /**
+   * Nobody here waits for the peer any more: after `end()`, a peer that is silent for a minute without closing is
+   * given up. Without it a half-closed connection stays for as long as the peer likes.
+   */
+  letGo(): void {
+    const c = this.connection;
+    if (c === null || c.orphan) return;
+    c.orphan = true;
+    if (c.state === FIN_WAIT_2) armFinWait2(c.tcp, c);
+  }
+
   /** RST now; whatever was not sent or not read is lost. `onClose` follows with the next poll. */
   abort(): void {
     const c = this.connection;
@@ -108,6 +121,11 @@ export class Socket {
     if (c === null) return;
     c.keepaliveMs = idleMs;
     if (c.state >= ESTABLISHED) armKeepalive(c.tcp, c);
+  }
+
+  /** How long sent data may stay unacknowledged before the connection is given up (RFC 5482); 0: as long as retries go. */
+  setUserTimeout(ms: number): void {
+    if (this.connection !== null) this.connection.userTimeoutMs = ms;
   }
 
   /** Nagle's algorithm (RFC 9293 3.7.4): off for a new socket. */

@@ -130,11 +130,22 @@ export class Stats {
   tcpInDuplicates = 0;
   tcpTimeouts = 0;
   tcpFastRetransmits = 0;
+  /** Of all connections that were established. */
+  tcpEcnConnections = 0;
+  tcpInCe = 0;
+  tcpOutCwr = 0;
+  tcpEcnReductions = 0;
+  tcpSynCookiesSent = 0;
+  tcpSynCookiesReceived = 0;
+  tcpSynCookiesFailed = 0;
+  tcpMssLowered = 0;
+  tcpBlackHoles = 0;
   tcpLossProbes = 0;
   tcpLostRetransmits = 0;
   tcpSpuriousTimeouts = 0;
   tcpUndos = 0;
   tcpInDsacks = 0;
+  tcpOutDsacks = 0;
   tcpDelayedAcks = 0;
   tcpDuplicateAcks = 0;
   tcpZeroWindowProbes = 0;

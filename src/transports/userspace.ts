@@ -377,6 +377,7 @@ class UserspaceConnection implements Connection {
 
   end(): void {
     this.socket.end();
+    this.socket.letGo();
   }
 
   destroy(): void {
@@ -386,6 +387,7 @@ class UserspaceConnection implements Connection {
   close(): void {
     this.handler = orphan(this.socket);
     this.socket.end();
+    this.socket.letGo();
     this.socket.resume();
   }
 

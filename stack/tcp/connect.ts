@@ -1,4 +1,4 @@
-// Active open (RFC 9293 3.10.1): picks a local port that an outsider cannot guess (RFC 6056 3.3.3) and puts a connection
+// Active open (RFC 9293 3.10.1): picks a local port that an outsider cannot guess (RFC 6056 3.3.4) and puts a connection
 // in SYN-SENT; output sends the SYN. Used by stack.ts.
 import type { Connection } from './connection.ts';
 import { SYN_SENT, setIss } from './connection.ts';
@@ -44,9 +44,11 @@ export function openConnection(tcp: Tcp, remoteIp: number, remotePort: number): 
 
 /** 0: none. */
 function freePort(tcp: Tcp, localIp: number, remoteIp: number, remotePort: number): number {
-  const offset = tcp.iss.portOffset(localIp, remoteIp, remotePort) + tcp.portCounter++;
+  const { portCounters } = tcp;
+  const offset = tcp.iss.portOffset(localIp, remoteIp, remotePort);
+  const counter = tcp.iss.portIndex(localIp, remoteIp, remotePort) & (portCounters.length - 1);
   for (let i = 0; i < PORT_COUNT; i++) {
-    const port = PORT_MIN + ((offset + i) % PORT_COUNT);
+    const port = PORT_MIN + ((offset + portCounters[counter]++) % PORT_COUNT);
     if (tcp.flows.find(remoteIp, remotePort, port, localIp) !== null) continue;
     if (tcp.findListener(port, localIp) === null) return port;
   }

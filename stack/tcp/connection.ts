@@ -30,6 +30,7 @@ export const LAST_ACK = 9;
 // Options both sides agreed on.
 export const OPTION_TIMESTAMPS = 1;
 export const OPTION_SACK = 2;
+export const OPTION_ECN = 4;
 
 // Timers that are set, timers.ts.
 export const TIMER_RETRANSMIT = 1;
@@ -77,12 +78,23 @@ export class Connection implements TimerNode {
   sndWndMax = 0;
   /** Payload bytes a segment may carry beside the options that every segment has. */
   mss = 0;
+  /** What `mss` was when the connection began, and since when it is less. */
+  mssLimit = 0;
+  mssLoweredMs = 0;
+  /** Largest segment that has arrived; what ICMP claims against that, 0: nothing (RFC 5927 7.2). */
+  provenMss = 0;
+  claimedMss = 0;
   sndWindShift = 0;
 
   // Receive sequence space.
   irs = 0;
   rcvNxt = 0;
   rcvWindShift = 0;
+  /** Bytes kept for the reader at most: grows with what he reads a round trip, see receive-space.ts. */
+  rcvSpace = 0;
+  rcvRttUs = 0;
+  rcvRoundUs = 0;
+  rcvRoundSeq = 0;
   /** Right edge of the window as last offered: it never moves left. */
   rcvAdv = 0;
   /** Last.ACK.sent (RFC 7323 4.3). */
@@ -93,6 +105,9 @@ export class Connection implements TimerNode {
   rcvFin = 0;
 
   options = 0;
+  /** What ECN owes, ecn.ts, and the end of the window that was slowed down for. */
+  ecn = 0;
+  ecnEnd = 0;
   tsRecent = 0;
   tsRecentAtMs = 0;
   tsOffset = 0;
@@ -122,6 +137,10 @@ export class Connection implements TimerNode {
   readonly sendRing = new SendRing();
   readonly receiveBuffer = new ReceiveBuffer();
   outOfOrder: Assembler | null = null;
+  /** A range that came twice, to be reported with the next segment (RFC 2883); meaningful while `dsackDue`. */
+  dsackDue = false;
+  dsackStart = 0;
+  dsackEnd = 0;
   /** Payload of this batch, readable in the engine's memory; length 0: none. It is in order and unread. */
   inPlaceOffset = 0;
   inPlaceLength = 0;
@@ -139,6 +158,8 @@ export class Connection implements TimerNode {
 
   noDelay = true;
   paused = false;
+  /** The application has let go: nobody waits for what the peer still has to say. */
+  orphan = false;
   /** The application was refused room and waits for `onWritable`. */
   writeBlocked = false;
   /** Probing a window that is closed or too small; the next output sends what fits. */
@@ -164,6 +185,10 @@ export class Connection implements TimerNode {
   keepaliveProbes = 0;
   /** Silence after which the peer is probed; 0: never. */
   keepaliveMs = 0;
+  /** RFC 5482: how long sent data may stay unacknowledged; 0: as long as retries go. */
+  userTimeoutMs = 0;
+  /** When the peer last acknowledged something new, or when there last was nothing to acknowledge. */
+  progressMs = 0;
   timerNext: TimerNode | null = null;
   timerPrevious: TimerNode | null = null;
   timerSlot = -1;
@@ -198,7 +223,8 @@ export function resetConnection(c: Connection): void {
   c.sndWindShift = c.rcvWindShift = 0;
   c.rcvMss = 0;
   c.rcvFin = 0;
-  c.options = 0;
+  c.options = c.ecn = 0;
+  c.mssLoweredMs = c.provenMss = c.claimedMss = 0;
   c.tsRecent = c.tsRecentAtMs = c.tsOffset = 0;
   c.srtt = c.rttvar = c.backoff = c.minRttUs = 0;
   c.synTimed = c.synAgain = false;
@@ -207,6 +233,8 @@ export function resetConnection(c: Connection): void {
   c.ackNow = false;
   c.quickAcks = QUICK_ACKS;
   c.noDelay = true;
+  c.dsackDue = c.orphan = false;
+  c.rcvRttUs = 0;
   c.paused = c.writeBlocked = c.forceSend = false;
   c.dirty = c.ready = c.retired = false;
   c.events = 0;
@@ -218,7 +246,7 @@ export function resetConnection(c: Connection): void {
 /** Sets the send sequence space to a new ISS (RFC 9293 3.10.1). */
 export function setIss(c: Connection, iss: number): void {
   c.iss = iss;
-  c.sndUna = c.sndNxt = iss;
+  c.sndUna = c.sndNxt = c.ecnEnd = iss;
 }
 
 /** Sets the receive sequence space from a peer's SYN. */

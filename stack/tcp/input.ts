@@ -21,6 +21,7 @@ import {
   FIN_WAIT_1,
   FIN_WAIT_2,
   LAST_ACK,
+  OPTION_ECN,
   OPTION_SACK,
   OPTION_TIMESTAMPS,
   SYN_RECEIVED,
@@ -28,10 +29,13 @@ import {
   setIrs,
   TIMER_PERSIST,
 } from './connection.ts';
+import { isEcnSynAck, onEcnSegment } from './ecn.ts';
 import { sendMss } from './listener.ts';
 import { sendAck } from './output.ts';
+import { raiseMss } from './path-mtu.ts';
 import { armProbe } from './rack.ts';
-import { receive } from './receive.ts';
+import { noteTwice, receive } from './receive.ts';
+import { sendSpace } from './receive-space.ts';
 import { onAcknowledgement } from './recovery.ts';
 import { answerWithReset, emitReset } from './segment-out.ts';
 import type { Tcp } from './tcp.ts';
@@ -42,7 +46,14 @@ const TS_RECENT_MAX_MS = 24 * 24 * 3600 * 1000;
 /** Between answers to segments without data that lie outside the window: two confused peers must not chat. */
 const OUT_OF_WINDOW_ACK_MS = 500;
 
-export function segmentArrives(tcp: Tcp, c: Connection, segment: TcpSegment, bytes: Uint8Array): void {
+/** @param codePoint ECN bits of the packet that brought the segment. */
+export function segmentArrives(
+  tcp: Tcp,
+  c: Connection,
+  segment: TcpSegment,
+  bytes: Uint8Array,
+  codePoint: number,
+): void {
   if (c.state === SYN_SENT) {
     arrivesInSynSent(tcp, c, segment, bytes);
     return;
@@ -75,6 +86,7 @@ export function segmentArrives(tcp: Tcp, c: Connection, segment: TcpSegment, byt
     c.tsRecent = segment.tsVal;
     c.tsRecentAtMs = tcp.nowMs;
   }
+  if ((c.options & OPTION_ECN) !== 0) onEcnSegment(tcp, c, segment, codePoint);
   if (!onAck(tcp, c, segment)) return;
   if (segment.payloadLength > 0 || (segment.flags & FIN) !== 0) receive(tcp, c, segment, bytes);
 }
@@ -124,7 +136,11 @@ function isAcceptable(tcp: Tcp, c: Connection, segment: TcpSegment): boolean {
     return true;
   }
   tcp.stats.drop(DROP_TCP_NOT_ACCEPTABLE);
-  if (end <= 0 && segment.segLen > 0) tcp.stats.tcpInDuplicates++;
+  if (end <= 0 && segment.segLen > 0) {
+    tcp.stats.tcpInDuplicates++;
+    if (segment.payloadLength > 0 && (segment.flags & (SYN | RST)) === 0)
+      noteTwice(tcp, c, segment.seq, segment.payloadLength);
+  }
   if ((segment.flags & RST) === 0) answerOutOfWindow(tcp, c, segment);
   return false;
 }
@@ -237,13 +253,16 @@ function advance(tcp: Tcp, c: Connection, segment: TcpSegment, acked: number): v
   onAcknowledgement(tcp, c, segment, acked, false);
   c.backoff = 0;
   c.retries = 0;
+  c.progressMs = tcp.nowMs;
   // RFC 6298 5.2, 5.3.
-  if (c.sndUna === c.sndNxt) disarmRetransmit(c);
-  else {
+  if (c.sndUna === c.sndNxt) {
+    disarmRetransmit(c);
+    if (c.mss < c.mssLimit) raiseMss(tcp, c);
+  } else {
     armRetransmit(tcp, c);
     if (c.flight !== null) armProbe(tcp, c, c.flight);
   }
-  if (c.writeBlocked && c.sendRing.length <= tcp.config.sendBuffer >> 1) {
+  if (c.writeBlocked && c.sendRing.length <= sendSpace(tcp, c) >> 1) {
     c.writeBlocked = false;
     tcp.markReady(c, EVENT_WRITABLE);
   }
@@ -253,7 +272,7 @@ function advance(tcp: Tcp, c: Connection, segment: TcpSegment, acked: number): v
 function onFinAcked(tcp: Tcp, c: Connection): void {
   if (c.state === FIN_WAIT_1) {
     c.state = FIN_WAIT_2;
-    armFinWait2(tcp, c);
+    if (c.orphan) armFinWait2(tcp, c);
   } else if (c.state === CLOSING) {
     tcp.timeWait(c);
   } else if (c.state === LAST_ACK) {
@@ -323,6 +342,7 @@ function takeSynOptions(tcp: Tcp, c: Connection, segment: TcpSegment): void {
   setIrs(c, segment.seq);
   c.rcvAdv = (c.rcvNxt + Math.min(tcp.receiveBufferMax, 0xffff)) | 0;
   c.options = (segment.hasTimestamps ? OPTION_TIMESTAMPS : 0) | (segment.sackPermitted ? OPTION_SACK : 0);
+  if ((segment.flags & ACK) !== 0 && tcp.config.ecn === 'on' && isEcnSynAck(segment.flags)) c.options |= OPTION_ECN;
   c.mss = sendMss(tcp, segment.mss, c.options);
   if (segment.windowScale >= 0) {
     c.sndWindShift = segment.windowScale;

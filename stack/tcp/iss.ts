@@ -7,6 +7,7 @@ import { SipHash } from '../keyed-hash.ts';
 const FOR_SEQUENCE = 1;
 const FOR_TIMESTAMP = 2;
 const FOR_PORT = 3;
+const FOR_PORT_INDEX = 4;
 
 export class Iss {
   readonly #clock: Clock;
@@ -27,7 +28,12 @@ export class Iss {
     return this.#hash.hash(localIp, remoteIp, 0, FOR_TIMESTAMP);
   }
 
-  /** Where the search for a free local port begins (RFC 6056 3.3.3). */
+  /** Which counter of ports a destination has (RFC 6056 3.3.4). */
+  portIndex(localIp: number, remoteIp: number, remotePort: number): number {
+    return this.#hash.hash(localIp, remoteIp, remotePort, FOR_PORT_INDEX) >>> 0;
+  }
+
+  /** Where the search for a free local port begins (RFC 6056 3.3.4). */
   portOffset(localIp: number, remoteIp: number, remotePort: number): number {
     return this.#hash.hash(localIp, remoteIp, remotePort, FOR_PORT) >>> 0;
   }

@@ -13,20 +13,23 @@ import {
   DROP_TCP_OLD_TIMESTAMP,
 } from '../stats.ts';
 import type { TimerNode } from '../timer-wheel.ts';
-import { ACK, FIN, RST, SYN, type TcpSegment } from '../wire/tcp.ts';
+import { ACK, ECE, FIN, RST, SYN, type TcpSegment } from '../wire/tcp.ts';
 import {
   type Connection,
   ESTABLISHED,
   EVENT_OPEN,
   FLOW_HANDSHAKE,
+  OPTION_ECN,
   OPTION_SACK,
   OPTION_TIMESTAMPS,
   setIrs,
   setIss,
 } from './connection.ts';
+import { isEcnSyn } from './ecn.ts';
 import { segmentArrives } from './input.ts';
 import { RTO_AFTER_SYN_LOSS_MS, RTO_INITIAL_MS, updateRto } from './rtt.ts';
 import { answerWithReset, emitAck, emitReset, emitSyn } from './segment-out.ts';
+import { COOKIE_LIFETIME_MS, packedEcn, packedSack, packedScale, packOptions } from './syn-cookies.ts';
 import type { Tcp } from './tcp.ts';
 
 /** A SYN,ACK is sent this often again: with back-off, a minute in all. */
@@ -49,6 +52,9 @@ export class Listener {
   closed = false;
   /** Half-open connections. */
   handshakes = 0;
+  /** When a cookie was given out last; meaningful once `hasSentCookies`. */
+  cookieSentMs = 0;
+  hasSentCookies = false;
   /** Established ones the application has not been told of. */
   waiting = 0;
 
@@ -57,6 +63,11 @@ export class Listener {
     this.ip = ip;
     this.backlog = Math.max(1, backlog);
     this.accept = accept;
+  }
+
+  /** An ACK from nowhere may bring a cookie back. */
+  hasCookiesOut(nowMs: number): boolean {
+    return this.hasSentCookies && distance(nowMs, this.cookieSentMs) < COOKIE_LIFETIME_MS;
   }
 
   get synQueueMax(): number {
@@ -84,6 +95,8 @@ export class Handshake implements TimerNode {
   tsOffset = 0;
   retries = 0;
   sentUs = 0;
+  /** `sentUs` says when our SYN,ACK left; of a cookie nobody knows. */
+  isTimed = true;
   timerNext: TimerNode | null = null;
   timerPrevious: TimerNode | null = null;
   timerSlot = -1;
@@ -126,9 +139,12 @@ export function arrivesForListener(
   localIp: number,
   remoteIp: number,
   issMin: number,
+  bytes: Uint8Array,
 ): void {
   if ((segment.flags & RST) !== 0) return;
   if ((segment.flags & ACK) !== 0) {
+    if (listener.hasCookiesOut(tcp.nowMs) && arrivesWithCookie(tcp, listener, segment, localIp, remoteIp, bytes))
+      return;
     answerWithReset(tcp, segment, localIp, remoteIp);
     return;
   }
@@ -141,41 +157,153 @@ export function arrivesForListener(
     tcp.stats.drop(DROP_TCP_BAD_FLAGS);
     return;
   }
-  if (listener.handshakes >= listener.synQueueMax || listener.waiting >= listener.backlog) {
-    tcp.stats.tcpListenOverflows++;
-    tcp.stats.drop(DROP_TCP_BACKLOG_FULL);
+  if (listener.waiting >= listener.backlog) {
+    refuse(tcp, DROP_TCP_BACKLOG_FULL);
     return;
   }
-  if (tcp.isFull) {
-    tcp.stats.drop(DROP_TCP_CONNECTIONS_FULL);
+  const isFull = listener.handshakes >= listener.synQueueMax || tcp.handshakesAreFull;
+  if (tcp.config.synCookies === 'always' || (isFull && tcp.config.synCookies === 'on')) {
+    sendCookie(tcp, listener, segment, localIp, remoteIp);
     return;
   }
-  const hop = tcp.ip.nextHop(remoteIp);
-  if (hop === null) return;
-  const h = tcp.takeHandshake(listener, hop);
-  h.localIp = localIp;
-  h.localPort = segment.destinationPort;
-  h.remoteIp = remoteIp;
-  h.remotePort = segment.sourcePort;
+  if (isFull || tcp.isFull) {
+    refuse(tcp, isFull ? DROP_TCP_BACKLOG_FULL : DROP_TCP_CONNECTIONS_FULL);
+    return;
+  }
+  const h = takeHandshake(tcp, listener, segment, localIp, remoteIp);
+  if (h === null) return;
   h.irs = segment.seq;
   h.iss = issMin !== 0 ? issMin : tcp.iss.sequence(localIp, h.localPort, remoteIp, h.remotePort);
   h.options = (segment.hasTimestamps ? OPTION_TIMESTAMPS : 0) | (segment.sackPermitted ? OPTION_SACK : 0);
+  if (wantsEcn(tcp, segment)) h.options |= OPTION_ECN;
   h.mss = sendMss(tcp, segment.mss, h.options);
   h.windowShift = segment.windowScale;
-  h.tsRecent = segment.hasTimestamps ? segment.tsVal : 0;
-  h.tsOffset = segment.hasTimestamps ? tcp.iss.timestampOffset(localIp, remoteIp) : 0;
-  h.retries = 0;
-  h.sentUs = tcp.nowUs;
-  listener.handshakes++;
   tcp.flows.set(remoteIp, h.remotePort, h.localPort, localIp, h);
   sendSynAck(tcp, h);
   tcp.wheel.arm(h, (tcp.nowMs + RTO_INITIAL_MS) | 0);
 }
 
+function refuse(tcp: Tcp, reason: number): void {
+  if (reason === DROP_TCP_BACKLOG_FULL) tcp.stats.tcpListenOverflows++;
+  tcp.stats.drop(reason);
+}
+
+function wantsEcn(tcp: Tcp, segment: TcpSegment): boolean {
+  return tcp.config.ecn !== 'off' && isEcnSyn(segment.flags);
+}
+
+/** A record with the segment's addresses and timestamp; null: there is no way back to the peer. */
+function takeHandshake(
+  tcp: Tcp,
+  listener: Listener,
+  segment: TcpSegment,
+  localIp: number,
+  remoteIp: number,
+): Handshake | null {
+  const hop = tcp.ip.nextHop(remoteIp);
+  if (hop === null) return null;
+  const h = tcp.takeHandshake(listener, hop);
+  h.localIp = localIp;
+  h.localPort = segment.destinationPort;
+  h.remoteIp = remoteIp;
+  h.remotePort = segment.sourcePort;
+  h.tsRecent = segment.hasTimestamps ? segment.tsVal : 0;
+  h.tsOffset = segment.hasTimestamps ? tcp.iss.timestampOffset(localIp, remoteIp) : 0;
+  h.retries = 0;
+  h.isTimed = true;
+  h.sentUs = tcp.nowUs;
+  listener.handshakes++;
+  return h;
+}
+
 function sendSynAck(tcp: Tcp, h: Handshake): void {
   const shift = h.windowShift < 0 ? -1 : tcp.windowShift;
   const permitSack = (h.options & OPTION_SACK) !== 0;
-  emitSyn(tcp, h, h.iss, (h.irs + 1) | 0, SYN | ACK, shift, permitSack, (h.options & OPTION_TIMESTAMPS) !== 0);
+  const flags = (h.options & OPTION_ECN) !== 0 ? SYN | ACK | ECE : SYN | ACK;
+  emitSyn(tcp, h, h.iss, (h.irs + 1) | 0, flags, shift, permitSack, (h.options & OPTION_TIMESTAMPS) !== 0);
+}
+
+/** Where a cookie goes; one record, refilled, since there may be very many. */
+const cookieEnds = {
+  localIp: 0,
+  localPort: 0,
+  remoteIp: 0,
+  remotePort: 0,
+  hop: null as unknown as NextHop,
+  tsOffset: 0,
+  tsRecent: 0,
+};
+
+/** RFC 4987 3.6: an answer that keeps nothing. */
+function sendCookie(tcp: Tcp, listener: Listener, segment: TcpSegment, localIp: number, remoteIp: number): void {
+  const hop = tcp.ip.nextHop(remoteIp);
+  if (hop === null) return;
+  const { sourcePort, destinationPort, hasTimestamps, windowScale, seq } = segment;
+  const iss = tcp.cookies.make(localIp, destinationPort, remoteIp, sourcePort, seq, segment.mss, tcp.nowMs);
+  const ends = cookieEnds;
+  ends.localIp = localIp;
+  ends.localPort = destinationPort;
+  ends.remoteIp = remoteIp;
+  ends.remotePort = sourcePort;
+  ends.hop = hop;
+  ends.tsRecent = segment.tsVal;
+  const ecn = hasTimestamps && wantsEcn(tcp, segment);
+  const sack = hasTimestamps && segment.sackPermitted;
+  const scale = hasTimestamps ? windowScale : -1;
+  if (hasTimestamps) {
+    const now = (tcp.nowMs + tcp.iss.timestampOffset(localIp, remoteIp)) | 0;
+    ends.tsOffset = (packOptions(now, scale, sack, ecn) - tcp.nowMs) | 0;
+  }
+  listener.hasSentCookies = true;
+  listener.cookieSentMs = tcp.nowMs;
+  tcp.stats.tcpSynCookiesSent++;
+  const shift = scale < 0 ? -1 : tcp.windowShift;
+  emitSyn(tcp, ends, iss, (seq + 1) | 0, ecn ? SYN | ACK | ECE : SYN | ACK, shift, sack, hasTimestamps);
+}
+
+/**
+ * An ACK for nobody: perhaps one that brings a cookie back.
+ * @returns false when it does not: the peer gets RST.
+ */
+function arrivesWithCookie(
+  tcp: Tcp,
+  listener: Listener,
+  segment: TcpSegment,
+  localIp: number,
+  remoteIp: number,
+  bytes: Uint8Array,
+): boolean {
+  if ((segment.flags & SYN) !== 0) return false;
+  const { sourcePort, destinationPort } = segment;
+  const cookie = (segment.ack - 1) | 0;
+  const irs = (segment.seq - 1) | 0;
+  const mss = tcp.cookies.open(cookie, localIp, destinationPort, remoteIp, sourcePort, irs, tcp.nowMs);
+  if (mss === 0) {
+    tcp.stats.tcpSynCookiesFailed++;
+    // Where ACK and first segment were lost this is the second one: the first comes again, if it is not reset.
+    return segment.segLen > 0;
+  }
+  // Dropped, the ACK comes again with the peer's first data.
+  if (listener.waiting >= listener.backlog || tcp.isFull) {
+    refuse(tcp, tcp.isFull ? DROP_TCP_CONNECTIONS_FULL : DROP_TCP_BACKLOG_FULL);
+    return true;
+  }
+  const h = takeHandshake(tcp, listener, segment, localIp, remoteIp);
+  if (h === null) return true;
+  h.isTimed = false;
+  h.iss = cookie;
+  h.irs = irs;
+  h.options = 0;
+  h.windowShift = -1;
+  if (segment.hasTimestamps) {
+    const echo = segment.tsEcr;
+    h.options = OPTION_TIMESTAMPS | (packedSack(echo) ? OPTION_SACK : 0) | (packedEcn(echo) ? OPTION_ECN : 0);
+    h.windowShift = packedScale(echo);
+  }
+  h.mss = sendMss(tcp, mss, h.options);
+  tcp.stats.tcpSynCookiesReceived++;
+  segmentArrives(tcp, establish(tcp, h, segment), segment, bytes, 0);
+  return true;
 }
 
 /** A segment for a half-open connection (RFC 9293 3.10.7.4, SYN-RECEIVED entered from LISTEN). */
@@ -228,7 +356,7 @@ export function arrivesForHandshake(tcp: Tcp, h: Handshake, segment: TcpSegment,
     return;
   }
   const c = establish(tcp, h, segment);
-  segmentArrives(tcp, c, segment, bytes);
+  segmentArrives(tcp, c, segment, bytes, 0);
 }
 
 function answerAck(tcp: Tcp, h: Handshake, rcvNxt: number, window: number): void {
@@ -259,7 +387,7 @@ function establish(tcp: Tcp, h: Handshake, segment: TcpSegment): Connection {
   c.sndWl2 = segment.ack;
   c.state = ESTABLISHED;
   c.retries = h.retries;
-  tcp.started(c, h.retries === 0 ? (tcp.nowUs - h.sentUs) | 0 : -1);
+  tcp.started(c, h.isTimed && h.retries === 0 ? (tcp.nowUs - h.sentUs) | 0 : -1);
   tcp.endHandshake(h);
   tcp.flows.set(c.remoteIp, c.remotePort, c.localPort, c.localIp, c);
   c.listener = listener;
@@ -275,8 +403,9 @@ export function rtoAfterHandshake(c: Connection, lostSyn: boolean): void {
   else c.rtoMs = lostSyn ? RTO_AFTER_SYN_LOSS_MS : RTO_INITIAL_MS;
 }
 
-/** True for a SYN that may take the place of a connection in TIME-WAIT (RFC 9293 3.6.1, RFC 6191). */
+/** True for a SYN that may take the place of a connection in TIME-WAIT (RFC 9293 3.6.1, RFC 6191 2). */
 export function mayReplace(segment: TcpSegment, rcvNxt: number, hasTimestamps: boolean, tsRecent: number): boolean {
-  if (hasTimestamps && segment.hasTimestamps && segment.tsVal !== tsRecent) return after(segment.tsVal, tsRecent);
+  if (segment.hasTimestamps && !hasTimestamps) return true;
+  if (segment.hasTimestamps && segment.tsVal !== tsRecent) return after(segment.tsVal, tsRecent);
   return after(segment.seq, rcvNxt);
 }

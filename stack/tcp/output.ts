@@ -16,6 +16,7 @@ import {
   TIMER_PERSIST,
   TIMER_RETRANSMIT,
 } from './connection.ts';
+import { ECN_SYN } from './ecn.ts';
 import { type Flight, PHASE_OPEN, PHASE_RECOVERY } from './flight.ts';
 import { armProbe } from './rack.ts';
 import { noteAgain, noteUsage, pipe } from './recovery.ts';
@@ -43,7 +44,9 @@ function outputSyn(tcp: Tcp, c: Connection): boolean {
   const hasTimestamps = !passive || (c.options & OPTION_TIMESTAMPS) !== 0;
   const permitSack = !passive || (c.options & OPTION_SACK) !== 0;
   const ack = passive ? c.rcvNxt : 0;
-  if (!emitSyn(tcp, c, c.iss, ack, passive ? SYN | ACK : SYN, shift, permitSack, hasTimestamps)) return false;
+  // RFC 3168 6.1.1: asked for once; a path that drops such a SYN gets the next without.
+  const wish = tcp.config.ecn === 'on' && !c.synAgain ? ECN_SYN : 0;
+  if (!emitSyn(tcp, c, c.iss, ack, passive ? SYN | ACK : SYN | wish, shift, permitSack, hasTimestamps)) return false;
   if (c.sndNxt === c.iss) {
     c.sndNxt = (c.iss + 1) | 0;
     c.synSentUs = tcp.nowUs;
@@ -128,6 +131,7 @@ function sendSegment(tcp: Tcp, c: Connection, length: number, unsent: number): b
 function noteSent(tcp: Tcp, c: Connection, length: number, withFin: boolean): void {
   c.flight ??= tcp.takeFlight();
   const f = c.flight;
+  if (f.first === f.next) c.progressMs = tcp.nowMs;
   if (f.phase === PHASE_RECOVERY) f.prrOut += length;
   let left = length;
   while (left > c.mss) {
@@ -204,10 +208,8 @@ function acknowledge(tcp: Tcp, c: Connection): boolean {
 
 /** RFC 9293 3.8.6.2.2: an update of its own only for a worthwhile step. */
 function windowUpdateIsDue(tcp: Tcp, c: Connection): boolean {
-  const free = tcp.receiveBufferMax - c.unread;
-  return (
-    distance((c.rcvNxt + free) | 0, c.rcvAdv) >= Math.min(tcp.receiveBufferMax >> 1, 2 * tcp.mssMax) && !c.finReceived
-  );
+  const free = c.rcvSpace - c.unread;
+  return distance((c.rcvNxt + free) | 0, c.rcvAdv) >= Math.min(c.rcvSpace >> 1, 2 * tcp.mssMax) && !c.finReceived;
 }
 
 /** A bare acknowledgement, now. When there is no slot for it, it stays owed. */

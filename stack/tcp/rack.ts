@@ -31,7 +31,8 @@ export function rackDelivered(
   if ((mark & TWICE) !== 0) {
     // Not the retransmission but the original may have arrived: what says nothing about time is not used.
     if (rtt < c.minRttUs) return;
-    if (segment.hasTimestamps && (c.options & OPTION_TIMESTAMPS) !== 0) {
+    // What a SACK reports did not move the peer's TS.Recent (RFC 7323 4.3): only a cumulative ACK echoes it.
+    if (segment.hasTimestamps && (c.options & OPTION_TIMESTAMPS) !== 0 && !after(end, c.sndUna)) {
       const echoAgeMs = (tcp.nowMs + c.tsOffset - segment.tsEcr) | 0;
       if (echoAgeMs > Math.ceil(rtt / 1000) + 1) return;
     }

@@ -13,8 +13,10 @@ import {
   EVENT_READABLE,
   FIN_WAIT_1,
   FIN_WAIT_2,
+  OPTION_SACK,
 } from './connection.ts';
 import { sendAck } from './output.ts';
+import { tuneSpace } from './receive-space.ts';
 import type { Tcp } from './tcp.ts';
 
 export function receive(tcp: Tcp, c: Connection, segment: TcpSegment, bytes: Uint8Array): void {
@@ -28,6 +30,7 @@ export function receive(tcp: Tcp, c: Connection, segment: TcpSegment, bytes: Uin
     tcp.stats.tcpInDuplicates++;
     c.ackNow = true;
     const known = Math.min(skip, length);
+    if (known > 0) noteTwice(tcp, c, seq, known);
     seq = (seq + skip) | 0;
     offset += known;
     length -= known;
@@ -44,8 +47,20 @@ export function receive(tcp: Tcp, c: Connection, segment: TcpSegment, bytes: Uin
     outOfOrder(tcp, c, seq, gap, bytes, offset, length, fin);
     return;
   }
-  if (length > 0 && !inOrder(tcp, c, bytes, offset, length)) return;
+  if (length > 0) {
+    if (!inOrder(tcp, c, bytes, offset, length)) return;
+    tuneSpace(tcp, c, segment);
+  }
   if (fin || (c.finAhead && c.rcvFin === c.rcvNxt)) onFin(tcp, c);
+}
+
+/** RFC 2883 4: `length` bytes at `seq` came before; the next segment says so. */
+export function noteTwice(tcp: Tcp, c: Connection, seq: number, length: number): void {
+  if ((c.options & OPTION_SACK) === 0) return;
+  if (!c.dsackDue) tcp.stats.tcpOutDsacks++;
+  c.dsackDue = true;
+  c.dsackStart = seq;
+  c.dsackEnd = (seq + length) | 0;
 }
 
 /** @returns false when there was no memory for it: not received. */
@@ -100,6 +115,7 @@ function outOfOrder(
   if (length > 0) {
     c.outOfOrder ??= tcp.takeAssembler();
     const ahead = c.outOfOrder;
+    if (ahead !== null && ahead.covered(seq, (seq + length) | 0) === length) noteTwice(tcp, c, seq, length);
     const kept =
       ahead !== null &&
       keep(tcp, c) &&

@@ -4,7 +4,15 @@
 // `pipe` < cwnd, which makes limited transmit (RFC 3042) fall out. Used by stack/tcp only.
 import { after, atOrAfter, atOrBefore, before, distance, later } from '../sequence.ts';
 import type { TcpSegment } from '../wire/tcp.ts';
-import { type Connection, OPTION_SACK, OPTION_TIMESTAMPS, TIMER_PROBE, TIMER_REORDER } from './connection.ts';
+import {
+  type Connection,
+  OPTION_ECN,
+  OPTION_SACK,
+  OPTION_TIMESTAMPS,
+  TIMER_PROBE,
+  TIMER_REORDER,
+} from './connection.ts';
+import { onLossReduction } from './ecn.ts';
 import { type Flight, PHASE_LOSS, PHASE_OPEN, PHASE_RECOVERY, SACKED, TWICE } from './flight.ts';
 import { beginPrr, onPrrAck } from './prr.ts';
 import { ageReorderWindow, detectLoss, onProbeAnswer, rackDelivered, widenReorderWindow } from './rack.ts';
@@ -165,7 +173,9 @@ function delivered(
   end: number,
   segment: TcpSegment,
 ): void {
-  told.delivered += distance(end, f.startOf(n));
+  const length = distance(end, f.startOf(n));
+  told.delivered += length;
+  if (length > c.provenMss) c.provenMss = length;
   if ((mark & TWICE) === 0) {
     // What was first sent after a timeout says nothing about what was sent before.
     if (f.phase !== PHASE_LOSS || !after(end, f.recover)) told.original = true;
@@ -257,6 +267,7 @@ export function noteUsage(c: Connection, f: Flight): void {
 function setThreshold(tcp: Tcp, c: Connection, f: Flight): void {
   const used = Math.max(pipe(c), f.usageMost, distance(c.sndNxt, c.sndUna) - f.sacked);
   tcp.congestion.onCongestion(c, f, Math.min(used, c.cwnd));
+  if ((c.options & OPTION_ECN) !== 0) onLossReduction(c);
   f.keeps = true;
 }
 

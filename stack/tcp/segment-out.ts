@@ -1,6 +1,5 @@
 // Building segments straight into outgoing frames: options, header, payload copied and summed in one pass. Every
 // function answers false when there is no outgoing slot, and then nothing has changed. Used by stack/tcp only.
-import type { Assembler } from '../assembler.ts';
 import type { NextHop } from '../neighbors.ts';
 import { distance } from '../sequence.ts';
 import { copyBytes, writeUint16 } from '../wire/bytes.ts';
@@ -16,7 +15,8 @@ import {
   writeTimestampsOption,
   writeWindowScaleOption,
 } from '../wire/tcp-options.ts';
-import { type Connection, OPTION_TIMESTAMPS, TIMER_DELAYED_ACK } from './connection.ts';
+import { type Connection, OPTION_ECN, OPTION_SACK, OPTION_TIMESTAMPS, TIMER_DELAYED_ACK } from './connection.ts';
+import { ECT_0, ecnFlags } from './ecn.ts';
 import type { Tcp } from './tcp.ts';
 
 /** The two ends of a segment that goes out. */
@@ -41,11 +41,15 @@ export function emit(tcp: Tcp, c: Connection, seq: number, flags: number, length
   const at = tcp.ip.beginPacket(c.hop, c.localIp, c.remoteIp, PROTOCOL_TCP);
   if (at < 0) return false;
   const { memory } = tcp;
+  const hasEcn = (c.options & OPTION_ECN) !== 0;
+  // RFC 3168 6.1.4, 6.1.5: neither acknowledgements nor what is sent again are ECN-capable.
+  const isNewData = length > 0 && seq === c.sndNxt;
+  if (hasEcn) flags |= ecnFlags(tcp, c, isNewData);
   let options = at + TCP_HEADER_LENGTH;
   if ((c.options & OPTION_TIMESTAMPS) !== 0) {
     options += writeTimestampsOption(memory, options, (tcp.nowMs + c.tsOffset) | 0, c.tsRecent);
   }
-  if (c.outOfOrder !== null) options += writeSack(c, c.outOfOrder, memory, options, length);
+  if (c.outOfOrder !== null || c.dsackDue) options += writeSack(c, memory, options, length);
   const optionsLength = options - at - TCP_HEADER_LENGTH;
   const window = offerWindow(tcp, c);
   writeTcpHeader(memory, at, c.localPort, c.remotePort, seq, c.rcvNxt, flags, window, optionsLength);
@@ -59,7 +63,7 @@ export function emit(tcp: Tcp, c: Connection, seq: number, flags: number, length
     if (length > 0) partial = copyAndSumPayload(c, seq, length, memory, options, partial);
     writeUint16(memory, at + TCP_CHECKSUM, finish(partial));
   }
-  tcp.ip.finishPacket(total, length > c.mss ? c.mss : 0);
+  tcp.ip.finishPacket(total, length > c.mss ? c.mss : 0, hasEcn && isNewData ? ECT_0 : 0);
   acknowledged(tcp, c);
   tcp.stats.tcpOutSegs++;
   tcp.stats.tcpOutBytes += length;
@@ -84,21 +88,29 @@ function acknowledged(tcp: Tcp, c: Connection): void {
  * back (RFC 9293 3.8.6.2.2).
  */
 function offerWindow(tcp: Tcp, c: Connection): number {
-  const free = tcp.receiveBufferMax - c.unread;
+  const free = c.rcvSpace - c.unread;
   const edge = (c.rcvNxt + Math.max(free, 0)) | 0;
   const step = distance(edge, c.rcvAdv);
-  if (step >= Math.min(tcp.receiveBufferMax >> 1, tcp.mssMax)) c.rcvAdv = edge;
+  if (step >= Math.min(c.rcvSpace >> 1, tcp.mssMax)) c.rcvAdv = edge;
   const window = distance(c.rcvAdv, c.rcvNxt) >> c.rcvWindShift;
   return Math.min(window, 0xffff);
 }
 
 /** SACK blocks, the latest first (RFC 2018 4), as many as fit beside the other options and the payload. */
-function writeSack(c: Connection, ranges: Assembler, memory: Uint8Array, at: number, length: number): number {
-  const hasTimestamps = (c.options & OPTION_TIMESTAMPS) !== 0;
-  let count = Math.min(ranges.count, hasTimestamps ? 3 : 4);
+function writeSack(c: Connection, memory: Uint8Array, at: number, length: number): number {
+  if ((c.options & OPTION_SACK) === 0) return 0;
+  const ranges = c.outOfOrder;
+  // RFC 2883 4: what came twice goes before the others.
+  const first = c.dsackDue ? 1 : 0;
+  let count = Math.min(first + (ranges === null ? 0 : ranges.count), (c.options & OPTION_TIMESTAMPS) !== 0 ? 3 : 4);
   while (count > 0 && length + sackOptionLength(count) > c.mss) count--;
+  if (c.dsackDue && count > 0) {
+    sackEdges[0] = c.dsackStart;
+    sackEdges[1] = c.dsackEnd;
+    c.dsackDue = false;
+  }
   let turn = 0x7fffffff;
-  for (let i = 0; i < count; i++) {
+  for (let i = first; i < count && ranges !== null; i++) {
     const index = ranges.mostRecent(turn);
     turn = ranges.turnOf(index);
     sackEdges[2 * i] = ranges.starts[index];

@@ -8,7 +8,7 @@ import type { Clock, RandomSource } from '../clock.ts';
 import { CLOSE_OK, CLOSE_REFUSED, CLOSE_UNREACHABLE } from '../close-reasons.ts';
 import type { StackConfig } from '../config.ts';
 import { FlowTable } from '../flow-table.ts';
-import { ICMP_HARD_UNREACHABLE, ICMP_SOFT_UNREACHABLE } from '../icmp.ts';
+import { ICMP_HARD_UNREACHABLE, ICMP_PACKET_TOO_BIG, ICMP_SOFT_UNREACHABLE } from '../icmp.ts';
 import type { Ip, TcpHandler } from '../ip.ts';
 import type { NextHop } from '../neighbors.ts';
 import { DROP_TCP_BAD_CHECKSUM, DROP_TCP_BAD_PORT, DROP_TCP_NO_LISTENER, type Stats } from '../stats.ts';
@@ -25,6 +25,7 @@ import {
   EVENT_CLOSE,
   FLOW_CONNECTION,
   FLOW_HANDSHAKE,
+  OPTION_ECN,
   resetConnection,
   SYN_SENT,
 } from './connection.ts';
@@ -36,17 +37,20 @@ import { Iss } from './iss.ts';
 import { arrivesForHandshake, arrivesForListener, Handshake, type Listener, rtoAfterHandshake } from './listener.ts';
 import { newReno } from './newreno.ts';
 import { output } from './output.ts';
+import { onPacketTooBig } from './path-mtu.ts';
+import { beginSpace } from './receive-space.ts';
 import { addSample } from './rtt.ts';
 import { answerWithReset } from './segment-out.ts';
+import { SynCookies } from './syn-cookies.ts';
 import { arrivesInTimeWait, enterTimeWait, TimeWait } from './time-wait.ts';
 import { armKeepalive } from './timers.ts';
 
-/** Bytes that all send rings and receive buffers may take together. */
-const BUFFER_BYTES_MAX = 512 * 1024 * 1024;
 /** Connections with ranges received out of order at a time. */
 const ASSEMBLERS_MAX = 16384;
 /** Clean records of segments in flight that wait for the next connection. */
 const FLIGHTS_KEPT = 4096;
+/** Half-open connections at a time, whatever the backlogs are. */
+const HANDSHAKES_MAX = 65_536;
 /** RFC 5961 7: answers to suspicious segments a second, varied so that nobody can count them. */
 const CHALLENGES_PER_SECOND = 100;
 
@@ -75,8 +79,10 @@ export class Tcp implements TcpHandler {
   readonly wheel: TimerWheel;
   readonly stats: Stats;
   readonly flows: FlowTable<Flow>;
-  readonly blocks = new BlockPool(BUFFER_BYTES_MAX);
+  /** What all send rings and receive buffers may take together. */
+  readonly blocks: BlockPool;
   readonly iss: Iss;
+  readonly cookies: SynCookies;
   readonly congestion: CongestionControl;
 
   // Of the engine, read once.
@@ -108,8 +114,8 @@ export class Tcp implements TcpHandler {
   connections = 0;
   handshakes = 0;
   timeWaits = 0;
-  /** Connections opened by us so far: where the search for a free port goes on. */
-  portCounter = 0;
+  /** Where the search for a free port goes on, for groups of destinations (RFC 6056 3.3.4). */
+  readonly portCounters: Uint32Array;
 
   readonly #clock: Clock;
   readonly #random: RandomSource;
@@ -143,6 +149,7 @@ export class Tcp implements TcpHandler {
     this.tsoPayloadMax = engine.link.tsoPayloadMax;
     this.mssMax = engine.link.mtu - 40;
     this.congestion = config.congestion === 'cubic' ? cubic : newReno;
+    this.blocks = new BlockPool(config.bufferMemory);
     this.receiveBufferMax = config.receiveBuffer;
     let shift = 0;
     while (shift < 14 && config.receiveBuffer >> shift > 0xffff) shift++;
@@ -154,6 +161,9 @@ export class Tcp implements TcpHandler {
     this.#challengeSecondMs = clock.nowMs;
     this.flows = new FlowTable<Flow>(random.int32(), random.int32());
     this.iss = new Iss(clock, random);
+    // Starting anywhere, so that a restart does not use the same ports again.
+    this.portCounters = Uint32Array.from({ length: 64 }, () => random.int32() >>> 0);
+    this.cookies = new SynCookies(random);
   }
 
   readClock(): void {
@@ -170,6 +180,7 @@ export class Tcp implements TcpHandler {
     sourceIp: number,
     destinationIp: number,
     isChecksumTrusted: boolean,
+    ecn: number,
   ): void {
     const { stats } = this;
     const segment = this.#segment;
@@ -190,27 +201,30 @@ export class Tcp implements TcpHandler {
     }
     if (segment.optionsMalformed) stats.tcpMalformedOptions++;
     const flow = this.flows.find(sourceIp, segment.sourcePort, segment.destinationPort, destinationIp);
-    if (flow === null) this.#unknown(segment, sourceIp, destinationIp);
-    else if (flow.kind === FLOW_CONNECTION) segmentArrives(this, flow as Connection, segment, bytes);
+    if (flow === null) this.#unknown(segment, bytes, sourceIp, destinationIp);
+    else if (flow.kind === FLOW_CONNECTION) segmentArrives(this, flow as Connection, segment, bytes, ecn);
     else if (flow.kind === FLOW_HANDSHAKE) arrivesForHandshake(this, flow as Handshake, segment, bytes);
-    else arrivesInTimeWait(this, flow as TimeWait, segment);
+    else arrivesInTimeWait(this, flow as TimeWait, segment, bytes);
   }
 
-  #unknown(segment: TcpSegment, sourceIp: number, destinationIp: number): void {
+  #unknown(segment: TcpSegment, bytes: Uint8Array, sourceIp: number, destinationIp: number): void {
     if (segment.sourcePort === 0 || segment.destinationPort === 0) {
       this.stats.drop(DROP_TCP_BAD_PORT);
       return;
     }
     const listener = this.findListener(segment.destinationPort, destinationIp);
     if (listener !== null) {
-      arrivesForListener(this, listener, segment, destinationIp, sourceIp, 0);
+      arrivesForListener(this, listener, segment, destinationIp, sourceIp, 0, bytes);
       return;
     }
     this.stats.drop(DROP_TCP_NO_LISTENER);
     answerWithReset(this, segment, destinationIp, sourceIp);
   }
 
-  /** RFC 5927: only while opening, and only for the very SYN that is out, does an ICMP error end a connection. */
+  /**
+   * RFC 5927: what is too big concerns segments in flight; only while opening, and only for the very SYN that is out, does an error end
+   * a connection.
+   */
   onIcmpError(
     kind: number,
     localIp: number,
@@ -218,12 +232,16 @@ export class Tcp implements TcpHandler {
     remoteIp: number,
     remotePort: number,
     seq: number,
-    _mtu: number,
+    mtu: number,
   ): void {
     const flow = this.flows.find(remoteIp, remotePort, localPort, localIp);
     if (flow === null || flow.kind !== FLOW_CONNECTION) return;
     const c = flow as Connection;
     this.stats.tcpIcmpErrors++;
+    if (kind === ICMP_PACKET_TOO_BIG) {
+      onPacketTooBig(this, c, seq, mtu);
+      return;
+    }
     if (c.state !== SYN_SENT || seq !== c.iss) return;
     if (kind !== ICMP_HARD_UNREACHABLE && kind !== ICMP_SOFT_UNREACHABLE) return;
     this.stats.tcpAttemptFails++;
@@ -290,12 +308,19 @@ export class Tcp implements TcpHandler {
     return this.connections + this.handshakes >= this.config.maxConnections;
   }
 
+  /** RFC 4987: half-open connections of all listeners together. */
+  get handshakesAreFull(): boolean {
+    return this.handshakes >= HANDSHAKES_MAX;
+  }
+
   takeConnection(hop: NextHop): Connection {
     const c = this.#connectionPool.pop() ?? new Connection(this, hop);
     resetConnection(c);
+    beginSpace(this, c);
     c.hop = hop;
     c.lastReceivedMs = c.lastSentMs = this.nowMs;
     c.keepaliveMs = this.config.keepaliveMs;
+    c.userTimeoutMs = this.config.userTimeoutMs;
     c.lastChallengeMs = (this.nowMs - 1000) | 0;
     this.connections++;
     return c;
@@ -305,6 +330,9 @@ export class Tcp implements TcpHandler {
   started(c: Connection, sampleUs: number): void {
     if (sampleUs >= 0) addSample(c, sampleUs);
     rtoAfterHandshake(c, c.retries > 0);
+    c.mssLimit = c.mss;
+    c.progressMs = this.nowMs;
+    if ((c.options & OPTION_ECN) !== 0) this.stats.tcpEcnConnections++;
     startWindow(c, c.retries > 0);
     c.retries = 0;
     c.backoff = 0;

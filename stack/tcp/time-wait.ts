@@ -58,7 +58,7 @@ export function enterTimeWait(tcp: Tcp, c: Connection): void {
   tcp.wheel.arm(w, (tcp.nowMs + tcp.config.timeWaitMs) | 0);
 }
 
-export function arrivesInTimeWait(tcp: Tcp, w: TimeWait, segment: TcpSegment): void {
+export function arrivesInTimeWait(tcp: Tcp, w: TimeWait, segment: TcpSegment, bytes: Uint8Array): void {
   const { flags } = segment;
   if ((flags & RST) !== 0) {
     tcp.stats.drop(DROP_TCP_NOT_ACCEPTABLE);
@@ -70,7 +70,7 @@ export function arrivesInTimeWait(tcp: Tcp, w: TimeWait, segment: TcpSegment): v
       const { localIp, remoteIp } = w;
       const issMin = (w.sndNxt + ISS_STEP) | 0 || 1;
       tcp.endTimeWait(w);
-      arrivesForListener(tcp, listener, segment, localIp, remoteIp, issMin);
+      arrivesForListener(tcp, listener, segment, localIp, remoteIp, issMin, bytes);
       return;
     }
   }

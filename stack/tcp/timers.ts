@@ -19,6 +19,7 @@ import {
   TIMER_RETRANSMIT,
 } from './connection.ts';
 import { sendKeepalive, sendLossProbe, sendWindowProbe } from './output.ts';
+import { suspectPath } from './path-mtu.ts';
 import { onReorderTimer, onTimeout } from './recovery.ts';
 import { backedOffRto } from './rtt.ts';
 import type { Tcp } from './tcp.ts';
@@ -27,7 +28,7 @@ import type { Tcp } from './tcp.ts';
 const RETRIES_MAX = 15;
 /** R2 for a SYN: over the 3 minutes that RFC 9293 3.8.3 asks for, counting back-off from 1 s. */
 export const SYN_RETRIES_MAX = 7;
-/** Silence in FIN-WAIT-2 after which the peer is taken for gone. */
+/** Silence in FIN-WAIT-2 after which, when nobody here waits for him, the peer is taken for gone (RFC 9293 3.10.4). */
 const FIN_WAIT_2_MS = 60_000;
 /** Probes that go unanswered, a third of the idle time apart, before the connection is given up: Redis's rule. */
 const KEEPALIVE_PROBES_MAX = 3;
@@ -58,6 +59,7 @@ export function armDelayedAck(tcp: Tcp, c: Connection): void {
   tcp.wheel.armBy(c, c.delayedAckAt);
 }
 
+/** RFC 9293 3.6 leaves half-closed connections open for as long as the application likes; this is for those it let go. */
 export function armFinWait2(tcp: Tcp, c: Connection): void {
   c.timers |= TIMER_FIN_WAIT_2;
   c.finWait2At = (tcp.nowMs + FIN_WAIT_2_MS) | 0;
@@ -118,23 +120,31 @@ function onLossTimer(tcp: Tcp, c: Connection): void {
 
 function onRetransmit(tcp: Tcp, c: Connection): void {
   const isSyn = c.state === SYN_SENT || c.state === SYN_RECEIVED;
-  if (c.retries >= (isSyn ? SYN_RETRIES_MAX : RETRIES_MAX)) {
+  if (c.retries >= (isSyn ? SYN_RETRIES_MAX : RETRIES_MAX) || (!isSyn && userTimeoutIsOver(tcp, c))) {
     tcp.end(c, CLOSE_TIMED_OUT);
     return;
   }
   tcp.stats.tcpTimeouts++;
   if (isSyn) c.synAgain = true;
-  else onTimeout(tcp, c);
+  else {
+    onTimeout(tcp, c);
+    suspectPath(tcp, c);
+  }
   c.retries++;
   c.backoff++;
   armRetransmit(tcp, c);
   tcp.markDirty(c);
 }
 
+/** RFC 5482, RFC 9293 3.8.3: what was sent has been waiting for too long. */
+function userTimeoutIsOver(tcp: Tcp, c: Connection): boolean {
+  return c.userTimeoutMs > 0 && distance(tcp.nowMs, c.progressMs) >= c.userTimeoutMs;
+}
+
 /** Something waits for the peer's window and nothing is out that would tell of its opening. */
 function onPersist(tcp: Tcp, c: Connection): void {
   c.timers &= ~TIMER_PERSIST;
-  if (c.retries >= RETRIES_MAX) {
+  if (c.retries >= RETRIES_MAX || userTimeoutIsOver(tcp, c)) {
     tcp.end(c, CLOSE_TIMED_OUT);
     return;
   }

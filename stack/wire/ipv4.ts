@@ -143,11 +143,13 @@ export function writeIpv4Header(
   protocol: number,
   sourceIp: number,
   destinationIp: number,
+  trafficClass = 0,
 ): number {
   const fragment = dontFragment ? FLAG_DONT_FRAGMENT : 0;
   const ttlAndProtocol = (ttl << 8) | protocol;
   const words =
     VERSION_AND_LENGTH +
+    trafficClass +
     totalLength +
     identification +
     fragment +
@@ -156,7 +158,7 @@ export function writeIpv4Header(
     (sourceIp & 0xffff) +
     (destinationIp >>> 16) +
     (destinationIp & 0xffff);
-  writeUint16(bytes, offset, VERSION_AND_LENGTH);
+  writeUint16(bytes, offset, VERSION_AND_LENGTH + trafficClass);
   writeUint16(bytes, offset + 2, totalLength);
   writeUint16(bytes, offset + 4, identification);
   writeUint16(bytes, offset + 6, fragment);

@@ -377,6 +377,9 @@ function drawStackConfig(random: SeededRandom, ip: string): StackConfig {
       `send-buffer = ${one('4kb', '16kb', '64kb', '256kb')}`,
       `delayed-ack = ${one('1ms', '10ms', '40ms', '100ms')}`,
       `rto-min = ${one('50ms', '200ms', '1s')}`,
+      `congestion = ${one('cubic', 'newreno')}`,
+      `ecn = ${one('off', 'accept', 'on')}`,
+      `syn-cookies = ${one('on', 'on', 'always')}`,
     ].join('\n'),
     `${ip}.conf`,
   );

@@ -211,7 +211,7 @@ describe('data', () => {
     const net = new TwoStacks({ ends: [end, end], a: { sendBuffer: 1 << 20 }, b: { receiveBuffer: 1 << 20 } });
     const [client, server] = net.connect();
     net.watch();
-    const data = Uint8Array.from({ length: 500_000 }, (_, i) => i * 13);
+    const data = Uint8Array.from({ length: 250_000 }, (_, i) => i * 13);
     expect(client.write(data)).toBe(data.length);
     net.run(2000);
     expect(Uint8Array.from(server.received)).toEqual(data);
@@ -372,10 +372,22 @@ describe('closing (RFC 9293 3.6)', () => {
     expect(client.closed).toBe(false);
   });
 
-  it('ends FIN-WAIT-2 when the peer is gone for good', () => {
+  it('leaves a half-closed connection open for as long as its application waits (RFC 9293 3.6)', () => {
+    const net = new TwoStacks();
+    const [client, server] = net.connect();
+    client.socket.end();
+    net.run(600_000);
+    expect(client.closed).toBe(false);
+    server.write('late');
+    net.run(100);
+    expect(client.text).toBe('late');
+  });
+
+  it('ends FIN-WAIT-2 of one that was let go when the peer is silent for a minute', () => {
     const net = new TwoStacks();
     const [client] = net.connect();
     client.socket.end();
+    client.socket.letGo();
     net.run(10_000);
     expect(client.closed).toBe(false);
     net.wire.filter = () => false;
@@ -395,7 +407,7 @@ describe('closing (RFC 9293 3.6)', () => {
     const again = new Recorder();
     net.b.listen(PORT, 16, (socket) => again.attach(socket));
     net.a.tcp.iss.portOffset = () => port - 32768;
-    net.a.tcp.portCounter = 0;
+    net.a.tcp.portCounters.fill(0);
     const second = new Recorder();
     second.attach(net.a.connect(IP_B, PORT, second));
     expect(second.socket.localPort).toBe(port);

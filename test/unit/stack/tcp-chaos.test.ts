@@ -84,6 +84,9 @@ function randomConfig(random: SeededRandom): Partial<StackConfig> {
     sendBuffer: 2048 << random.below(8),
     delayedAckMs: random.below(2) === 0 ? 40 : 200,
     timeWaitMs: 1000,
+    congestion: random.below(2) === 0 ? 'cubic' : 'newreno',
+    ecn: random.below(2) === 0 ? 'on' : 'accept',
+    synCookies: random.below(4) === 0 ? 'always' : 'on',
   };
 }
 

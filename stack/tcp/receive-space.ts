@@ -1,0 +1,48 @@
+// How much is kept for a reader: the window grows with what he takes in a round trip (dynamic right-sizing), up to
+// receive-buffer, so that a long fat path is filled and a short one costs little. Likewise how much a writer may queue:
+// twice what the network takes. Used by stack/tcp and socket.ts.
+import { distance } from '../sequence.ts';
+import type { TcpSegment } from '../wire/tcp.ts';
+import { type Connection, OPTION_TIMESTAMPS } from './connection.ts';
+import type { Tcp } from './tcp.ts';
+
+/** What a connection begins with, both ways, where the configuration allows as much. */
+const SPACE_MIN = 256 * 1024;
+/** A sender in slow start sends twice as much in the next round trip, and what he sent in the last is late by one. */
+const ROUNDS = 4;
+const RTT_MIN_US = 1000;
+
+export function beginSpace(tcp: Tcp, c: Connection): void {
+  c.rcvSpace = Math.min(tcp.receiveBufferMax, SPACE_MIN);
+}
+
+/** In-order data came: at the end of each round trip, looks at how much was read in it. */
+export function tuneSpace(tcp: Tcp, c: Connection, segment: TcpSegment): void {
+  if (distance(tcp.nowUs, c.rcvRoundUs) < c.rcvRttUs) return;
+  const readSeq = (c.rcvNxt - c.unread) | 0;
+  if (c.rcvRttUs > 0) {
+    const read = distance(readSeq, c.rcvRoundSeq);
+    // Not while memory is short: the pool is everybody's.
+    if (read * ROUNDS > c.rcvSpace && tcp.blocks.used < tcp.blocks.limit >> 1) {
+      c.rcvSpace = Math.min(read * ROUNDS, tcp.receiveBufferMax);
+    }
+  }
+  c.rcvRttUs = roundTripUs(tcp, c, segment);
+  c.rcvRoundUs = tcp.nowUs;
+  c.rcvRoundSeq = readSeq;
+}
+
+/** A receiver learns the round trip from echoed timestamps (RFC 7323 4), else from the handshake. */
+function roundTripUs(tcp: Tcp, c: Connection, segment: TcpSegment): number {
+  let us = Math.max(c.srtt >> 3, RTT_MIN_US);
+  if (segment.hasTimestamps && (c.options & OPTION_TIMESTAMPS) !== 0) {
+    const echoMs = (tcp.nowMs + c.tsOffset - segment.tsEcr) | 0;
+    if (echoMs > 0 && echoMs < 1000) us = Math.max(echoMs * 1000, us);
+  }
+  return us;
+}
+
+/** Bytes that may wait to be sent and acknowledged. */
+export function sendSpace(tcp: Tcp, c: Connection): number {
+  return Math.min(tcp.config.sendBuffer, Math.max(SPACE_MIN, 2 * c.cwnd));
+}
