@@ -24,7 +24,8 @@ function clientList(call: Call): void {
       reply.error(`ERR Unknown client type '${call.latin1(3)}'`);
       return;
     }
-    if (type !== 'normal') chosen = [];
+    const wanted = type === 'slave' ? 'replica' : type;
+    chosen = [...server.clients.values()].filter((client) => client.type === wanted);
   } else if (call.argc > 3 && call.is(2, 'id')) {
     const ids: Client[] = [];
     for (let i = 3; i < call.argc; i++) {
@@ -69,32 +70,25 @@ interface KillFilter {
 
 function clientKill(call: Call): void {
   const { client, reply, server } = call;
-  if (call.argc === 3) {
-    // The old form names one address and answers OK.
-    const address = call.latin1(2);
-    const found = [...server.clients.values()].find((other) => other.address === address);
-    if (found === undefined) {
-      reply.error('ERR No such client');
-      return;
-    }
-    found.close();
-    reply.ok();
-    return;
-  }
-  const filter = killFilter(call);
+  // The old form names one address, may be this client's own, and answers OK.
+  const isOld = call.argc === 3;
+  const filter = isOld ? { ...NO_FILTER, address: call.latin1(2), skipMe: false } : killFilter(call);
   if (filter === null) return;
   let killed = 0;
   for (const other of [...server.clients.values()]) {
     if (!matches(other, filter) || (filter.skipMe && other === client)) continue;
-    other.close();
+    if (other === client) client.closeAfterReply();
+    else other.close();
     killed++;
   }
-  reply.integer(killed);
+  if (!isOld) reply.integer(killed);
+  else if (killed > 0) reply.ok();
+  else reply.error('ERR No such client');
 }
 
 function killFilter(call: Call): KillFilter | null {
   const { reply } = call;
-  const filter: KillFilter = { id: null, address: null, localAddress: null, type: null, user: null, skipMe: true };
+  const filter: KillFilter = { ...NO_FILTER };
   for (let i = 2; i < call.argc; i += 2) {
     if (i + 1 >= call.argc) {
       call.syntaxError();
@@ -110,11 +104,12 @@ function killFilter(call: Call): KillFilter | null {
     } else if (call.is(i, 'addr')) filter.address = value;
     else if (call.is(i, 'laddr')) filter.localAddress = value;
     else if (call.is(i, 'type')) {
-      filter.type = value.toLowerCase();
-      if (!TYPES.includes(filter.type)) {
+      const type = value.toLowerCase();
+      if (!TYPES.includes(type)) {
         reply.error(`ERR Unknown client type '${value}'`);
         return null;
       }
+      filter.type = type === 'slave' ? 'replica' : type;
     } else if (call.is(i, 'user')) {
       filter.user = value;
       if (value !== 'default') {
@@ -131,12 +126,21 @@ function killFilter(call: Call): KillFilter | null {
   return filter;
 }
 
+const NO_FILTER: KillFilter = {
+  id: null,
+  address: null,
+  localAddress: null,
+  type: null,
+  user: null,
+  skipMe: true,
+};
+
 function matches(client: Client, filter: KillFilter): boolean {
   if (filter.id !== null && client.id !== filter.id) return false;
   if (filter.address !== null && client.address !== filter.address) return false;
   if (filter.localAddress !== null && client.localAddress !== filter.localAddress) return false;
   if (filter.user !== null && !client.authenticated) return false;
-  return filter.type === null || filter.type === 'normal';
+  return filter.type === null || filter.type === client.type;
 }
 
 function clientPause(call: Call): void {
@@ -172,6 +176,7 @@ function clientNoEvict(call: Call): void {
     return;
   }
   call.client.noEvict = call.is(2, 'on');
+  if (call.server.clientMemory.limit > 0) call.server.clientMemory.update(call.client);
   call.reply.ok();
 }
 

@@ -5,6 +5,8 @@ import { BROKEN, INCOMPLETE, REQUEST, type RequestLimits, type RequestParser } f
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transports/transport.ts';
 import type { Blocked } from './blocking.ts';
+import { BufferUse } from './buffer-use.ts';
+import { clientInfoLine } from './client-info.ts';
 import type { Command } from './command-table.ts';
 import type { Database } from './database.ts';
 import type { Subscriptions } from './pubsub.ts';
@@ -28,9 +30,10 @@ export const GATE_SUBSCRIBED = 1;
 /** The keys it reads are remembered. */
 export const GATE_TRACKING = 2;
 
-/** Classes of `client-output-buffer-limit`. */
-const CLASS_NORMAL = 0;
-const CLASS_PUBSUB = 2;
+export type ClientType = 'normal' | 'master' | 'replica' | 'pubsub';
+
+/** Which of `client-output-buffer-limit`'s classes a type belongs to. */
+const LIMIT_CLASS: Readonly<Record<ClientType, number>> = { normal: 0, master: 0, replica: 1, pubsub: 2 };
 
 export const REPLY_ON = 0;
 export const REPLY_OFF = 1;
@@ -54,6 +57,8 @@ export class Client implements ConnectionHandler, RequestLimits {
   name = '';
   replyMode = REPLY_ON;
   monitor = false;
+  /** The other end of replication; null: a client like any other. */
+  link: 'replica' | 'master' | null = null;
   noEvict = false;
   transaction: Transaction | null = null;
   /** EXEC is running its queue: commands must neither wait nor turn the connection into a stream. */
@@ -74,6 +79,8 @@ export class Client implements ConnectionHandler, RequestLimits {
   /** `onClose` came. */
   gone = false;
 
+  /** Its share of the common buffers. */
+  readonly bufferUse: BufferUse;
   #held = 0;
   #query: Uint8Array | null = null;
   #queryLength = 0;
@@ -97,6 +104,7 @@ export class Client implements ConnectionHandler, RequestLimits {
     this.localAddress = joinAddress(connection.localAddress, connection.localPort);
     this.createdAt = server.clock.unixMs;
     this.lastInteraction = this.createdAt;
+    this.bufferUse = new BufferUse(this.createdAt);
     this.db = server.databases[0];
     this.authenticated = !server.authRequired;
   }
@@ -145,6 +153,7 @@ export class Client implements ConnectionHandler, RequestLimits {
     server.stats.readsProcessed++;
     server.stats.netInputBytes += length;
     this.lastInteraction = server.clock.unixMs;
+    this.bufferUse.request(this.#queryLength + length, this.lastInteraction);
     if (this.#queryLength === 0) {
       const { parser } = server;
       const end = offset + length;
@@ -157,6 +166,7 @@ export class Client implements ConnectionHandler, RequestLimits {
       this.#runQuery();
     }
     this.#flush();
+    if (server.clientMemory.limit > 0) this.#countMemory();
     if (server.unsettled) server.settle();
   }
 
@@ -278,10 +288,17 @@ export class Client implements ConnectionHandler, RequestLimits {
     const { reply } = this.server;
     if (reply.length > 0) {
       if (!this.gone) this.send(reply.bytes, reply.length);
+      this.bufferUse.reply(reply.length);
       reply.reset();
     }
     if (this.#aside.length > 0 && this.server.current !== this) this.#sendAside();
     this.#endIfDone();
+  }
+
+  #countMemory(): void {
+    const { clientMemory } = this.server;
+    clientMemory.update(this);
+    clientMemory.evict();
   }
 
   #sendAside(): void {
@@ -307,13 +324,14 @@ export class Client implements ConnectionHandler, RequestLimits {
     this.#output.push(bytes.slice(taken, length));
     this.#outputBytes += length - taken;
     if (this.#outputBytes > OUTPUT_HIGH_WATER) this.hold(HELD_BY_OUTPUT);
+    if (this.server.clientMemory.limit > 0) this.server.clientMemory.update(this);
     this.checkOutputLimit();
   }
 
   /** `client-output-buffer-limit` of its class: closes at once above the hard limit, above the soft one after its seconds. */
   checkOutputLimit(): void {
     const { server } = this;
-    const limit = server.config.clientOutputBufferLimit[this.subscriptions === null ? CLASS_NORMAL : CLASS_PUBSUB];
+    const limit = server.config.clientOutputBufferLimit[LIMIT_CLASS[this.type]];
     let over = limit.hard > 0 && this.#outputBytes >= limit.hard;
     if (limit.soft > 0 && this.#outputBytes >= limit.soft) {
       const now = server.clock.unixMs;
@@ -396,63 +414,35 @@ export class Client implements ConnectionHandler, RequestLimits {
     this.server.forget(this);
   }
 
-  // --- CLIENT LIST ---
-
-  get typeFlags(): string {
-    let flags = '';
-    if (this.monitor) flags += 'O';
-    if (this.subscriptions !== null) flags += 'P';
-    if (this.transaction?.active === true) flags += 'x';
-    if (this.blocked !== null || (this.#held & HELD_BY_PAUSE) !== 0) flags += 'b';
-    if (this.tracking !== null) flags += 't';
-    if (this.tracking?.brokenRedirect === true) flags += 'R';
-    if (this.tracking?.options.bcast === true) flags += 'B';
-    if (this.transaction?.touched === true) flags += 'd';
-    if (this.closing) flags += 'c';
-    if (this.noEvict) flags += 'e';
-    return flags === '' ? 'N' : flags;
-  }
+  // --- figures ---
 
   /** Memory the client costs, bytes: its own state and its buffers. */
   get memoryBytes(): number {
-    return CLIENT_OVERHEAD + this.queryCapacity + this.#outputBytes + (this.transaction?.memoryBytes ?? 0);
+    let sum = CLIENT_OVERHEAD + this.queryCapacity + this.#outputBytes + this.argumentBytes;
+    if (this.transaction !== null) sum += this.transaction.memoryBytes;
+    if (this.subscriptions !== null) sum += this.subscriptions.memoryBytes;
+    return sum;
   }
 
+  /** Words that are kept for a command that waits, bytes. */
+  get argumentBytes(): number {
+    return this.blocked?.words.bytes.length ?? 0;
+  }
+
+  /** What CLIENT LIST says of it. */
   infoLine(): string {
-    const { server } = this;
-    const now = server.clock.unixMs;
-    const seconds = (since: number): number => Math.max(0, Math.floor((now - since) / 1000));
-    const fields: [string, string | number][] = [
-      ['id', this.id],
-      ['addr', this.address],
-      ['laddr', this.localAddress],
-      ['fd', -1],
-      ['name', this.name],
-      ['age', seconds(this.createdAt)],
-      ['idle', seconds(this.lastInteraction)],
-      ['flags', this.typeFlags],
-      ['db', this.db.index],
-      ['sub', this.subscriptions?.channels.size ?? 0],
-      ['psub', this.subscriptions?.patterns.size ?? 0],
-      ['ssub', this.subscriptions?.shardChannels.size ?? 0],
-      ['multi', this.transaction?.active === true ? this.transaction.queue.length : -1],
-      ['qbuf', this.queryBytes],
-      ['qbuf-free', this.queryCapacity - this.queryBytes],
-      ['argv-mem', 0],
-      ['multi-mem', this.transaction?.memoryBytes ?? 0],
-      ['rbs', 0],
-      ['rbp', 0],
-      ['obl', 0],
-      ['oll', this.#output.length],
-      ['omem', this.#outputBytes],
-      ['tot-mem', this.memoryBytes],
-      ['events', this.#output.length > 0 ? 'rw' : 'r'],
-      ['cmd', this.lastCommand === null ? 'NULL' : this.lastCommand.spec.name],
-      ['user', 'default'],
-      ['redir', this.tracking?.options.redirect ?? -1],
-      ['resp', this.protocol],
-    ];
-    return fields.map(([name, value]) => `${name}=${value}`).join(' ');
+    return clientInfoLine(this);
+  }
+
+  /** CLIENT PAUSE holds its next command back. */
+  get isPaused(): boolean {
+    return (this.#held & HELD_BY_PAUSE) !== 0;
+  }
+
+  /** As CLIENT KILL TYPE and the classes of limits know it. */
+  get type(): ClientType {
+    if (this.link !== null) return this.link;
+    return this.subscriptions === null ? 'normal' : 'pubsub';
   }
 }
 

@@ -291,7 +291,7 @@ export const directives = {
   masteruser: refused(text('', { flags: SENSITIVE }), 'replication is not supported in this version: remove it'),
   maxclients: number(10000, 1, UINT_MAX),
   maxmemory: number(0, 0, ULONG_MAX, { as: 'memory' }),
-  'maxmemory-clients': ignored(number(0, -100, LONG_MAX, { as: 'percent' })),
+  'maxmemory-clients': number(0, -100, LONG_MAX, { as: 'percent' }),
   'maxmemory-eviction-tenacity': number(10, 0, 100),
   'maxmemory-policy': choice('noeviction', [
     'volatile-lru',

@@ -12,6 +12,7 @@ import type { Connection, ConnectionHandler, TransportName } from '../transports
 import { Blocking } from './blocking.ts';
 import type { Call } from './call.ts';
 import { Client, HELD_BY_PAUSE } from './client.ts';
+import { ClientMemory } from './client-memory.ts';
 import type { CommandSpec } from './command.ts';
 import { CommandTable } from './command-table.ts';
 import type { Config, NamedDirective } from './config.ts';
@@ -147,6 +148,7 @@ export class Server {
   readonly watches = new Watches();
   readonly blocking: Blocking;
   readonly pubsub = new PubSub();
+  readonly clientMemory: ClientMemory;
   readonly tracking: Tracking;
   readonly debug = new DebugSwitches();
   readonly eviction: Eviction;
@@ -229,6 +231,7 @@ export class Server {
     });
     this.latency = new LatencyEvents(this.clock, () => this.config.latencyMonitorThreshold);
     this.pauses = new Pauses(this.clock);
+    this.clientMemory = new ClientMemory(this);
     this.blocking = new Blocking(this);
     this.tracking = new Tracking(this);
     this.#keyWords = parts.keyWords ?? (() => []);
@@ -325,6 +328,9 @@ export class Server {
     if (config.hz < 1) config.hz = 1;
     if (config.hz > 500) config.hz = 500;
     this.slowlog.trim(config.slowlogMaxLen);
+    // Negative: percent of maxmemory.
+    const { maxmemory, maxmemoryClients } = config;
+    this.clientMemory.setLimit(maxmemoryClients < 0 ? (-maxmemoryClients * maxmemory) / 100 : maxmemoryClients);
   }
 
   /** A directive got a new value by CONFIG SET. @throws DirectiveError when it cannot take effect. */
@@ -380,6 +386,7 @@ export class Server {
     this.clients.delete(client.id);
     this.blocking.forget(client);
     this.pauses.forget(client);
+    this.clientMemory.forget(client);
     this.pubsub.forget(client);
     this.tracking.disable(client);
     if (client.transaction !== null) this.watches.unwatch(client.transaction);
@@ -401,9 +408,12 @@ export class Server {
   /** Clients that may go on, with what held them. */
   #continuing: { client: Client; reason: number }[] = [];
   #settling = false;
+  #evicting = false;
 
   /** The client whose command is running, or being served after having waited; null: none. */
   get actor(): Client | null {
+    // Keys are evicted before the command runs, and nobody's doing.
+    if (this.#evicting) return null;
     return this.blocking.receiver ?? this.current;
   }
 
@@ -543,7 +553,9 @@ export class Server {
 
   /** Whether a command that needs memory may run, after having evicted what `maxmemory-policy` allows. */
   makeRoom(): boolean {
+    this.#evicting = true;
     this.outOfMemory = this.eviction.perform() === EVICTION_FAILED;
+    this.#evicting = false;
     return !this.outOfMemory;
   }
 
