@@ -2,7 +2,8 @@
 // other values are Collection objects, held by index. An entry (int32, 0: none) stays valid until its key is
 // written, deleted or found expired. Commands reach it by way of lookup.ts or the methods here.
 //
-// Owner's words of an entry: 0: type (4 bits), string encoding (4 bits), access bits (24); 1: expiry slot + 1, or 0.
+// Owner's words of an entry: 0: type (3 bits), string encoding (2), epoch of the latest snapshot that has it or that is
+// older than it (3), access bits (24); 1: expiry slot + 1, or 0.
 import type { Collection } from '../data/collection.ts';
 import { copyBytes, Dict } from '../data/dict.ts';
 import { ExpiryIndex } from '../data/expiry-index.ts';
@@ -23,6 +24,11 @@ const EMBSTR_LENGTH_MAX = 44;
 /** A value's object, its fields and its place in the list. */
 const COLLECTION_HEAP_BYTES = 72;
 const META = 0;
+const TYPE_MASK = 7;
+const KIND_SHIFT = 3;
+const KIND_MASK = 3;
+const EPOCH_SHIFT = 5;
+const EPOCH_MASK = 7 << EPOCH_SHIFT;
 const EXPIRY_SLOT = 1;
 const EXTRA_WORDS = 2;
 
@@ -78,8 +84,29 @@ export class Database {
   /** `peek`, and counts as an access (LRU, LFU). For commands that write. */
   find(bytes: Uint8Array, offset: number, length: number): number {
     const entry = this.peek(bytes, offset, length);
-    if (entry !== 0) this.touch(entry);
+    if (entry !== 0) {
+      if (this.keyspace.snapshot !== null) this.#beforeChange(entry);
+      this.touch(entry);
+    }
     return entry;
+  }
+
+  // --- snapshots ---
+
+  /** The entry is going to change: a snapshot that has not taken it does so now. */
+  #beforeChange(entry: number): void {
+    const { epoch, snapshot } = this.keyspace;
+    if (snapshot !== null && this.epochOf(entry) !== epoch) snapshot.beforeChange(this, entry);
+  }
+
+  /** Of the snapshot that has this entry; a new entry counts as taken. */
+  epochOf(entry: number): number {
+    return (this.dict.extra(entry, META) & EPOCH_MASK) >> EPOCH_SHIFT;
+  }
+
+  setEpoch(entry: number, epoch: number): void {
+    const meta = this.dict.extra(entry, META);
+    this.dict.setExtra(entry, META, (meta & ~EPOCH_MASK) | (epoch << EPOCH_SHIFT));
   }
 
   /**
@@ -120,15 +147,15 @@ export class Database {
   // --- an entry's fields ---
 
   typeOf(entry: number): number {
-    return this.dict.extra(entry, META) & 15;
+    return this.dict.extra(entry, META) & TYPE_MASK;
   }
 
   /** Name as OBJECT ENCODING prints it. */
   encodingOf(entry: number): string {
     const { dict } = this;
     const meta = dict.extra(entry, META);
-    if ((meta & 15) !== TYPE_STRING) return this.collectionOf(entry).encoding();
-    const how = (meta >> 4) & 15;
+    if ((meta & TYPE_MASK) !== TYPE_STRING) return this.collectionOf(entry).encoding();
+    const how = (meta >> KIND_SHIFT) & KIND_MASK;
     if (how === STRING_CHANGED) return 'raw';
     const length = dict.valueLength(entry);
     if (how === STRING_STORED && !Number.isNaN(parseInteger(dict.bytesOf(entry), dict.valueOffset(entry), length))) {
@@ -216,12 +243,13 @@ export class Database {
   }
 
   #overwrite(entry: number, valueLength: number, keepTtl: boolean, how: number): number {
+    if (this.keyspace.snapshot !== null) this.#beforeChange(entry);
     const meta = this.dict.extra(entry, META);
     if (this.keyspace.deletionsWanted) this.#tellDeleted(entry);
-    if ((meta & 15) !== TYPE_STRING) this.#dropCollection(entry, this.keyspace.lazyServerDel);
+    if ((meta & TYPE_MASK) !== TYPE_STRING) this.#dropCollection(entry, this.keyspace.lazyServerDel);
     if (!keepTtl) this.removeExpiry(entry);
     const access = this.keyspace.lfu ? this.keyspace.nextAccess(meta >>> 8) : this.keyspace.initialAccess();
-    this.dict.setExtra(entry, META, TYPE_STRING | (how << 4) | (access << 8));
+    this.dict.setExtra(entry, META, this.#newMeta(TYPE_STRING | (how << KIND_SHIFT), access));
     return this.resizeString(entry, valueLength, 0);
   }
 
@@ -235,9 +263,14 @@ export class Database {
     how = STRING_STORED,
   ): number {
     const entry = this.dict.insert(bytes, offset, length, valueLength, room);
-    this.dict.setExtra(entry, META, TYPE_STRING | (how << 4) | (this.keyspace.initialAccess() << 8));
-    this.keyspace.event(NOTIFY_NEW, 'new', this, bytes, offset, length);
+    const { keyspace } = this;
+    this.dict.setExtra(entry, META, this.#newMeta(TYPE_STRING | (how << KIND_SHIFT), keyspace.initialAccess()));
+    keyspace.event(NOTIFY_NEW, 'new', this, bytes, offset, length);
     return entry;
+  }
+
+  #newMeta(typeAndKind: number, access: number): number {
+    return typeAndKind | (this.keyspace.epoch << EPOCH_SHIFT) | (access << 8);
   }
 
   /**
@@ -256,13 +289,13 @@ export class Database {
 
   /** STRING_* of a string. */
   stringKindOf(entry: number): number {
-    return (this.dict.extra(entry, META) >> 4) & 15;
+    return (this.dict.extra(entry, META) >> KIND_SHIFT) & KIND_MASK;
   }
 
   /** @param how STRING_*. */
   setStringKind(entry: number, how: number): void {
     const meta = this.dict.extra(entry, META);
-    this.dict.setExtra(entry, META, (meta & ~0xf0) | (how << 4));
+    this.dict.setExtra(entry, META, (meta & ~(KIND_MASK << KIND_SHIFT)) | (how << KIND_SHIFT));
   }
 
   // --- collections ---
@@ -277,7 +310,7 @@ export class Database {
   addCollection(bytes: Uint8Array, offset: number, length: number, collection: Collection): number {
     const { keyspace } = this;
     const entry = this.dict.insert(bytes, offset, length, 4);
-    this.dict.setExtra(entry, META, collection.type | (keyspace.initialAccess() << 8));
+    this.dict.setExtra(entry, META, this.#newMeta(collection.type, keyspace.initialAccess()));
     this.#keep(entry, collection);
     keyspace.event(NOTIFY_NEW, 'new', this, bytes, offset, length);
     keyspace.hooks.keyReady(this, collection.type, bytes, offset, length);
@@ -297,6 +330,7 @@ export class Database {
   /** Deletes an entry without releasing its collection, which the caller takes over. */
   detachCollection(entry: number): Collection {
     if (this.keyspace.deletionsWanted) this.#tellDeleted(entry);
+    if (this.keyspace.snapshot !== null) this.#beforeChange(entry);
     const collection = this.collectionOf(entry);
     this.#forget(entry);
     this.removeExpiry(entry);
@@ -336,6 +370,7 @@ export class Database {
   /** Removes an entry, its value and its expiry; tells nobody. @param lazy a large value is freed later. */
   deleteEntry(entry: number, lazy = false): void {
     if (this.keyspace.deletionsWanted) this.#tellDeleted(entry);
+    if (this.keyspace.snapshot !== null) this.#beforeChange(entry);
     if (this.typeOf(entry) !== TYPE_STRING) this.#dropCollection(entry, lazy);
     this.removeExpiry(entry);
     this.dict.deleteEntry(entry);
@@ -349,8 +384,15 @@ export class Database {
   /** Removes every key. @param lazy their memory is given back later. @returns how many there were. */
   clear(lazy = false): number {
     const removed = this.dict.size;
+    const { arena, lazyFree, snapshot } = this.keyspace;
+    if (snapshot !== null && removed > 0) {
+      // The keys that are not taken yet stay with the snapshot until they are.
+      const kept = new Database(this.index, this.keyspace);
+      this.#exchange(kept);
+      snapshot.cleared(this, kept);
+      return removed;
+    }
     if (removed > 0) {
-      const { arena, lazyFree } = this.keyspace;
       const discarded = new DiscardedKeys(this.dict, this.#collections);
       if (lazy) lazyFree.add(discarded);
       else while (!discarded.releaseSome(Number.MAX_SAFE_INTEGER));
@@ -364,8 +406,19 @@ export class Database {
     return removed;
   }
 
+  /** Gives all memory back, for a database that a snapshot has kept. */
+  release(): void {
+    this.clear(true);
+    this.dict.release();
+  }
+
   /** Exchanges the contents of two databases. */
   swap(other: Database): void {
+    this.keyspace.snapshot?.swapped(this, other);
+    this.#exchange(other);
+  }
+
+  #exchange(other: Database): void {
     [this.dict, other.dict] = [other.dict, this.dict];
     [this.expiries, other.expiries] = [other.expiries, this.expiries];
     [this.#collections, other.#collections] = [other.#collections, this.#collections];
@@ -384,6 +437,7 @@ export class Database {
 
   /** @param unixMs when the key goes. */
   setExpiry(entry: number, unixMs: number): void {
+    if (this.keyspace.snapshot !== null) this.#beforeChange(entry);
     const slot = this.dict.extra(entry, EXPIRY_SLOT);
     if (slot !== 0) this.expiries.setTime(slot - 1, unixMs);
     else this.dict.setExtra(entry, EXPIRY_SLOT, this.expiries.add(entry, unixMs) + 1);
@@ -393,6 +447,7 @@ export class Database {
   removeExpiry(entry: number): boolean {
     const slot = this.dict.extra(entry, EXPIRY_SLOT);
     if (slot === 0) return false;
+    if (this.keyspace.snapshot !== null) this.#beforeChange(entry);
     const moved = this.expiries.remove(slot - 1);
     if (moved !== 0) this.dict.setExtra(moved, EXPIRY_SLOT, slot);
     this.dict.setExtra(entry, EXPIRY_SLOT, 0);

@@ -30,6 +30,16 @@ export interface KeyspaceHooks {
   databaseChanged(index: number, emptied: boolean): void;
 }
 
+/** A walk over the dataset that sees it as it was when it began. */
+export interface SnapshotGuard {
+  /** An entry that the snapshot does not have yet is about to change or go: it is taken before this returns. */
+  beforeChange(db: Database, entry: number): void;
+  /** What was in `db` is in `kept` now, which nobody else knows: the snapshot releases it when it has it all. */
+  cleared(db: Database, kept: Database): void;
+  /** The two databases are about to exchange their contents. */
+  swapped(a: Database, b: Database): void;
+}
+
 export const NO_HOOKS: KeyspaceHooks = {
   keyModified() {},
   keyReady() {},
@@ -46,6 +56,10 @@ export class Keyspace {
   readonly databases: Database[] = [];
   readonly lazyFree = new LazyFree();
   hooks: KeyspaceHooks = NO_HOOKS;
+  /** The snapshot that is being taken. */
+  snapshot: SnapshotGuard | null = null;
+  /** Number of the latest snapshot, 0 to 7: entries that it has, and newer ones, carry it. */
+  epoch = 0;
   /** NOTIFY_* bits that are wanted: `notify-keyspace-events`. */
   notifyFlags = 0;
   /** Someone waits to hear that a key is gone. */

@@ -5,7 +5,7 @@ import type { Crc64 } from './crc64.ts';
 import { lzfCompress } from './lzf.ts';
 import { ENCODED_INT8, ENCODED_INT16, ENCODED_INT32, ENCODED_LZF } from './rdb-format.ts';
 
-const FILE_BUFFER_BYTES = 1 << 20;
+export const FILE_BUFFER_BYTES = 1 << 20;
 const COMPRESS_ABOVE = 20;
 const INTEGER_DIGITS = 11;
 
@@ -16,22 +16,26 @@ export class RdbOutput {
   drained = 0;
   readonly #drain: ((bytes: Uint8Array, length: number) => void) | null;
   readonly #checksum: Crc64 | null;
-  readonly #compress: boolean;
+  readonly compress: boolean;
+  readonly #bufferBytes: number;
   #scratch = new Uint8Array(0);
 
   /**
    * @param drain takes the buffer's contents when it is full; null: the buffer grows.
    * @param checksum counts what is drained.
+   * @param bufferBytes what is drained at once.
    */
   constructor(
     drain: ((bytes: Uint8Array, length: number) => void) | null,
     compress: boolean,
     checksum: Crc64 | null = null,
+    bufferBytes = FILE_BUFFER_BYTES,
   ) {
     this.#drain = drain;
-    this.#compress = compress;
+    this.compress = compress;
+    this.#bufferBytes = bufferBytes;
     this.#checksum = checksum;
-    this.bytes = new Uint8Array(drain === null ? 256 : FILE_BUFFER_BYTES);
+    this.bytes = new Uint8Array(drain === null ? 256 : bufferBytes);
   }
 
   /** Hands everything on. */
@@ -58,9 +62,9 @@ export class RdbOutput {
   }
 
   raw(from: Uint8Array, offset: number, length: number): void {
-    if (this.#drain !== null && length > FILE_BUFFER_BYTES) {
-      for (let at = 0; at < length; at += FILE_BUFFER_BYTES) {
-        this.raw(from, offset + at, Math.min(FILE_BUFFER_BYTES, length - at));
+    if (this.#drain !== null && length > this.#bufferBytes) {
+      for (let at = 0; at < length; at += this.#bufferBytes) {
+        this.raw(from, offset + at, Math.min(this.#bufferBytes, length - at));
       }
       return;
     }
@@ -91,7 +95,7 @@ export class RdbOutput {
       const value = parseInteger(from, offset, length);
       if ((value | 0) === value && this.#encodedInteger(value)) return;
     }
-    if (this.#compress && length > COMPRESS_ABOVE && this.#compressed(from, offset, length)) return;
+    if (this.compress && length > COMPRESS_ABOVE && this.#compressed(from, offset, length)) return;
     this.size(length);
     this.raw(from, offset, length);
   }

@@ -1,8 +1,10 @@
-// A whole dataset as an RDB file, version 10: header, databases with their keys, checksum. Imported by snapshot.ts.
+// A whole dataset as an RDB file, version 10: header, databases with their keys, checksum. Imported by snapshot.ts and
+// the jobs that save in the background.
 import type { Database } from '../core/database.ts';
 import type { Keyspace } from '../core/keyspace.ts';
 import { EntryList } from '../data/dict.ts';
 import type { Crc64 } from './crc64.ts';
+import type { DatasetFormat, Slices } from './dataset-format.ts';
 import {
   CHECKSUM_BYTES,
   OPCODE_AUX,
@@ -15,32 +17,76 @@ import {
   RDB_VERSION,
 } from './rdb-format.ts';
 import type { RdbOutput } from './rdb-output.ts';
-import { rdbTypeOf, writeValue } from './rdb-value-writer.ts';
+import { rdbTypeOf, startValue } from './rdb-value-writer.ts';
 
 export interface RdbWriteOptions {
   readonly redisVersion: string;
   /** Keys carry when they were last used: an LRU policy is on. */
   readonly withIdleTime: boolean;
+  /** The file is the base of an append-only file. */
+  readonly aofBase?: boolean;
+  /** More fields that describe the file: replication's. */
+  readonly aux?: readonly (readonly [name: string, value: string])[];
 }
 
-const entries = new EntryList();
+export class RdbFormat implements DatasetFormat {
+  readonly #options: RdbWriteOptions;
+  readonly #checksum: Crc64 | null;
+  readonly #sized = new Set<number>();
 
-/** Writes everything but the flush. @param checksum the one `out` counts with; null: eight zeros. @returns keys written. */
-export function writeRdb(out: RdbOutput, keyspace: Keyspace, options: RdbWriteOptions, checksum: Crc64 | null): number {
-  out.latin1(`REDIS${String(RDB_VERSION).padStart(4, '0')}`);
-  writeAux(out, 'redis-ver', options.redisVersion);
-  writeAux(out, 'redis-bits', '64');
-  writeAux(out, 'ctime', String(Math.floor(keyspace.clock.unixMs / 1000)));
-  writeAux(out, 'used-mem', String(keyspace.arena.used));
-  writeAux(out, 'aof-base', '0');
-  let keys = 0;
-  for (const db of keyspace.databases) if (db.size > 0) keys += writeDatabase(out, db, options);
-  out.byte(OPCODE_EOF);
-  out.flush();
-  const trailer = new Uint8Array(CHECKSUM_BYTES);
-  checksum?.write(trailer, 0);
-  out.raw(trailer, 0, CHECKSUM_BYTES);
-  return keys;
+  /** @param checksum the one the output counts with; null: eight zeros. */
+  constructor(options: RdbWriteOptions, checksum: Crc64 | null) {
+    this.#options = options;
+    this.#checksum = checksum;
+  }
+
+  begin(out: RdbOutput, keyspace: Keyspace): void {
+    const { redisVersion, aofBase = false, aux = [] } = this.#options;
+    out.latin1(`REDIS${String(RDB_VERSION).padStart(4, '0')}`);
+    writeAux(out, 'redis-ver', redisVersion);
+    writeAux(out, 'redis-bits', '64');
+    writeAux(out, 'ctime', String(Math.floor(keyspace.clock.unixMs / 1000)));
+    writeAux(out, 'used-mem', String(keyspace.arena.used));
+    for (const [name, value] of aux) writeAux(out, name, value);
+    writeAux(out, 'aof-base', aofBase ? '1' : '0');
+  }
+
+  database(out: RdbOutput, index: number, keys: number, expiries: number): void {
+    out.byte(OPCODE_SELECTDB);
+    out.size(index);
+    if (this.#sized.has(index)) return;
+    this.#sized.add(index);
+    out.byte(OPCODE_RESIZEDB);
+    out.size(keys);
+    out.size(expiries);
+  }
+
+  entry(out: RdbOutput, db: Database, entry: number): Slices | null {
+    const { keyspace } = db;
+    const expiry = db.expiryOf(entry);
+    if (expiry !== -1) {
+      out.byte(OPCODE_EXPIRETIME_MS);
+      out.int64(expiry);
+    }
+    if (keyspace.lfu) {
+      out.byte(OPCODE_FREQ);
+      out.byte(keyspace.decayed(db.accessOf(entry)));
+    } else if (this.#options.withIdleTime) {
+      out.byte(OPCODE_IDLE);
+      out.size(keyspace.idleSeconds(db.accessOf(entry)));
+    }
+    out.byte(rdbTypeOf(db, entry));
+    out.string(db.bytesOf(entry), db.keyOffset(entry), db.keyLength(entry));
+    return startValue(out, db, entry);
+  }
+
+  end(out: RdbOutput): void {
+    out.byte(OPCODE_EOF);
+    out.flush();
+    const trailer = new Uint8Array(CHECKSUM_BYTES);
+    this.#checksum?.write(trailer, 0);
+    out.raw(trailer, 0, CHECKSUM_BYTES);
+  }
 }
 
 function writeAux(out: RdbOutput, name: string, value: string): void {
@@ -49,37 +95,24 @@ function writeAux(out: RdbOutput, name: string, value: string): void {
   out.text(value);
 }
 
-function writeDatabase(out: RdbOutput, db: Database, options: RdbWriteOptions): number {
-  out.byte(OPCODE_SELECTDB);
-  out.size(db.index);
-  out.byte(OPCODE_RESIZEDB);
-  out.size(db.size);
-  out.size(db.expiries.size);
+/** Writes the whole dataset in one go, everything but the last flush. @returns keys written. */
+export function writeDataset(out: RdbOutput, keyspace: Keyspace, format: DatasetFormat): number {
+  const entries = new EntryList();
   let keys = 0;
-  for (let bucket = 0; bucket < db.dict.bucketCount; bucket++) {
-    entries.length = 0;
-    db.dict.bucketEntries(bucket, entries);
-    for (let i = 0; i < entries.length; i++) writeEntry(out, db, entries.refs[i], options);
-    keys += entries.length;
+  format.begin(out, keyspace);
+  for (const db of keyspace.databases) {
+    if (db.size === 0) continue;
+    format.database(out, db.index, db.size, db.expiries.size);
+    for (let bucket = 0; bucket < db.dict.bucketCount; bucket++) {
+      entries.length = 0;
+      db.dict.bucketEntries(bucket, entries);
+      for (let i = 0; i < entries.length; i++) {
+        const slices = format.entry(out, db, entries.refs[i]);
+        if (slices !== null) while (slices.next().done !== true);
+      }
+      keys += entries.length;
+    }
   }
+  format.end(out);
   return keys;
-}
-
-function writeEntry(out: RdbOutput, db: Database, entry: number, options: RdbWriteOptions): void {
-  const { keyspace } = db;
-  const expiry = db.expiryOf(entry);
-  if (expiry !== -1) {
-    out.byte(OPCODE_EXPIRETIME_MS);
-    out.int64(expiry);
-  }
-  if (keyspace.lfu) {
-    out.byte(OPCODE_FREQ);
-    out.byte(keyspace.decayed(db.accessOf(entry)));
-  } else if (options.withIdleTime) {
-    out.byte(OPCODE_IDLE);
-    out.size(keyspace.idleSeconds(db.accessOf(entry)));
-  }
-  out.byte(rdbTypeOf(db, entry));
-  out.string(db.bytesOf(entry), db.keyOffset(entry), db.keyLength(entry));
-  writeValue(out, db, entry);
 }

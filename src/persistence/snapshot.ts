@@ -10,7 +10,7 @@ import { RdbInput } from './rdb-input.ts';
 import { RdbOutput } from './rdb-output.ts';
 import { RdbReader } from './rdb-reader.ts';
 import type { EncodingLimits } from './rdb-value-reader.ts';
-import { writeRdb } from './rdb-writer.ts';
+import { RdbFormat, writeDataset } from './rdb-writer.ts';
 
 export interface SaveSettings {
   /** Directory of the file, which is also the temporary file's. */
@@ -83,7 +83,7 @@ function writeFile(file: number, keyspace: Keyspace, settings: SaveSettings, red
   };
   const out = new RdbOutput(drain, settings.rdbcompression, checksum);
   const withIdleTime = settings.maxmemoryPolicy.endsWith('lru');
-  const keys = writeRdb(out, keyspace, { redisVersion, withIdleTime }, checksum);
+  const keys = writeDataset(out, keyspace, new RdbFormat({ redisVersion, withIdleTime }, checksum));
   out.flush();
   return { keys, bytes: out.drained };
 }
