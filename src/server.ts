@@ -7,9 +7,10 @@ import { commandTable } from './commands/table.ts';
 import { type Config, ignoredSettings, isIgnored, refusedSettings } from './core/config.ts';
 import { DirectiveError } from './core/directive.ts';
 import { Keyspace } from './core/keyspace.ts';
-import { REDIS_VERSION, type ReloadRequest, Server, ServerStartError, type ShutdownRequest } from './core/server.ts';
+import { type ReloadRequest, Server, ServerStartError, type ShutdownRequest } from './core/server.ts';
 import { Arena } from './data/arena.ts';
-import { loadSnapshot, loadSnapshotNow, SnapshotError, saveSnapshot } from './persistence/snapshot.ts';
+import { DatasetFiles } from './persistence/dataset-files.ts';
+import { loadSnapshotNow, SnapshotError } from './persistence/snapshot.ts';
 import { type ServerClock, SystemClock } from './platform/clock.ts';
 import { fileSink, Log, type LogSink, standardOutput } from './platform/log.ts';
 import { type Random, SystemRandom } from './platform/random.ts';
@@ -77,6 +78,7 @@ export function createServer(settings: ServerSettings, world: World, transport: 
 export class RunningServer {
   readonly server: Server;
   readonly transport: Transport;
+  readonly #files: DatasetFiles;
   /** Called when everything is closed after SHUTDOWN or `shutdown()`. */
   onStopped: () => void = () => {};
   #listeners: Listener[] = [];
@@ -86,16 +88,25 @@ export class RunningServer {
   constructor(server: Server, transport: Transport) {
     this.server = server;
     this.transport = transport;
+    this.#files = new DatasetFiles(server, () => {
+      this.removePidFile();
+      process.exit(1);
+    });
+    server.beforeOutput = () => this.#files.beforeOutput();
     transport.beforeOutput = () => server.beforeOutput();
     server.hooks = {
       shutdown: (request) => this.shutdown(request),
-      save: () => this.save(),
+      persistence: this.#files,
+      loadAof: () => this.#files.loadAofNow(),
       reload: (request) => this.#reload(request),
       connect: (host, port, attach, signal) => transport.connect(host, port, attach, signal),
       transportFacts: () => transport.facts?.() ?? [],
       configChanged: (named) => {
         if (isIgnored(server.config, named)) server.log.warning(`'${named.name}' has no effect in this version`);
         if (named.name === 'loglevel') server.log.level = server.config.loglevel;
+        if (named.name === 'appendonly' && !this.#files.setAppendOnly(server.config.appendonly)) {
+          throw new DirectiveError('Unable to turn on AOF. Check server logs.');
+        }
         if (named.name === 'port' || named.name === 'bind') this.#listenAgain();
       },
     };
@@ -109,24 +120,14 @@ export class RunningServer {
   /** @throws ServerStartError, TransportError or SnapshotError with one line that says what to do. */
   async start(): Promise<void> {
     const { server } = this;
-    const { config, log } = server;
+    const { log } = server;
     server.loading = true;
     this.#warnOfIgnoredSettings();
     this.#listeners = await this.#listen();
     this.#writePidFile();
     server.start();
-    const began = server.stopwatch();
-    const loaded = await loadSnapshot(server.keyspace, config, {
-      pause: () => this.#afterTick(),
-      abandoned: () => this.#stopping,
-    });
+    await this.#files.load({ pause: () => this.#afterTick(), abandoned: () => this.#stopping });
     if (this.#stopping) return;
-    if (loaded !== null) {
-      server.persistence.lastLoadKeysLoaded = loaded.keysLoaded;
-      server.persistence.lastLoadKeysExpired = loaded.keysExpired;
-      log.notice(`Done loading RDB, keys loaded: ${loaded.keysLoaded}, keys expired: ${loaded.keysExpired}.`);
-      log.notice(`DB loaded from disk: ${((server.stopwatch() - began) / 1e6).toFixed(3)} seconds`);
-    }
     server.dirty = 0;
     server.loading = false;
     log.notice('Ready to accept connections');
@@ -177,32 +178,10 @@ export class RunningServer {
     );
   }
 
-  /** Writes the dump file. @returns what went wrong, or null. */
-  save(): string | null {
-    const { server } = this;
-    const { clock, config, keyspace, log, persistence } = server;
-    const began = server.stopwatch();
-    try {
-      saveSnapshot(keyspace, config, REDIS_VERSION);
-    } catch (error) {
-      if (!(error instanceof SnapshotError)) throw error;
-      log.warning(error.message);
-      return error.message;
-    }
-    clock.update();
-    server.dirty = 0;
-    server.lastSaveOk = true;
-    persistence.saves++;
-    persistence.lastSaveTime = Math.floor(clock.unixMs / 1000);
-    persistence.lastSaveSeconds = Math.round((server.stopwatch() - began) / 1e6);
-    log.notice('DB saved on disk');
-    return null;
-  }
-
   /** DEBUG RELOAD. @returns what went wrong, or null. */
   #reload({ save, flush, merge }: ReloadRequest): string | null {
     const { config, keyspace } = this.server;
-    const problem = save ? this.save() : null;
+    const problem = save ? this.#files.save() : null;
     if (problem !== null) return problem;
     if (flush) for (const db of keyspace.databases) db.clear();
     try {
@@ -221,17 +200,23 @@ export class RunningServer {
     const { config, log } = this.server;
     log.warning('User requested shutdown...');
     const wanted = request.save === 'save' || (request.save === 'default' && config.save.length > 0);
+    if (!this.server.loading && !this.#files.prepareForExit(request.force)) return this.#cannotExit();
     // What is loaded so far must not replace the file it comes from.
     if (wanted && !this.server.loading) {
       log.notice('Saving the final RDB snapshot before exiting.');
-      if (this.save() !== null && !request.force) {
-        log.warning("Error trying to save the DB, can't exit.");
-        return 'ERR Errors trying to SHUTDOWN. Check logs.';
+      if (this.#files.save() !== null) {
+        log.warning(`Error trying to save the DB${request.force ? '. Exit anyway.' : ", can't exit."}`);
+        if (!request.force) return this.#cannotExit();
       }
     }
     this.#stopping = true;
     void this.#stop();
     return null;
+  }
+
+  #cannotExit(): string {
+    this.server.log.warning('Errors trying to shut down the server. Check the logs for more information.');
+    return 'ERR Errors trying to SHUTDOWN. Check logs.';
   }
 
   async #stop(): Promise<void> {

@@ -12,6 +12,7 @@ import { RdbInput } from '../persistence/rdb-input.ts';
 import { RdbOutput } from '../persistence/rdb-output.ts';
 import { readCollection } from '../persistence/rdb-value-reader.ts';
 import { rdbTypeOf, writeValue } from '../persistence/rdb-value-writer.ts';
+import { alreadyExpired } from './expiry-words.ts';
 import { propagateDeletion } from './key-deletion.ts';
 
 const TRAILER_BYTES = 2 + CHECKSUM_BYTES;
@@ -105,7 +106,7 @@ export function restore(call: Call): void {
     return;
   }
   const existed = options.replace && db.delete(bytes, offsets[1], lengths[1]);
-  if (expiry !== 0 && expiry <= now) {
+  if (expiry !== 0 && alreadyExpired(call, expiry)) {
     if (!(value instanceof Element)) value.release();
     if (existed) {
       keyModified(call, 1, NOTIFY_GENERIC, 'del');

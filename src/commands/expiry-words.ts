@@ -1,6 +1,7 @@
 // Times to live as commands are given them: a word in seconds or milliseconds, from now or absolute. For string.ts and
 // generic.ts.
 import type { Call } from '../core/call.ts';
+import { EXPIRY_DELETE } from '../core/keyspace.ts';
 
 export const UNIT_MS = 1;
 export const UNIT_SECONDS = 1000;
@@ -19,6 +20,12 @@ export function expiryFromWord(call: Call, i: number, unit: number, relative: bo
   if (given > 0 && (unixMs < INT64_END || (unit === UNIT_MS && !relative))) return unixMs;
   invalidExpiry(call);
   return Number.NaN;
+}
+
+/** Whether a key given that expiry goes at once. Not where someone else decides when keys go: a file, a master. */
+export function alreadyExpired(call: Call, unixMs: number): boolean {
+  const { clock, expiryMode } = call.db.keyspace;
+  return unixMs <= clock.unixMs && expiryMode === EXPIRY_DELETE;
 }
 
 export function invalidExpiry(call: Call): void {

@@ -198,12 +198,20 @@ function flushdb(call: Call): void {
   call.reply.ok();
 }
 
+/** A save of what was there is of no use any more; an empty dump file is written where there are save points. */
+function emptyAll(call: Call, lazy: boolean): void {
+  const { config, databases, hooks } = call.server;
+  hooks.persistence?.stopSave();
+  for (const db of databases) call.server.dirty += db.clear(lazy);
+  if (config.save.length > 0) hooks.persistence?.save();
+}
+
 function flushall(call: Call): void {
   const lazy = flushesLazily(call);
   if (lazy === null) return;
   const { keyspace } = call.db;
   keyspace.hooks.databaseChanged(-1, true);
-  for (const db of keyspace.databases) call.server.dirty += db.clear(lazy);
+  emptyAll(call, lazy);
   call.forcePropagation();
   call.reply.ok();
 }

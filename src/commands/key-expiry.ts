@@ -3,7 +3,7 @@ import type { Call } from '../core/call.ts';
 import { keyModified } from '../core/lookup.ts';
 import { NOTIFY_GENERIC } from '../core/notify-flags.ts';
 import { INT64_MIN, parseBigInteger } from '../data/integer.ts';
-import { INT64_END, invalidExpiry } from './expiry-words.ts';
+import { alreadyExpired, INT64_END, invalidExpiry } from './expiry-words.ts';
 import { deleteWord, propagateDeletion } from './key-deletion.ts';
 
 const NX = 1;
@@ -72,7 +72,7 @@ export function expire(call: Call, unit: number, relative: boolean): void {
     call.reply.integer(0);
     return;
   }
-  if (expiry <= now) {
+  if (alreadyExpired(call, expiry)) {
     deleteWord(call, 1, 'del');
     propagateDeletion(call, call.server.config.lazyfreeLazyExpire);
   } else {

@@ -9,6 +9,7 @@ import { configCommand } from './config-commands.ts';
 import { debug } from './debug.ts';
 import { helpReply } from './help.ts';
 import { latencyCommand } from './latency.ts';
+import { persistenceCommands } from './persistence.ts';
 
 function info(call: Call): void {
   const sections: string[] = [];
@@ -21,17 +22,6 @@ function time(call: Call): void {
   call.reply.array(2);
   call.reply.bulkInteger(Math.floor(unixMs / 1000));
   call.reply.bulkInteger((unixMs % 1000) * 1000);
-}
-
-function lastSave(call: Call): void {
-  call.reply.integer(call.server.persistence.lastSaveTime);
-}
-
-function save(call: Call): void {
-  const { hooks } = call.server;
-  const problem = hooks.save === undefined ? 'this server has no dump file' : hooks.save();
-  if (problem === null) call.reply.ok();
-  else call.reply.error(`ERR ${problem}`);
 }
 
 function role(call: Call): void {
@@ -165,7 +155,6 @@ export const serverCommands: readonly CommandSpec[] = [
   configCommand,
   row('debug', -2, ['admin', 'noscript', 'loading', 'stale'], '1.0.0', 'Helps those who test the server.', debug),
   row('info', -1, ['loading', 'stale'], '1.0.0', 'Tells facts and figures about the server.', info),
-  row('lastsave', 1, ['loading', 'stale', 'fast'], '1.0.0', 'Tells when the dataset was last saved.', lastSave),
   latencyCommand,
   row('lolwut', -1, ['readonly', 'fast'], '5.0.0', 'Draws something.', lolwut),
   row(
@@ -185,14 +174,6 @@ export const serverCommands: readonly CommandSpec[] = [
     role,
   ),
   row(
-    'save',
-    1,
-    ['admin', 'noscript', 'no_async_loading', 'no_multi'],
-    '1.0.0',
-    'Writes the dataset to disk, now.',
-    save,
-  ),
-  row(
     'shutdown',
     -1,
     ['admin', 'noscript', 'loading', 'stale', 'no_multi', 'allow_busy'],
@@ -200,6 +181,7 @@ export const serverCommands: readonly CommandSpec[] = [
     'Saves if so configured and exits.',
     shutdown,
   ),
+  ...persistenceCommands,
   slowlog,
   row('time', 1, ['loading', 'stale', 'fast'], '2.6.0', 'Tells the server\u2019s time.', time),
 ];

@@ -18,7 +18,7 @@ import {
 } from '../data/integer.ts';
 import { addLongDouble, formatLongDouble, parseLongDouble } from '../data/long-double.ts';
 import { TYPE_STRING } from '../data/value-type.ts';
-import { expiryFromWord, NO_EXPIRY, UNIT_MS, UNIT_SECONDS } from './expiry-words.ts';
+import { alreadyExpired, expiryFromWord, NO_EXPIRY, UNIT_MS, UNIT_SECONDS } from './expiry-words.ts';
 import { deleteWord, propagateDeletion } from './key-deletion.ts';
 import { lcs } from './lcs.ts';
 
@@ -205,7 +205,7 @@ function getex(call: Call): void {
   const expiry = optionExpiry(call, options);
   if (Number.isNaN(expiry)) return;
   replyString(call, entry);
-  if ((options & (EXAT | PXAT)) !== 0 && expiry <= db.keyspace.clock.unixMs) {
+  if ((options & (EXAT | PXAT)) !== 0 && alreadyExpired(call, expiry)) {
     deleteWord(call, 1, 'del');
     propagateDeletion(call, call.server.config.lazyfreeLazyExpire);
   } else if (expiry !== NO_EXPIRY) {

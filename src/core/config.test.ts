@@ -141,7 +141,6 @@ describe('what is not there is never silent', () => {
   };
 
   test.each([
-    ['appendonly yes', 'the append-only file'],
     ['tls-port 6380', 'TLS'],
     ['replicaof 10.0.0.1 6379', 'replication'],
     ['slaveof 10.0.0.1 6379', 'replication'],
@@ -164,10 +163,10 @@ describe('what is not there is never silent', () => {
 
   test('what asks for nothing is accepted, and the last line counts', () => {
     const config = finished(
-      'appendonly yes\nappendonly no\ntls-port 0\nreplicaof no one\nmaxmemory-policy allkeys-lru\n' +
+      'cluster-enabled yes\ncluster-enabled no\ntls-port 0\nreplicaof no one\nmaxmemory-policy allkeys-lru\n' +
         'user default on nopass sanitize-payload ~* &* +@all',
     );
-    expect(config.appendonly).toBe(false);
+    expect(config.clusterEnabled).toBe(false);
     expect(refusedSettings(config)).toEqual([]);
     expect(ignoredSettings(config)).toEqual([]);
   });
@@ -181,9 +180,7 @@ describe('what is not there is never silent', () => {
     const config = createConfig();
     const before = { ...config };
     const set = (...pairs: [string, string][]): string | null => changeConfig(config, pairs, rules);
-    expect(set(['hz', '50'], ['appendonly', 'yes'])).toContain(
-      "'appendonly') - the append-only file is not supported in this version",
-    );
+    expect(set(['hz', '50'], ['tls-port', '7000'])).toContain("'tls-port') - TLS is not supported in this version");
     expect(config).toEqual(before);
     expect(set(['maxmemory', '1mb'], ['maxmemory-policy', 'allkeys-lru'])).toBe(null);
   });

@@ -1,7 +1,7 @@
 // The server's settings as typed fields: the directive `list-max-listpack-size` is `config.listMaxListpackSize`. Also
 // CONFIG SET's transaction over several directives. The directives themselves are in config-directives.ts.
 import { directives } from './config-directives.ts';
-import { DENY_LOADING, type Directive, DirectiveError, IMMUTABLE, MULTI_WORD, PROTECTED } from './directive.ts';
+import { DENY_LOADING, type Directive, DirectiveError, HIDDEN, IMMUTABLE, MULTI_WORD, PROTECTED } from './directive.ts';
 
 type CamelCase<S extends string> = S extends `${infer Head}-${infer Tail}`
   ? `${Head}${Capitalize<CamelCase<Tail>>}`
@@ -36,8 +36,11 @@ for (const named of allDirectives) {
   if (named.directive.alias !== undefined) byName.set(named.directive.alias, named);
 }
 
-/** Names and aliases, sorted. */
-export const directiveNames: readonly string[] = [...byName.keys()].sort();
+/** Names and aliases, sorted, but those that are hidden. */
+export const directiveNames: readonly string[] = [...byName]
+  .filter(([, named]) => (named.directive.flags & HIDDEN) === 0)
+  .map(([name]) => name)
+  .sort();
 
 export function findDirective(name: string): NamedDirective | undefined {
   return byName.get(name.toLowerCase());

@@ -9,6 +9,8 @@ export const MULTI_WORD = 4;
 /** Never printed in the log. */
 export const SENSITIVE = 8;
 export const DENY_LOADING = 16;
+/** Only found by its whole name: for tests. */
+export const HIDDEN = 32;
 
 /** A value that a directive refuses; the message names neither directive nor file. */
 export class DirectiveError extends Error {}

@@ -52,11 +52,6 @@ const ANSWERED = 2;
 
 const WHILE_SUBSCRIBED = /^([ps]?(un)?subscribe|ping|quit|reset)$/;
 
-const DISK_ERROR =
-  "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may " +
-  'modify the data set are disabled, because this instance is configured to report errors during writes if RDB ' +
-  'snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.';
-
 export class Dispatcher {
   readonly server: Server;
   readonly table: CommandTable;
@@ -222,7 +217,7 @@ export class Dispatcher {
       return ANSWERED;
     }
     if ((gate & GATE_DISK) !== 0 && this.#needsDisk(call, command)) {
-      this.#refuse(call, command, DISK_ERROR);
+      this.#refuse(call, command, server.diskError ?? '');
       return ANSWERED;
     }
     if ((gate & GATE_LOADING) !== 0 && (command.flags & FLAG_LOADING) === 0) {

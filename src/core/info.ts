@@ -183,37 +183,51 @@ function memorySection(server: Server): Field[] {
 
 function persistenceSection(server: Server): Field[] {
   const { persistence } = server;
-  return [
+  const { job } = persistence;
+  const second = Math.floor(server.clock.unixMs / 1000);
+  const running = (kind: 'rdb' | 'aof'): number => (job?.kind === kind ? second - job.startedAt : -1);
+  const done = job === null || job.keysTotal === 0 ? 0 : (job.keysDone * 100) / job.keysTotal;
+  const fields: Field[] = [
     ['loading', server.loading ? 1 : 0],
     ['async_loading', 0],
     ['current_cow_peak', 0],
     ['current_cow_size', 0],
     ['current_cow_size_age', 0],
-    ['current_fork_perc', '0.00'],
-    ['current_save_keys_processed', 0],
-    ['current_save_keys_total', 0],
+    ['current_fork_perc', done.toFixed(2)],
+    ['current_save_keys_processed', job?.keysDone ?? 0],
+    ['current_save_keys_total', job?.keysTotal ?? 0],
     ['rdb_changes_since_last_save', server.dirty],
-    ['rdb_bgsave_in_progress', 0],
+    ['rdb_bgsave_in_progress', job?.kind === 'rdb' ? 1 : 0],
     ['rdb_last_save_time', persistence.lastSaveTime],
     ['rdb_last_bgsave_status', persistence.lastSaveOk ? 'ok' : 'err'],
     ['rdb_last_bgsave_time_sec', persistence.lastSaveSeconds],
-    ['rdb_current_bgsave_time_sec', -1],
+    ['rdb_current_bgsave_time_sec', running('rdb')],
     ['rdb_saves', persistence.saves],
     ['rdb_last_cow_size', 0],
     ['rdb_last_load_keys_expired', persistence.lastLoadKeysExpired],
     ['rdb_last_load_keys_loaded', persistence.lastLoadKeysLoaded],
-    ['aof_enabled', 0],
-    ['aof_rewrite_in_progress', 0],
-    ['aof_rewrite_scheduled', 0],
-    ['aof_last_rewrite_time_sec', -1],
-    ['aof_current_rewrite_time_sec', -1],
-    ['aof_last_bgrewrite_status', 'ok'],
-    ['aof_rewrites', 0],
-    ['aof_rewrites_consecutive_failures', 0],
-    ['aof_last_write_status', 'ok'],
+    ['aof_enabled', persistence.aofState === 'off' ? 0 : 1],
+    ['aof_rewrite_in_progress', job?.kind === 'aof' ? 1 : 0],
+    ['aof_rewrite_scheduled', persistence.rewriteScheduled ? 1 : 0],
+    ['aof_last_rewrite_time_sec', persistence.lastRewriteSeconds],
+    ['aof_current_rewrite_time_sec', running('aof')],
+    ['aof_last_bgrewrite_status', persistence.lastRewriteOk ? 'ok' : 'err'],
+    ['aof_rewrites', persistence.rewrites],
+    ['aof_rewrites_consecutive_failures', persistence.rewriteFailures],
+    ['aof_last_write_status', persistence.aofError === null ? 'ok' : 'err'],
     ['aof_last_cow_size', 0],
     ['module_fork_in_progress', 0],
     ['module_fork_last_cow_size', 0],
+  ];
+  if (persistence.aofState === 'off') return fields;
+  return [
+    ...fields,
+    ['aof_current_size', persistence.aofCurrentSize],
+    ['aof_base_size', persistence.aofBaseSize],
+    ['aof_pending_rewrite', 0],
+    ['aof_buffer_length', persistence.aofBufferLength],
+    ['aof_pending_bio_fsync', persistence.aofPendingSyncs],
+    ['aof_delayed_fsync', persistence.aofDelayedSyncs],
   ];
 }
 

@@ -12,6 +12,7 @@ import type { Alarm, Scheduler } from '../platform/timers.ts';
 import type { Connection, ConnectionHandler } from '../transports/transport.ts';
 import { createConfig } from './config.ts';
 import { Keyspace } from './keyspace.ts';
+import type { PersistenceControl } from './persistence.ts';
 import { Server } from './server.ts';
 
 class ManualScheduler implements Scheduler {
@@ -466,19 +467,29 @@ describe('what is counted', () => {
   });
 });
 
+const NO_PERSISTENCE: PersistenceControl = {
+  save: () => null,
+  startSave() {},
+  startRewrite: () => false,
+  stopSave() {},
+  setAppendOnly: () => false,
+  cron() {},
+};
+
 describe('save points', () => {
   test('a failing disk stops writes until a save works, and is tried every five seconds', () => {
     const { server, clock, scheduler, connect } = setUp();
     let attempts = 0;
     let problem: string | null = 'no space left';
     server.hooks = {
-      save() {
-        attempts++;
-        if (problem === null) {
-          server.dirty = 0;
-          server.lastSaveOk = true;
-        }
-        return problem;
+      persistence: {
+        ...NO_PERSISTENCE,
+        startSave() {
+          attempts++;
+          server.persistence.lastSaveTry = Math.floor(clock.unixMs / 1000);
+          server.lastSaveOk = problem === null;
+          if (problem === null) server.dirty = 0;
+        },
       },
     };
     const seconds = (count: number): void => {

@@ -28,6 +28,7 @@ import { monitorLine } from './monitor.ts';
 import { NestedCalls } from './nested-call.ts';
 import { NOTIFY_KEYEVENT, NOTIFY_KEYSPACE } from './notify-flags.ts';
 import { type PausePurpose, Pauses } from './pause.ts';
+import { Persistence, type PersistenceControl } from './persistence.ts';
 import { Propagation } from './propagation.ts';
 import { PubSub } from './pubsub.ts';
 import { rejection } from './rejected-connection.ts';
@@ -42,6 +43,10 @@ export const REDIS_VERSION = '7.0.15';
 const QUERY_BUFFER_LENGTH = 16 * 1024;
 const POOL_MAX = 1024;
 const SAMPLE_MS = 100;
+const SAVE_ERROR =
+  "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may " +
+  'modify the data set are disabled, because this instance is configured to report errors during writes if RDB ' +
+  'snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.';
 /** Between attempts of save points while the disk fails. */
 const SAVE_RETRY_SECONDS = 5;
 
@@ -51,8 +56,8 @@ export interface ServerHooks {
   shutdown?(request: ShutdownRequest): string | null;
   /** A directive changed that the process cares about: bind, port, loglevel... @throws DirectiveError */
   configChanged?(named: NamedDirective): void;
-  /** Writes the dump file now. @returns what went wrong, or null. */
-  save?(): string | null;
+  /** The files of the dataset. */
+  readonly persistence?: PersistenceControl;
   /** DEBUG RELOAD, at once. @returns what went wrong, or null. */
   reload?(request: ReloadRequest): string | null;
   /** DEBUG LOADAOF: writes the append-only file out, empties the dataset and loads the file, at once. @returns what went wrong, or null. */
@@ -79,25 +84,6 @@ export interface ShutdownRequest {
   readonly save: 'default' | 'save' | 'nosave';
   readonly now: boolean;
   readonly force: boolean;
-}
-
-/** The latest save and load, for INFO, LASTSAVE and save points. */
-export class Persistence {
-  /** Unix time, seconds. */
-  lastSaveTime: number;
-  /** False from a save point's failure to the next success. */
-  lastSaveOk = true;
-  /** When a save point was last tried, Unix time, seconds. */
-  lastSaveTry = 0;
-  /** Seconds the latest save took; -1: none yet. */
-  lastSaveSeconds = -1;
-  saves = 0;
-  lastLoadKeysLoaded = 0;
-  lastLoadKeysExpired = 0;
-
-  constructor(lastSaveTime: number) {
-    this.lastSaveTime = lastSaveTime;
-  }
 }
 
 /** A server that cannot start as configured; the message is one line. */
@@ -292,15 +278,23 @@ export class Server {
     return this.config.requirepass !== '';
   }
 
-  /** `stop-writes-on-bgsave-error`: nothing is accepted that could not be saved. */
-  get writesDenied(): boolean {
-    return this.config.stopWritesOnBgsaveError && this.config.save.length > 0 && !this.persistence.lastSaveOk;
+  /** Why no write is accepted: nothing is that could not be kept. null: it is. */
+  get diskError(): string | null {
+    const { config, persistence } = this;
+    if (config.stopWritesOnBgsaveError && config.save.length > 0 && !persistence.lastSaveOk) return SAVE_ERROR;
+    const problem = persistence.aofState === 'off' ? null : persistence.aofError;
+    return problem === null ? null : `MISCONF Errors writing to the AOF file: ${problem}`;
   }
 
-  /** How the latest save went. */
+  /** To be called when what `diskError` depends on has changed. */
+  updateDiskGate(): void {
+    this.#setGate(GATE_DISK, this.diskError !== null);
+  }
+
+  /** How the latest save in the background went. */
   set lastSaveOk(ok: boolean) {
     this.persistence.lastSaveOk = ok;
-    this.#setGate(GATE_DISK, this.writesDenied);
+    this.updateDiskGate();
   }
 
   get loading(): boolean {
@@ -318,7 +312,7 @@ export class Server {
     const { config, keyspace } = this;
     this.#setGate(GATE_AUTH, this.authRequired);
     this.#setGate(GATE_MEMORY, config.maxmemory > 0);
-    this.#setGate(GATE_DISK, this.writesDenied);
+    this.updateDiskGate();
     keyspace.notifyFlags = config.notifyKeyspaceEvents;
     keyspace.lazyExpire = config.lazyfreeLazyExpire;
     keyspace.lazyServerDel = config.lazyfreeLazyServerDel;
@@ -598,6 +592,7 @@ export class Server {
       this.latency.add('expire-cycle', this.stopwatch() - began);
     }
     this.settle();
+    if (!this.#loading) this.hooks.persistence?.cron();
     const second = Math.floor(unixMs / 1000);
     if (second !== this.#lastSecond) {
       this.#lastSecond = second;
@@ -626,11 +621,18 @@ export class Server {
 
   #saveIfDue(second: number): void {
     const { config, persistence } = this;
-    if (this.hooks.save === undefined || this.#loading) return;
+    const control = this.hooks.persistence;
+    if (control === undefined || this.#loading || persistence.job !== null) return;
     const elapsed = second - persistence.lastSaveTime;
-    const due = config.save.some((point) => this.dirty >= point.changes && this.dirty > 0 && elapsed > point.seconds);
-    if (!due || (!persistence.lastSaveOk && second - persistence.lastSaveTry <= SAVE_RETRY_SECONDS)) return;
-    persistence.lastSaveTry = second;
-    if (this.hooks.save() !== null) this.lastSaveOk = false;
+    const due = config.save.find((point) => this.dirty >= point.changes && elapsed > point.seconds);
+    if (due === undefined || this.dirty === 0 || !this.mayTrySaving(second)) return;
+    this.log.notice(`${due.changes} changes in ${due.seconds} seconds. Saving...`);
+    control.startSave();
+  }
+
+  /** After a save that failed the next one waits a little. @param second Unix time. */
+  mayTrySaving(second: number): boolean {
+    const { persistence } = this;
+    return persistence.lastSaveOk || second - persistence.lastSaveTry > SAVE_RETRY_SECONDS;
   }
 }

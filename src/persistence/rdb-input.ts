@@ -54,6 +54,14 @@ export class RdbInput {
     return this.#at === this.#end && (this.#source === null || this.#refill(1) === false);
   }
 
+  /** Whether these bytes, Latin-1, come next; they are not read. */
+  startsWith(text: string): boolean {
+    const at = this.take(text.length);
+    this.#at = at;
+    for (let i = 0; i < text.length; i++) if (this.bytes[at + i] !== text.charCodeAt(i)) return false;
+    return true;
+  }
+
   /** @throws RdbError */
   fail(reason: string): never {
     throw new RdbError(reason, this.offset);

@@ -30,6 +30,8 @@ export class RdbReader {
   keysExpired = 0;
   /** Keys that are there already give way; otherwise they make the file invalid. */
   replaceKeys = false;
+  /** Keys that have expired are kept: what follows in an append-only file may depend on them. */
+  keepExpired = false;
   /** Fields that describe the file, by name. */
   readonly aux = new Map<string, string>();
   readonly #input: RdbInput;
@@ -112,7 +114,7 @@ export class RdbReader {
     input.string(text);
     const key = text.copy();
     const db = this.#db;
-    const expired = this.#expiry !== -1 && this.#expiry < this.#keyspace.clock.unixMs;
+    const expired = !this.keepExpired && this.#expiry !== -1 && this.#expiry < this.#keyspace.clock.unixMs;
     let entry = 0;
     if (type === RDB_STRING) {
       input.string(text);

@@ -2,15 +2,16 @@
 // the disk, so that a failure leaves the old file; loading refuses a file that is not whole. The composition root and
 // the SAVE command import it.
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, unlinkSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { EXPIRY_IGNORE, type Keyspace } from '../core/keyspace.ts';
 import { Crc64 } from './crc64.ts';
+import type { DatasetFormat } from './dataset-format.ts';
 import { RdbError } from './rdb-format.ts';
 import { RdbInput } from './rdb-input.ts';
 import { RdbOutput } from './rdb-output.ts';
 import { RdbReader } from './rdb-reader.ts';
 import type { EncodingLimits } from './rdb-value-reader.ts';
-import { RdbFormat, writeDataset } from './rdb-writer.ts';
+import { RdbFormat, type RdbWriteOptions, writeDataset } from './rdb-writer.ts';
 
 export interface SaveSettings {
   /** Directory of the file, which is also the temporary file's. */
@@ -58,12 +59,23 @@ function reasonOf(error: unknown): string {
  */
 export function saveSnapshot(keyspace: Keyspace, settings: SaveSettings, redisVersion: string): SaveResult {
   const directory = settings.dir === '' ? '.' : settings.dir;
-  const target = join(directory, settings.dbfilename);
+  return writeSnapshot(keyspace, join(directory, settings.dbfilename), settings, { redisVersion });
+}
+
+/** As `saveSnapshot`, to any path. @param format in place of an RDB file. */
+export function writeSnapshot(
+  keyspace: Keyspace,
+  target: string,
+  settings: SaveSettings,
+  options: Pick<RdbWriteOptions, 'redisVersion' | 'aofBase'>,
+  format: DatasetFormat | null = null,
+): SaveResult {
+  const directory = dirname(target);
   const temporary = join(directory, `temp-${process.pid}.rdb`);
   let file = -1;
   try {
     file = openSync(temporary, 'w', 0o644);
-    const result = writeFile(file, keyspace, settings, redisVersion);
+    const result = writeFile(file, keyspace, settings, options, format);
     fsyncSync(file);
     closeSync(file);
     file = -1;
@@ -76,20 +88,26 @@ export function saveSnapshot(keyspace: Keyspace, settings: SaveSettings, redisVe
   }
 }
 
-function writeFile(file: number, keyspace: Keyspace, settings: SaveSettings, redisVersion: string): SaveResult {
-  const checksum = settings.rdbchecksum ? new Crc64() : null;
+function writeFile(
+  file: number,
+  keyspace: Keyspace,
+  settings: SaveSettings,
+  options: Pick<RdbWriteOptions, 'redisVersion' | 'aofBase'>,
+  format: DatasetFormat | null,
+): SaveResult {
+  const checksum = settings.rdbchecksum && format === null ? new Crc64() : null;
   const drain = (bytes: Uint8Array, length: number): void => {
     for (let at = 0; at < length; ) at += writeSync(file, bytes, at, length - at);
   };
   const out = new RdbOutput(drain, settings.rdbcompression, checksum);
   const withIdleTime = settings.maxmemoryPolicy.endsWith('lru');
-  const keys = writeDataset(out, keyspace, new RdbFormat({ redisVersion, withIdleTime }, checksum));
+  const keys = writeDataset(out, keyspace, format ?? new RdbFormat({ ...options, withIdleTime }, checksum));
   out.flush();
   return { keys, bytes: out.drained };
 }
 
 /** A rename is on the disk only when its directory is. */
-function syncDirectory(directory: string): void {
+export function syncDirectory(directory: string): void {
   const file = openSync(directory, 'r');
   try {
     fsyncSync(file);

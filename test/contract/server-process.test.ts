@@ -118,10 +118,10 @@ test('a redis.conf like a distribution\u2019s: daemon, pid file, log; a second o
 
 test('what must not be ignored stops the start, with its line', () => {
   const conf = join(folder, 'redis.conf');
-  writeFileSync(conf, `port ${port}\nappendonly yes\n`);
+  writeFileSync(conf, `port ${port}\ncluster-enabled yes\n`);
   const { status, stderr } = spawnSync(process.execPath, [script, conf], { encoding: 'utf8' });
   expect(status).toBe(1);
-  expect(stderr).toContain(`at line 2 of ${conf}\n>>> 'appendonly yes'\nthe append-only file is not supported`);
+  expect(stderr).toContain(`at line 2 of ${conf}\n>>> 'cluster-enabled yes'\ncluster mode is not supported`);
 });
 
 test('SIGTERM while loading: exit code 0, the file stays as it was', async () => {

@@ -45,7 +45,7 @@ export class CommandHarness {
     const debug = new DebugSwitches();
     const { databases } = keyspace;
     const propagation = new Propagation();
-    const parts = { arena, clock, config, debug, keyspace, random, databases, propagation, dirty: 0 };
+    const parts = { arena, clock, config, debug, keyspace, random, databases, propagation, hooks: {}, dirty: 0 };
     this.#call.server = parts as unknown as Server;
     this.#call.client = { caller: null } as unknown as Client;
     this.#call.reply = this.reply;
