@@ -1,0 +1,152 @@
+// Segments that the path does not take (RFC 1191, 4821, 5927), peers that never answer (RFC 5482), and buffers that grow with
+// the path.
+import { describe, expect, it } from 'vitest';
+import { CLOSE_TIMED_OUT } from '../../../stack/close-reasons.ts';
+import { ICMP_PACKET_TOO_BIG } from '../../../stack/icmp.ts';
+import { IP_A, IP_B, PORT, TwoStacks, type TwoStacksOptions } from './two-stacks.ts';
+
+function transfer(options: TwoStacksOptions = {}) {
+  const net = new TwoStacks({ wire: { impairment: { delayUs: 5000 } }, ...options });
+  const [client, server] = net.connect();
+  const c = client.socket.connection!;
+  net.watch();
+  const data = Uint8Array.from({ length: 60_000 }, (_, i) => i * 7 + (i >> 8));
+  const arrives = (ms: number) => net.run(ms, () => server.received.length === data.length);
+  const tooBig = (seq: number, mtu: number) =>
+    net.a.tcp.onIcmpError(ICMP_PACKET_TOO_BIG, IP_A, c.localPort, IP_B, PORT, seq, mtu);
+  const check = () => expect(Uint8Array.from(server.received)).toEqual(data);
+  return { net, client, server, c, data, arrives, tooBig, check };
+}
+
+/** A router in between that takes packets of up to `mtu` bytes. */
+function narrow(net: TwoStacks, mtu: number, onDrop: (seq: number) => void = () => {}): void {
+  net.wire.filter = (from, _to, bytes, offset, length) => {
+    if (from !== 0 || length - 14 <= mtu) return true;
+    onDrop(new DataView(bytes.buffer, bytes.byteOffset).getInt32(offset + 38));
+    return false;
+  };
+}
+
+describe('fragmentation needed (RFC 1191, RFC 5927)', () => {
+  it('lowers the MSS and sends again at once, as no sign of congestion (RFC 1191 6.4)', () => {
+    const { net, client, c, data, arrives, tooBig, check } = transfer();
+    const told: number[] = [];
+    narrow(net, 1000, (seq) => told.push(seq));
+    client.write(data);
+    net.run(1);
+    tooBig(told[0], 1000);
+    expect(arrives(1000)).toBe(true);
+    check();
+    expect(c.mss).toBe(1000 - 40 - 12);
+    expect(net.a.stats.tcpTimeouts).toBe(0);
+    expect(net.a.stats.tcpFastRetransmits).toBe(0);
+    expect(c.cwnd).toBeGreaterThanOrEqual(14480);
+  });
+
+  it('is believed only of segments in flight (RFC 5927 4.1)', () => {
+    const { client, net, c, data, tooBig } = transfer();
+    client.write(data);
+    net.run(1);
+    for (const seq of [c.sndUna - 1, c.sndNxt, c.sndNxt + 100_000]) tooBig(seq, 600);
+    expect(c.mss).toBe(1448);
+  });
+
+  it('is not believed against segments of that size that arrived, until one times out (RFC 5927 7.2)', () => {
+    const { client, net, c, data, arrives, tooBig } = transfer();
+    client.write(data);
+    arrives(1000);
+    net.run(50);
+    client.write(data);
+    net.run(1);
+    tooBig(c.sndUna, 700);
+    expect(c.mss).toBe(1448);
+    net.wire.filter = (from) => from !== 0;
+    net.run(1000);
+    expect(c.mss).toBe(700 - 52);
+  });
+
+  it('does not go below 552 bytes', () => {
+    const { client, net, c, data, tooBig } = transfer();
+    client.write(data);
+    net.run(1);
+    tooBig(c.sndUna, 68);
+    expect(c.mss).toBe(552 - 52);
+  });
+});
+
+describe('black holes (RFC 4821 7.7)', () => {
+  it('are found out by timeouts of full segments, and a larger MSS is tried again after ten minutes (RFC 1191 6.3)', () => {
+    const { net, client, c, data, arrives, check } = transfer();
+    narrow(net, 1100);
+    client.write(data);
+    expect(arrives(20_000)).toBe(true);
+    check();
+    expect(net.a.stats.tcpBlackHoles).toBe(2);
+    expect(c.mss).toBe(1064 - 52);
+    net.wire.filter = null;
+    net.run(11 * 60_000);
+    client.write('x');
+    net.run(1000);
+    expect(c.mss).toBe(1448);
+  });
+});
+
+describe('user timeout (RFC 5482)', () => {
+  it('gives a connection up whose data nobody acknowledges', () => {
+    const { net, client } = transfer();
+    client.socket.setUserTimeout(10_000);
+    net.wire.filter = () => false;
+    const start = net.nowMs;
+    client.write('lost');
+    net.run(120_000, () => client.closed);
+    expect(client.reason).toBe(CLOSE_TIMED_OUT);
+    expect(net.nowMs - start).toBeGreaterThanOrEqual(10_000);
+    expect(net.nowMs - start).toBeLessThan(30_000);
+  });
+});
+
+describe('buffers', () => {
+  const MEGABYTE = 1 << 20;
+
+  function longPath() {
+    const net = new TwoStacks({
+      wire: { impairment: { delayUs: 50_000, rate: 200_000_000, queueBytes: MEGABYTE }, inFlight: 8192 },
+      ends: [
+        { rxRing: 2048, txRing: 2048 },
+        { rxRing: 2048, txRing: 2048 },
+      ],
+      a: { sendBuffer: 8 * MEGABYTE },
+      b: { receiveBuffer: 8 * MEGABYTE },
+    });
+    const [client, server] = net.connect();
+    const zeros = new Uint8Array(MEGABYTE);
+    net.onTick = (stack) => {
+      if (stack === net.a && client.socket.connection !== null) client.socket.write(zeros, 0, zeros.length);
+    };
+    return { net, client, server };
+  }
+
+  it('grow until a long fat path is full', () => {
+    const { net, server, client } = longPath();
+    let got = 0;
+    server.onReadable = (_socket, _bytes, _offset, length) => {
+      got += length;
+      return length;
+    };
+    net.run(3000);
+    got = 0;
+    net.run(2000);
+    // 200 Mbit/s for two seconds, less headers.
+    expect(got).toBeGreaterThan(0.9 * 50_000_000 * (1448 / 1514));
+    expect(server.socket.connection!.rcvSpace).toBeGreaterThan(3 * MEGABYTE);
+    expect(client.socket.queuedBytes).toBeGreaterThan(2 * MEGABYTE);
+  });
+
+  it('do not grow for a reader who does not read', () => {
+    const { net, server } = longPath();
+    server.socket.pause();
+    net.run(3000);
+    expect(server.socket.connection!.rcvSpace).toBe(MEGABYTE / 4);
+    expect(net.b.tcp.blocks.used).toBeLessThanOrEqual(MEGABYTE / 2);
+  });
+});
