@@ -22,6 +22,7 @@ class Fixture {
     // Each look takes 10 us.
     stopwatch: () => (this.timeUs += 10),
     soon: (task) => this.later.push(task),
+    measure: () => {},
     usedMemory: () => this.keyspace.arena.used,
     deleted: (_db, key, lazy) => this.deleted.push(`${lazy ? 'lazy ' : ''}${Buffer.from(key).toString('latin1')}`),
     mayEvict: () => this.mayEvict,

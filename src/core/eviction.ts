@@ -27,6 +27,8 @@ export interface EvictionParts {
   readonly soon: (task: () => void) => void;
   /** Bytes in use that `maxmemory` limits. */
   readonly usedMemory: () => number;
+  /** Brings `usedMemory` up to date where it is not counted all the time. */
+  readonly measure: () => void;
   /** Tells replicas and the append-only file. */
   readonly deleted: (db: Database, key: Uint8Array, lazy: boolean) => void;
   /** False while a dump is loaded, writes are paused, or a replica that leaves it to its master. */
@@ -72,8 +74,9 @@ export class Eviction {
 
   /** @returns EVICTION_*. */
   perform(): number {
-    const { config, usedMemory, mayEvict } = this.#parts;
+    const { config, usedMemory, measure, mayEvict } = this.#parts;
     const { maxmemory } = config;
+    if (maxmemory > 0 && usedMemory() > maxmemory) measure();
     if (maxmemory === 0 || usedMemory() <= maxmemory) {
       this.#belowLimit();
       return EVICTION_OK;

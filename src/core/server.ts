@@ -47,6 +47,8 @@ const SAVE_ERROR =
   "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may " +
   'modify the data set are disabled, because this instance is configured to report errors during writes if RDB ' +
   'snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.';
+/** Clients whose memory may be summed up for each millisecond that passes. */
+const CLIENTS_MEASURED_PER_MS = 1000;
 /** Between attempts of save points while the disk fails. */
 const SAVE_RETRY_SECONDS = 5;
 
@@ -178,6 +180,7 @@ export class Server {
   #cronRuns = 0;
   #lastSampleMs = 0;
   #lastSecond = 0;
+  #measuredMs = 0;
 
   constructor(parts: ServerParts) {
     this.config = parts.config;
@@ -210,6 +213,7 @@ export class Server {
       stopwatch: this.stopwatch,
       soon: (task) => this.scheduler.soon(task),
       usedMemory: () => this.usedMemory,
+      measure: () => this.#measureAgain(),
       deleted: (db, key, lazy) => {
         if (this.propagation.wanted !== 0) this.propagation.command(db.index, lazy ? 'UNLINK' : 'DEL', key);
       },
@@ -534,14 +538,24 @@ export class Server {
     return this.arena.used + this.memory.overhead;
   }
 
-  /** Counts what lies outside the arena: clients, shared buffers, tables of expiries, objects of values. */
+  /** `measureMemory` unless it was done just now; the more clients there are, the longer that lasts. */
+  #measureAgain(): void {
+    const age = (this.clock.nowMs - this.#measuredMs) | 0;
+    if (age * CLIENTS_MEASURED_PER_MS >= this.clients.size || age < 0) this.measureMemory();
+  }
+
+  /**
+   * Counts what lies outside the arena: clients, tables of expiries, objects of values. Buffers that all clients
+   * share are none of the dataset's business: they are in `allocator_allocated`.
+   */
   measureMemory(): void {
     const { memory } = this;
     memory.clients = 0;
     for (const client of this.clients.values()) memory.clients += client.memoryBytes;
     memory.tables = 0;
     for (const db of this.databases) memory.tables += db.heapBytes;
-    memory.overhead = memory.clients + memory.tables + this.sharedBufferBytes;
+    memory.overhead = memory.clients + memory.tables;
+    this.#measuredMs = this.clock.nowMs;
     this.stats.memoryPeak = Math.max(this.stats.memoryPeak, this.usedMemory);
   }
 
