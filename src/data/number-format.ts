@@ -1,20 +1,24 @@
 // Doubles as Redis 7.0 reads and prints them: strtod on the way in, printf's `%.17g` on the way out. Long doubles
 // are in long-double.ts. Anyone may import it.
 
-/** Digits that `%.17g` keeps. */
-const PRECISION = 17;
-
 /** A double as `%.17g` prints it, `inf` and `-inf` included: scores, ZSCORE, GEODIST and the like. */
 export function formatDouble(value: number): string {
-  if (Number.isInteger(value) && Math.abs(value) < 1e15) return Object.is(value, -0) ? '-0' : String(value);
+  return formatGeneral(value, 17);
+}
+
+/** A double as `%.<precision>g` prints it. @param precision digits that are kept, 1 to 17. */
+export function formatGeneral(value: number, precision: number): string {
+  if (Number.isInteger(value) && Math.abs(value) < 10 ** Math.min(precision, 15)) {
+    return Object.is(value, -0) ? '-0' : String(value);
+  }
   if (value === Number.POSITIVE_INFINITY) return 'inf';
   if (value === Number.NEGATIVE_INFINITY) return '-inf';
   if (Number.isNaN(value)) return 'nan';
   const sign = value < 0 ? '-' : '';
-  const [mantissa, exponentText] = roundedHalfEven(Math.abs(value)).split('e');
+  const [mantissa, exponentText] = roundedHalfEven(Math.abs(value), precision).split('e');
   const exponent = Number(exponentText);
   const digits = mantissa.replace('.', '').replace(/0+$/, '');
-  if (exponent < -4 || exponent >= PRECISION) {
+  if (exponent < -4 || exponent >= precision) {
     const fraction = digits.length > 1 ? `.${digits.slice(1)}` : '';
     const magnitude = String(Math.abs(exponent)).padStart(2, '0');
     return `${sign}${digits[0]}${fraction}e${exponent < 0 ? '-' : '+'}${magnitude}`;
@@ -24,14 +28,16 @@ export function formatDouble(value: number): string {
   return `${sign}${digits.slice(0, exponent + 1)}.${digits.slice(exponent + 1)}`;
 }
 
-/** 17 digits in exponential form. JavaScript rounds a tie up; the C library rounds it to even. */
-function roundedHalfEven(value: number): string {
+/** The digits in exponential form. JavaScript rounds a tie up; the C library rounds it to even. */
+function roundedHalfEven(value: number, precision: number): string {
+  const rounded = value.toExponential(precision - 1);
   const long = value.toExponential(60);
-  // Digits 18 and on, of which a double with a tie has only the 5.
-  const isTie = /^50*e/.test(long.slice(PRECISION + 1));
-  const lastIsEven = (long.charCodeAt(PRECISION) - 48) % 2 === 0;
-  if (isTie && lastIsEven) return long.slice(0, PRECISION + 1) + long.slice(long.indexOf('e'));
-  return value.toExponential(PRECISION - 1);
+  const kept = precision === 1 ? 1 : precision + 1;
+  // The digits behind those kept, of which a double with a tie has only the 5.
+  const isTie = /^\.?50*e/.test(long.slice(kept));
+  const lastIsEven = (long.charCodeAt(kept - 1) - 48) % 2 === 0;
+  if (isTie && lastIsEven) return long.slice(0, kept) + long.slice(long.indexOf('e'));
+  return rounded;
 }
 
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
