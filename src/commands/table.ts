@@ -11,6 +11,7 @@ import { listCommands } from './list.ts';
 import { blockingListCommands } from './list-blocking.ts';
 import { memoryCommands } from './memory.ts';
 import { pubsubCommands } from './pubsub.ts';
+import { scriptingCommands } from './scripting.ts';
 import { serverCommands } from './server.ts';
 import { setCommands } from './set.ts';
 import { sortCommands } from './sort.ts';
@@ -32,6 +33,7 @@ export const commandTable: readonly CommandSpec[] = [
   ...listCommands,
   ...pubsubCommands,
   ...memoryCommands,
+  ...scriptingCommands,
   ...serverCommands,
   ...setCommands,
   ...sortCommands,

@@ -74,6 +74,8 @@ export class Client implements ConnectionHandler, RequestLimits {
   blocked: Blocked | null = null;
   /** Of a script's own client: who called the script. */
   caller: Client | null = null;
+  /** Stands for a replication master or a file: what it says is done, whatever the limits. */
+  obeyed = false;
   /** Nothing more is read; the connection ends when the output is out. */
   closing = false;
   /** `onClose` came. */

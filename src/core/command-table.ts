@@ -17,6 +17,9 @@ export const FLAG_ADMIN = 1 << 9;
 /** Never takes long: its time may be measured together with its neighbours'. */
 export const FLAG_QUICK = 1 << 10;
 export const FLAG_READONLY = 1 << 11;
+export const FLAG_NOSCRIPT = 1 << 12;
+/** Runs while a script does not come to an end. */
+export const FLAG_ALLOW_BUSY = 1 << 13;
 
 const FLAG_BITS: Partial<Record<CommandFlag, number>> = {
   write: FLAG_WRITE,
@@ -31,6 +34,8 @@ const FLAG_BITS: Partial<Record<CommandFlag, number>> = {
   admin: FLAG_ADMIN,
   fast: FLAG_QUICK,
   readonly: FLAG_READONLY,
+  noscript: FLAG_NOSCRIPT,
+  allow_busy: FLAG_ALLOW_BUSY,
 };
 
 export class Command {

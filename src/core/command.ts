@@ -59,4 +59,6 @@ export interface CommandSpec {
   /** Absent on a container whose subcommands do the work. */
   readonly run?: (call: Call) => void;
   readonly subcommands?: readonly CommandSpec[];
+  /** Of a command that runs scripts: FLAG_* bits for these words. @param flags those of the command. */
+  readonly flagsOf?: (call: Call, flags: number) => number;
 }

@@ -230,7 +230,7 @@ export const directives = {
   bind: bindAddresses,
   'bind-source-addr': ignored(text('')),
   bio_cpulist: ignored(text('', fixed)),
-  'busy-reply-threshold': ignored(number(5000, 0, LONG_MAX, { alias: 'lua-time-limit' })),
+  'busy-reply-threshold': number(5000, 0, LONG_MAX, { alias: 'lua-time-limit' }),
   'client-output-buffer-limit': outputBufferLimits,
   'client-query-buffer-limit': number(1024 ** 3, 1024 ** 2, LONG_MAX, { as: 'memory' }),
   'cluster-allow-pubsubshard-when-down': ignored(bool(true)),

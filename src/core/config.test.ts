@@ -173,7 +173,7 @@ describe('what is not there is never silent', () => {
 
   test('what has no effect is told by name', () => {
     const config = finished('io-threads 4\nactivedefrag yes\nlua-time-limit 1\nhz 20\nset-proc-title yes');
-    expect(ignoredSettings(config)).toEqual(['activedefrag', 'busy-reply-threshold', 'io-threads']);
+    expect(ignoredSettings(config)).toEqual(['activedefrag', 'io-threads']);
   });
 
   test('CONFIG SET refuses it and changes nothing', () => {

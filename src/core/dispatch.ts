@@ -1,6 +1,7 @@
 // From the words of a request to the function that runs it: look-up, arity, and the checks Redis makes before a
 // command may run. In the common case all of them are two comparisons with zero. Also what is counted per command.
 import type { RequestParser } from '../resp/parser.ts';
+import type { ReplyWriter } from '../resp/reply-writer.ts';
 import { Call } from './call.ts';
 import {
   type Client,
@@ -15,6 +16,7 @@ import {
   type Command,
   type CommandTable,
   FLAG_ADMIN,
+  FLAG_ALLOW_BUSY,
   FLAG_DENYOOM,
   FLAG_LOADING,
   FLAG_MAY_REPLICATE,
@@ -26,6 +28,7 @@ import {
   FLAG_SKIP_SLOWLOG,
   FLAG_WRITE,
 } from './command-table.ts';
+import { OUT_OF_MEMORY } from './errors.ts';
 import type { Server } from './server.ts';
 
 const PREVIEW_LENGTH = 128;
@@ -44,6 +47,8 @@ export const GATE_MEMORY = 4;
 export const GATE_PAUSE = 8;
 export const GATE_MONITOR = 16;
 export const GATE_DISK = 32;
+/** A script does not come to an end. */
+export const GATE_BUSY = 1 << 10;
 
 /** What becomes of a command that was looked at closely. */
 const RUN = 0;
@@ -66,7 +71,7 @@ export class Dispatcher {
   readonly #exec: Command | null;
   readonly #ping: Command | null;
 
-  readonly #call = new Call();
+  #call = new Call();
   /** Quick commands run since the time was last taken; their time is shared out when it is taken next. */
   #untimed: Command[] = [];
   #untimedCount = 0;
@@ -189,7 +194,7 @@ export class Dispatcher {
     if ((this.gate & GATE_PAUSE) === 0) return false;
     if (this.server.pauses.all) return true;
     const writing = FLAG_WRITE | FLAG_MAY_REPLICATE;
-    if ((command.flags & writing) !== 0) return true;
+    if ((this.#flagsOf(call, command) & writing) !== 0) return true;
     return command === this.#exec && call.client.transaction?.has(writing) === true;
   }
 
@@ -197,6 +202,7 @@ export class Dispatcher {
   #admit(call: Call, command: Command): number {
     const { client, server } = call;
     const { gate } = this;
+    const flags = this.#flagsOf(call, command);
     if ((gate & GATE_AUTH) !== 0 && !client.authenticated && (command.flags & FLAG_NO_AUTH) === 0) {
       this.#refuse(call, command, 'NOAUTH Authentication required.');
       return ANSWERED;
@@ -212,16 +218,25 @@ export class Dispatcher {
       this.#refuse(call, command, 'ERR Command not allowed inside a transaction');
       return ANSWERED;
     }
-    if ((gate & GATE_MEMORY) !== 0 && !server.makeRoom() && this.#needsMemory(client, command)) {
-      this.#refuse(call, command, "OOM command not allowed when used memory > 'maxmemory'.");
+    if (
+      (gate & GATE_MEMORY) !== 0 &&
+      (gate & GATE_BUSY) === 0 &&
+      !server.makeRoom() &&
+      this.#needsMemory(client, command, flags)
+    ) {
+      this.#refuse(call, command, OUT_OF_MEMORY);
       return ANSWERED;
     }
-    if ((gate & GATE_DISK) !== 0 && this.#needsDisk(call, command)) {
+    if ((gate & GATE_DISK) !== 0 && this.#needsDisk(call, command, flags)) {
       this.#refuse(call, command, server.diskError ?? '');
       return ANSWERED;
     }
     if ((gate & GATE_LOADING) !== 0 && (command.flags & FLAG_LOADING) === 0) {
       this.#refuse(call, command, 'LOADING Redis is loading the dataset in memory');
+      return ANSWERED;
+    }
+    if ((gate & GATE_BUSY) !== 0 && (command.flags & FLAG_ALLOW_BUSY) === 0) {
+      this.#refuse(call, command, server.busyError);
       return ANSWERED;
     }
     if (this.#mustWait(call, command)) return WAIT;
@@ -232,16 +247,27 @@ export class Dispatcher {
   }
 
   /** A queue may grow without end: nothing is queued when memory is short. */
-  #needsMemory(client: Client, command: Command): boolean {
-    if ((command.flags & FLAG_DENYOOM) !== 0) return true;
+  #needsMemory(client: Client, command: Command, flags: number): boolean {
+    if ((flags & FLAG_DENYOOM) !== 0) return true;
     if (client.transaction?.active !== true) return false;
     return command === this.#exec ? client.transaction.has(FLAG_DENYOOM) : !this.#unqueued.has(command);
   }
 
   /** PING too: who watches the server by it shall notice. */
-  #needsDisk(call: Call, command: Command): boolean {
-    if ((command.flags & FLAG_WRITE) !== 0 || command === this.#ping) return true;
+  #needsDisk(call: Call, command: Command, flags: number): boolean {
+    if ((flags & FLAG_WRITE) !== 0 || command === this.#ping) return true;
     return command === this.#exec && call.client.transaction?.has(FLAG_WRITE) === true;
+  }
+
+  /** A script may say of itself what it does. */
+  #flagsOf(call: Call, command: Command): number {
+    const { flagsOf } = command.spec;
+    return flagsOf === undefined ? command.flags : flagsOf(call, command.flags);
+  }
+
+  /** Why no command of `client` may write now, or null; for what is checked in the middle of a script. */
+  writeRefusal(client: Client): string | null {
+    return client.obeyed ? null : this.server.diskError;
   }
 
   // --- running and counting ---
@@ -280,7 +306,7 @@ export class Dispatcher {
     // An error that a nested command has replied is that command's.
     if (reply.errors !== reply.countedErrors) {
       command.failedCalls++;
-      server.stats.countError(reply.lastError);
+      if (reply.lastError !== '') server.stats.countError(reply.lastError);
       reply.countedErrors = reply.errors;
     }
   }
@@ -333,6 +359,31 @@ export class Dispatcher {
   #logSlow(call: Call, command: Command, spentUs: number): void {
     if ((command.flags & FLAG_SKIP_SLOWLOG) !== 0) return;
     this.server.slowlog.add(call, spentUs, this.server.config.slowlogMaxLen);
+  }
+
+  /**
+   * Puts the batch that is running aside, so that others can be served in the middle of one of its commands.
+   * @returns what brings it back.
+   */
+  suspend(reply: ReplyWriter): () => void {
+    const call = this.#call;
+    const untimed = this.#untimed;
+    const untimedCount = this.#untimedCount;
+    const lastTimeUs = this.#lastTimeUs;
+    const { afterwards } = this;
+    this.#call = new Call();
+    this.#call.server = this.server;
+    this.#call.reply = reply;
+    this.#untimed = [];
+    this.#untimedCount = 0;
+    this.afterwards = 0;
+    return () => {
+      this.#call = call;
+      this.#untimed = untimed;
+      this.#untimedCount = untimedCount;
+      this.#lastTimeUs = lastTimeUs;
+      this.afterwards |= afterwards;
+    };
   }
 
   /** Starts a client's batch: time before it belongs to no command. */

@@ -6,3 +6,5 @@ export const WRONG_TYPE = 'WRONGTYPE Operation against a key holding the wrong k
 export const SYNTAX = 'ERR syntax error';
 export const NO_SUCH_KEY = 'ERR no such key';
 export const INDEX_OUT_OF_RANGE = 'ERR index out of range';
+export const OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
+export const NO_SUCH_SCRIPT = 'NOSCRIPT No matching script. Please use EVAL.';

@@ -8,6 +8,7 @@ import type { Stopwatch } from '../platform/stopwatch.ts';
 import type { Alarm, Scheduler } from '../platform/timers.ts';
 import { RequestParser } from '../resp/parser.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
+import type { Scripting } from '../scripting/scripting.ts';
 import type { Connection, ConnectionHandler, TransportName } from '../transports/transport.ts';
 import { Blocking } from './blocking.ts';
 import type { Call } from './call.ts';
@@ -19,7 +20,16 @@ import type { Config, NamedDirective } from './config.ts';
 import type { Database } from './database.ts';
 import { DebugSwitches } from './debug-switches.ts';
 import { DirectiveError } from './directive.ts';
-import { Dispatcher, GATE_AUTH, GATE_DISK, GATE_LOADING, GATE_MEMORY, GATE_MONITOR, GATE_PAUSE } from './dispatch.ts';
+import {
+  Dispatcher,
+  GATE_AUTH,
+  GATE_BUSY,
+  GATE_DISK,
+  GATE_LOADING,
+  GATE_MEMORY,
+  GATE_MONITOR,
+  GATE_PAUSE,
+} from './dispatch.ts';
 import { EVICTION_FAILED, Eviction } from './eviction.ts';
 import { activeExpireCycle } from './expire.ts';
 import { EXPIRY_DELETE, EXPIRY_HIDE, type Keyspace } from './keyspace.ts';
@@ -71,6 +81,8 @@ export interface ServerHooks {
     attach: (connection: Connection) => ConnectionHandler,
     signal: AbortSignal,
   ): Promise<Connection>;
+  /** Takes what clients have sent and sends what is for them, without waiting: while a script does not end. */
+  serveClients?(): void;
   /** Facts about the transport for INFO: names and values. */
   transportFacts?(): readonly (readonly [name: string, value: string | number])[];
 }
@@ -155,7 +167,7 @@ export class Server {
   readonly startedAt: number;
 
   /** Replies of the batch that is running. */
-  readonly reply = new ReplyWriter();
+  reply = new ReplyWriter();
   /** For what is sent to others than the caller. */
   readonly push = new ReplyWriter();
   readonly clients = new Map<number, Client>();
@@ -170,6 +182,11 @@ export class Server {
   #expiryModeBefore = EXPIRY_DELETE;
   /** Called once before any reply of a tick leaves; the transport's owner wires it. */
   beforeOutput: () => void = () => {};
+
+  /** Scripts and functions, from when they are first needed. */
+  scripting: Scripting | null = null;
+  /** What clients are told while a script does not end. */
+  busyError = '';
 
   #nextClientId = 1;
   #loading = false;
@@ -456,6 +473,28 @@ export class Server {
     this.#continuing = [];
     this.#settling = false;
     if (this.tracking.hasBroadcast) this.tracking.broadcast();
+  }
+
+  /** A script does not come to an end: clients are told `error`; null: it has. */
+  setBusy(error: string | null): void {
+    this.#setGate(GATE_BUSY, error !== null);
+    this.busyError = error ?? '';
+  }
+
+  /** Lets other clients be served in the middle of a command. */
+  serveClients(): void {
+    if (this.hooks.serveClients === undefined) return;
+    const { current, parser, reply } = this;
+    this.reply = new ReplyWriter();
+    this.parser = this.takeParser();
+    this.current = null;
+    const resume = this.dispatcher.suspend(this.reply);
+    this.hooks.serveClients();
+    resume();
+    this.returnParser(this.parser);
+    this.reply = reply;
+    this.parser = parser;
+    this.current = current;
   }
 
   takeQueryBuffer(length: number): Uint8Array {

@@ -36,6 +36,13 @@ export class ReplyWriter {
     if (this.length === 0 && this.bytes.length > 16 * INITIAL_CAPACITY) this.bytes = new Uint8Array(INITIAL_CAPACITY);
   }
 
+  /** Gives back what is more than `length` bytes of memory. */
+  shrinkTo(length: number): void {
+    if (this.bytes.length <= Math.max(length, INITIAL_CAPACITY)) return;
+    this.bytes = new Uint8Array(INITIAL_CAPACITY);
+    this.length = 0;
+  }
+
   /** Pre-built reply bytes, as they are. */
   raw(source: Uint8Array): void {
     this.append(source, 0, source.length);
@@ -73,7 +80,7 @@ export class ReplyWriter {
   errors = 0;
   /** How many of them statistics know of. */
   countedErrors = 0;
-  /** Text of the latest error, for statistics by code. */
+  /** Text of the latest error, for statistics by code; empty when they have it already. */
   lastError = '';
 
   #line(prefix: number, text: string): void {
@@ -188,6 +195,21 @@ export class ReplyWriter {
     const encoded = Buffer.from(`${format}:${text}`, 'utf8');
     this.#header(61 /* = */, encoded.length);
     this.append(encoded, 0, encoded.length);
+    this.ensure(2);
+    this.bytes[this.length++] = CR;
+    this.bytes[this.length++] = LF;
+  }
+
+  /** As `verbatim`, of bytes. @param format as the caller has it: three characters, unless it is a script. */
+  verbatimBytes(format: string, source: Uint8Array, offset: number, length: number): void {
+    if (this.protocol === 2) {
+      this.bulk(source, offset, length);
+      return;
+    }
+    const prefix = Buffer.from(`${format.slice(0, 3)}:`, 'latin1');
+    this.#header(61, prefix.length + length);
+    this.append(prefix, 0, prefix.length);
+    this.append(source, offset, length);
     this.ensure(2);
     this.bytes[this.length++] = CR;
     this.bytes[this.length++] = LF;

@@ -82,6 +82,7 @@ export interface LuaApi {
   lua_pushcclosure(L: Pointer, f: number, upvalues: number): void;
   lua_pushlightuserdata(L: Pointer, at: Pointer): void;
   lua_createtable(L: Pointer, items: number, fields: number): void;
+  lua_newuserdata(L: Pointer, bytes: number): Pointer;
   lua_gettable(L: Pointer, index: number): void;
   lua_settable(L: Pointer, index: number): void;
   lua_getfield(L: Pointer, index: number, name: Pointer): void;
@@ -173,7 +174,8 @@ export class LuaWasm {
   #imports(module: WasmModule): WasmImports {
     const imports: WasmImports = {};
     // Files, time and processes: only the libraries `io` and `os` ask for them, which are never opened.
-    for (const { module: from, name } of WebAssembly.Module.imports(module)) (imports[from] ??= {})[name] = () => ENOSYS;
+    for (const { module: from, name } of WebAssembly.Module.imports(module))
+      (imports[from] ??= {})[name] = () => ENOSYS;
     Object.assign(imports.env, {
       invoke_vii: (f: number, a: number, b: number): void => this.#invoke(f, a, b),
       _emscripten_throw_longjmp: (): never => {
@@ -324,7 +326,13 @@ export class LuaWasm {
 
   /** luaL_argcheck. */
   checkArgument(L: Pointer, holds: boolean, argument: number, message: string): void {
-    if (!holds) this.api.luaL_argerror(L, argument, this.cString(message));
+    if (!holds) this.argumentError(L, argument, message);
+  }
+
+  /** luaL_argerror: raises a message that names the argument and the function. */
+  argumentError(L: Pointer, argument: number, message: string): never {
+    this.pushLatin1(L, message);
+    return this.api.luaL_argerror(L, argument, this.api.lua_tolstring(L, -1, 0));
   }
 }
 

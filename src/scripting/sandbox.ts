@@ -104,6 +104,12 @@ export class Sandbox {
     api.lua_setfield(this.L, LUA_GLOBALSINDEX, this.wasm.cString(name));
   }
 
+  /** Makes the error handler a global. */
+  shareErrorHandler(name: string): void {
+    this.#api.lua_rawgeti(this.L, LUA_REGISTRYINDEX, this.errorHandler);
+    this.#api.lua_setfield(this.L, LUA_GLOBALSINDEX, this.wasm.cString(name));
+  }
+
   /** Makes a global table of C functions, or adds them to one that is there. */
   addLibrary(name: string, functions: Readonly<Record<string, CFunction>>): void {
     const { L, wasm } = this;

@@ -1,0 +1,112 @@
+// One run of a script or function: on whose behalf, what it may do, and what has become of it. The checks that its
+// commands must pass are here. Anyone in src/scripting imports it.
+import type { Call } from '../core/call.ts';
+import type { Client } from '../core/client.ts';
+import { type Command, FLAG_DENYOOM, FLAG_MAY_REPLICATE, FLAG_NOSCRIPT, FLAG_WRITE } from '../core/command-table.ts';
+import { OUT_OF_MEMORY } from '../core/errors.ts';
+import type { Server } from '../core/server.ts';
+import { ALLOW_OOM, NO_WRITES, UNDECLARED } from './script-flags.ts';
+
+export class ScriptRun {
+  readonly server: Server;
+  /** The client its commands run as. */
+  readonly client: Client;
+  /** The call of EVAL, FCALL or their like. */
+  call!: Call;
+  /** The SHA-1 of a script, the name of a function. */
+  name = '';
+  /** EVAL rather than FCALL. */
+  isEval = false;
+  /** Has called a command that writes: it can neither be refused nor killed any more. */
+  wrote = false;
+  /** Longer than `busy-reply-threshold`: others are served meanwhile. */
+  timedOut = false;
+  killed = false;
+  /** Stopwatch's microseconds. */
+  startedUs = 0;
+  /** A copy of the call's words, once others may ask for them. */
+  words: Uint8Array[] = [];
+  #readOnly = false;
+  #allowOom = false;
+  #outOfMemory = false;
+
+  constructor(server: Server, client: Client) {
+    this.server = server;
+    this.client = client;
+  }
+
+  /** @param readOnly for EVAL_RO and its like. @returns why the script may not run, or null. */
+  prepare(call: Call, name: string, isEval: boolean, flags: number, readOnly: boolean): string | null {
+    const { client, server } = this;
+    const outOfMemory = server.config.maxmemory > 0 && !client.obeyed && !server.makeRoom();
+    const declared = (flags & UNDECLARED) === 0;
+    const refusal = declared ? this.#refusal(call, flags, readOnly, outOfMemory) : null;
+    if (refusal !== null) return refusal;
+    this.call = call;
+    this.name = name;
+    this.isEval = isEval;
+    this.wrote = false;
+    this.timedOut = false;
+    this.killed = false;
+    this.startedUs = server.stopwatch();
+    this.#readOnly = readOnly || (declared && (flags & NO_WRITES) !== 0);
+    this.#allowOom = declared && (flags & ALLOW_OOM) !== 0;
+    this.#outOfMemory = outOfMemory;
+    client.caller = call.client;
+    client.db = call.client.db;
+    client.protocol = 2;
+    return null;
+  }
+
+  #refusal(call: Call, flags: number, readOnly: boolean, outOfMemory: boolean): string | null {
+    const { server } = this;
+    if ((flags & NO_WRITES) === 0) {
+      if (server.diskError !== null && !call.client.obeyed) return diskRefusal(server.diskError);
+      if (readOnly) return 'ERR Can not execute a script with write flag using *_ro command.';
+    }
+    if (outOfMemory && (flags & (ALLOW_OOM | NO_WRITES)) === 0) {
+      return "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'";
+    }
+    return null;
+  }
+
+  end(): void {
+    this.client.caller = null;
+    this.words = [];
+  }
+
+  /** What a command needs to be called by this script. */
+  readonly check = (_call: Call, command: Command): string | null => {
+    const { flags } = command;
+    const { server } = this;
+    if ((flags & FLAG_NOSCRIPT) !== 0 && !server.debug.scriptsRunAll) {
+      return 'ERR This Redis command is not allowed from script';
+    }
+    if (this.#readOnly && (flags & (FLAG_WRITE | FLAG_MAY_REPLICATE)) !== 0) {
+      return 'ERR Write commands are not allowed from read-only scripts.';
+    }
+    if (this.wrote) return null;
+    if ((flags & FLAG_WRITE) !== 0) {
+      const refusal = server.dispatcher.writeRefusal(this.call.client);
+      if (refusal !== null) return refusal;
+    }
+    if (this.#outOfMemory && !this.#allowOom && (flags & FLAG_DENYOOM) !== 0) return OUT_OF_MEMORY;
+    if ((flags & FLAG_WRITE) !== 0) this.wrote = true;
+    return null;
+  };
+
+  get durationMs(): number {
+    return Math.floor((this.server.stopwatch() - this.startedUs) / 1000);
+  }
+}
+
+/** @param error what a command that writes would be told. */
+function diskRefusal(error: string): string {
+  const aof = /^MISCONF Errors writing to the AOF file: (.*)$/.exec(error);
+  const target = aof === null ? 'save RDB snapshots' : 'persist data to AOF';
+  const problem = aof === null ? '' : ` AOF error: ${aof[1]}`;
+  return (
+    `MISCONF Redis is configured to ${target}, but it's currently unable to persist to disk. ` +
+    `Writable scripts are blocked. Use 'no-writes' flag for read only scripts.${problem}`
+  );
+}
