@@ -42,6 +42,9 @@ export type OutputBufferLimits = readonly [OutputBufferLimit, OutputBufferLimit,
 
 const CLIENT_CLASSES = ['normal', 'slave', 'pubsub'];
 const fixed = { flags: IMMUTABLE };
+const hidden = { flags: HIDDEN };
+/** Ours: what asks for all that Redis has does not see them. */
+const own = { flags: IMMUTABLE | HIDDEN };
 const fileNameOnly = (what: string) => (value: string) =>
   value.includes('/') ? `${what} can't be a path, just a filename` : null;
 const notEmpty = (what: string) => (value: string) =>
@@ -262,7 +265,7 @@ export const directives = {
   'enable-debug-command': choice('no', PROTECTED_ACTION, fixed),
   'enable-module-command': ignored(choice('no', PROTECTED_ACTION, fixed)),
   'enable-protected-configs': choice('no', PROTECTED_ACTION, fixed),
-  engine: choice('auto', ['auto', 'afxdp', 'afpacket', 'pcap', 'tap', 'raw'], fixed),
+  engine: choice('auto', ['auto', 'afxdp', 'afpacket', 'pcap', 'tap', 'raw'], own),
   'hash-max-listpack-entries': number(512, 0, LONG_MAX, { alias: 'hash-max-ziplist-entries' }),
   'hash-max-listpack-value': size(64, { alias: 'hash-max-ziplist-value' }),
   'hll-sparse-max-bytes': size(3000),
@@ -272,7 +275,7 @@ export const directives = {
   'io-threads-do-reads': ignored(bool(false, fixed)),
   'jemalloc-bg-thread': ignored(bool(true)),
   'key-load-delay': number(0, INT_MIN, INT_MAX, { flags: HIDDEN }),
-  'latency-monitor-threshold': ignored(number(0, 0, LONG_MAX)),
+  'latency-monitor-threshold': number(0, 0, LONG_MAX),
   'latency-tracking': bool(true),
   'latency-tracking-info-percentiles': percentiles,
   'lazyfree-lazy-eviction': bool(false),
@@ -284,8 +287,10 @@ export const directives = {
   'lfu-log-factor': count(10),
   'list-compress-depth': ignored(count(0)),
   'list-max-listpack-size': number(-2, INT_MIN, INT_MAX, { alias: 'list-max-ziplist-size' }),
+  'loading-process-events-interval-bytes': ignored(number(2 * 1024 ** 2, 1024, INT_MAX, hidden)),
   logfile: text('', fixed),
   loglevel: choice('notice', ['debug', 'verbose', 'notice', 'warning']),
+  'lua-enable-deprecated-api': ignored(bool(false, { flags: IMMUTABLE | HIDDEN })),
   masterauth: refused(text('', { flags: SENSITIVE }), 'replication is not supported in this version: remove it'),
   masteruser: refused(text('', { flags: SENSITIVE }), 'replication is not supported in this version: remove it'),
   maxclients: number(10000, 1, UINT_MAX),
@@ -308,9 +313,9 @@ export const directives = {
     count(0, { alias: 'min-slaves-to-write' }),
     'replication is not supported in this version: set it to 0',
   ),
-  netdev: text('netdev.conf', fixed),
+  netdev: text('netdev.conf', own),
   'no-appendfsync-on-rewrite': bool(false),
-  'notify-keyspace-events': ignored(notifications),
+  'notify-keyspace-events': notifications,
   'oom-score-adj': ignored(choice('no', ['no', 'yes', 'relative', 'absolute'])),
   'oom-score-adj-values': ignored(oomScores),
   pidfile: text('', fixed),
@@ -388,13 +393,15 @@ export const directives = {
   'tls-session-cache-size': ignored(count(20 * 1024)),
   'tls-session-cache-timeout': ignored(count(300)),
   'tls-session-caching': ignored(bool(true)),
-  'tracking-table-max-keys': ignored(number(1000000, 0, LONG_MAX)),
-  transport: choice('userspace', ['userspace', 'kernel'], fixed),
+  'tracking-table-max-keys': number(1000000, 0, LONG_MAX),
+  transport: choice('userspace', ['userspace', 'kernel'], own),
   unixsocket: refused(
     text('', fixed),
     "Unix sockets are not supported in this version: remove it; clients connect to 'bind' and 'port'",
   ),
   unixsocketperm: ignored(number(0, 0, 0o777, { flags: IMMUTABLE, as: 'octal' })),
+  'use-exit-on-panic': ignored(bool(false, hidden)),
+  'watchdog-period': ignored(number(0, 0, INT_MAX, hidden)),
   'zset-max-listpack-entries': number(128, 0, LONG_MAX, { alias: 'zset-max-ziplist-entries' }),
   'zset-max-listpack-value': size(64, { alias: 'zset-max-ziplist-value' }),
 } as const;

@@ -644,6 +644,7 @@ export class Server {
       activeExpireCycle(this.keyspace, { hz: this.config.hz, effort: this.config.activeExpireEffort, fast: false });
       this.latency.add('expire-cycle', this.stopwatch() - began);
     }
+    if (this.tracking.clients > 0) this.tracking.limitKeys();
     this.settle();
     if (!this.#loading) this.hooks.persistence?.cron();
     const second = Math.floor(unixMs / 1000);
