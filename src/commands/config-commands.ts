@@ -5,11 +5,9 @@ import { isLoopback } from '../core/client-address.ts';
 import type { CommandFlag, CommandSpec } from '../core/command.ts';
 import { changeConfig, directiveNames, findDirective, getDirective } from '../core/config.ts';
 import { rewriteConfigFile } from '../core/config-rewrite.ts';
-import { HIDDEN, SENSITIVE } from '../core/directive.ts';
+import { SENSITIVE } from '../core/directive.ts';
 import { globToRegExp } from '../core/glob-text.ts';
 import { helpReply } from './help.ts';
-
-const visibleNames = directiveNames.filter((name) => (findDirective(name)!.directive.flags & HIDDEN) === 0);
 
 function configGet(call: Call): void {
   const { reply, server } = call;
@@ -23,7 +21,7 @@ function configGet(call: Call): void {
       continue;
     }
     const matches = globToRegExp(name);
-    for (const one of visibleNames) if (matches.test(one) && !chosen.has(one)) chosen.set(one, one);
+    for (const one of directiveNames) if (matches.test(one) && !chosen.has(one)) chosen.set(one, one);
   }
   reply.map(chosen.size);
   for (const [name, asked] of chosen) {

@@ -192,7 +192,7 @@ function flushdb(call: Call): void {
   const lazy = flushesLazily(call);
   if (lazy === null) return;
   const { db } = call;
-  db.keyspace.hooks.databaseChanged(db.index, true);
+  db.keyspace.hooks.databaseEmptied(db.index);
   call.server.dirty += db.clear(lazy);
   call.forcePropagation();
   call.reply.ok();
@@ -210,7 +210,7 @@ function flushall(call: Call): void {
   const lazy = flushesLazily(call);
   if (lazy === null) return;
   const { keyspace } = call.db;
-  keyspace.hooks.databaseChanged(-1, true);
+  keyspace.hooks.databaseEmptied(-1);
   emptyAll(call, lazy);
   call.forcePropagation();
   call.reply.ok();
@@ -236,10 +236,8 @@ function swapdb(call: Call): void {
     return;
   }
   if (a !== b) {
-    // A key that was missing on one side appears with the swap: both sides are told before and after.
-    for (const index of [first, second]) hooks.databaseChanged(index, false);
+    hooks.databasesSwapped(first, second);
     a.swap(b);
-    for (const index of [first, second]) hooks.databaseChanged(index, false);
   }
   call.server.dirty++;
   call.reply.ok();

@@ -2,7 +2,6 @@
 import type { Call } from '../core/call.ts';
 import { REPLY_OFF } from '../core/client.ts';
 import type { CommandSpec } from '../core/command.ts';
-import { databaseOfName, keyOfName } from '../core/key-name.ts';
 import { Transaction } from '../core/transaction.ts';
 
 function multi(call: Call): void {
@@ -38,7 +37,7 @@ function exec(call: Call): void {
     reply.error('ERR EXEC without MULTI');
     return;
   }
-  const expired = hasExpiredKey(call, transaction);
+  const expired = server.watches.anyExpired(transaction, server.databases);
   const { broken, queue, touched } = transaction;
   forget(call);
   if (broken) {
@@ -62,15 +61,6 @@ function exec(call: Call): void {
   call.dontPropagate();
 }
 
-/** A watched key whose time came since counts as changed: looking it up deletes it and so touches the watch. */
-function hasExpiredKey(call: Call, transaction: Transaction): boolean {
-  for (const name of transaction.watched) {
-    const key = keyOfName(name);
-    call.server.databases[databaseOfName(name)].peek(key, 0, key.length);
-  }
-  return transaction.touched;
-}
-
 function watch(call: Call): void {
   const { client, server } = call;
   if (client.transaction?.active === true) {
@@ -79,9 +69,7 @@ function watch(call: Call): void {
   }
   client.transaction ??= new Transaction();
   for (let i = 1; i < call.argc; i++) {
-    // A key that is already expired is deleted first, so that its expiry is no change.
-    call.db.peek(call.bytes, call.offsets[i], call.lengths[i]);
-    server.watches.watch(client.transaction, call.db.index, call.bytes, call.offsets[i], call.lengths[i]);
+    server.watches.watch(client.transaction, call.db, call.bytes, call.offsets[i], call.lengths[i]);
   }
   call.reply.ok();
 }

@@ -26,8 +26,10 @@ export interface KeyspaceHooks {
   keyEvent(notifyClass: number, event: string, db: Database, bytes: Uint8Array, offset: number, length: number): void;
   /** A key's value is going away, for whatever reason; told only while `deletionsWanted`. */
   keyDeleted(db: Database, bytes: Uint8Array, offset: number, length: number): void;
-  /** Databases are emptied or swapped: WATCH and tracking of everything in them. @param index -1: all. */
-  databaseChanged(index: number, emptied: boolean): void;
+  /** A database is about to be emptied. @param index -1: all of them. */
+  databaseEmptied(index: number): void;
+  /** Two databases are about to be exchanged. */
+  databasesSwapped(a: number, b: number): void;
 }
 
 /** A walk over the dataset that sees it as it was when it began. */
@@ -46,7 +48,8 @@ export const NO_HOOKS: KeyspaceHooks = {
   keyExpired() {},
   keyEvent() {},
   keyDeleted() {},
-  databaseChanged() {},
+  databaseEmptied() {},
+  databasesSwapped() {},
 };
 
 export class Keyspace {

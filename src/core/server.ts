@@ -244,7 +244,7 @@ export class Server {
     this.#keyWords = parts.keyWords ?? (() => []);
     this.keyspace.hooks = {
       keyModified: (db, bytes, offset, length) => {
-        if (this.watches.size > 0) this.watches.touch(db.index, bytes, offset, length);
+        if (this.watches.size > 0) this.watches.touch(db, bytes, offset, length);
         if (this.tracking.active) this.tracking.keyModified(bytes, offset, length);
       },
       keyReady: (db, _type, bytes, offset, length) => {
@@ -259,11 +259,19 @@ export class Server {
       keyEvent: (_class, event, db, bytes, offset, length) => {
         if (this.pubsub.hasListeners) this.#notify(event, db.index, bytes, offset, length);
       },
-      databaseChanged: (index, emptied) => {
-        if (emptied && this.tracking.active) this.tracking.flushed();
+      databaseEmptied: (index) => {
+        if (this.tracking.active) this.tracking.flushed();
         if (this.blocking.size > 0) this.blocking.databaseChanged(index);
-        if (this.watches.size === 0) return;
-        this.watches.touchDatabase(index, (db, key) => this.databases[db].peek(key, 0, key.length) !== 0);
+        for (const db of index < 0 ? this.databases : [this.databases[index]]) this.watches.databaseChanged(db, null);
+      },
+      databasesSwapped: (a, b) => {
+        for (const [from, to] of [
+          [a, b],
+          [b, a],
+        ]) {
+          if (this.blocking.size > 0) this.blocking.databaseChanged(from);
+          this.watches.databaseChanged(this.databases[from], this.databases[to]);
+        }
       },
     };
     this.applyConfig();

@@ -2,6 +2,7 @@
 // them has no Transaction; a server where nobody watches pays one comparison per write.
 import type { Call } from './call.ts';
 import type { Command } from './command-table.ts';
+import type { Database } from './database.ts';
 import { databaseOfName, keyName, keyOfName } from './key-name.ts';
 import { type ArgVector, WordList } from './nested-call.ts';
 
@@ -20,8 +21,8 @@ export class Transaction {
   /** A command could not be queued: EXEC answers EXECABORT. */
   broken = false;
   queue: QueuedCommand[] = [];
-  /** Watched keys as `Watches` names them. */
-  readonly watched = new Set<string>();
+  /** Watched keys by `keyName`, and whether a key had expired already, or been put there expired: see `Watches`. */
+  readonly watched = new Map<string, boolean>();
 
   get memoryBytes(): number {
     return this.queue.reduce((sum, queued) => sum + queued.words.bytes.length + queued.words.argc * 8, 0);
@@ -54,19 +55,20 @@ export class Watches {
     return this.#byKey.size;
   }
 
-  watch(transaction: Transaction, db: number, bytes: Uint8Array, offset: number, length: number): void {
-    const name = keyName(db, bytes, offset, length);
+  watch(transaction: Transaction, db: Database, bytes: Uint8Array, offset: number, length: number): void {
+    const name = keyName(db.index, bytes, offset, length);
+    if (transaction.watched.has(name)) return;
     let watchers = this.#byKey.get(name);
     if (watchers === undefined) {
       watchers = new Set();
       this.#byKey.set(name, watchers);
     }
     watchers.add(transaction);
-    transaction.watched.add(name);
+    transaction.watched.set(name, hasExpired(db, bytes, offset, length));
   }
 
   unwatch(transaction: Transaction): void {
-    for (const name of transaction.watched) {
+    for (const name of transaction.watched.keys()) {
       const watchers = this.#byKey.get(name);
       watchers?.delete(transaction);
       if (watchers?.size === 0) this.#byKey.delete(name);
@@ -74,22 +76,51 @@ export class Watches {
     transaction.watched.clear();
   }
 
-  /** The key changed. */
-  touch(db: number, bytes: Uint8Array, offset: number, length: number): void {
-    const watchers = this.#byKey.get(keyName(db, bytes, offset, length));
-    if (watchers !== undefined) for (const transaction of watchers) transaction.touched = true;
+  /** The key changed. That a key which had expired when it was watched is now deleted is no change. */
+  touch(db: Database, bytes: Uint8Array, offset: number, length: number): void {
+    const name = keyName(db.index, bytes, offset, length);
+    const watchers = this.#byKey.get(name);
+    if (watchers === undefined) return;
+    const isThere = db.dict.find(bytes, offset, length) !== 0;
+    for (const transaction of watchers) {
+      if (transaction.watched.get(name) === true && !isThere) transaction.watched.set(name, false);
+      else transaction.touched = true;
+    }
   }
 
   /**
-   * A whole database changed; -1: all.
-   * @param exists whether the key was or is there: a watch of a key missing before and after is left alone.
+   * A database is about to be emptied or exchanged for another.
+   * @param replacement what takes its place; null: nothing.
    */
-  touchDatabase(db: number, exists: (db: number, key: Uint8Array) => boolean): void {
+  databaseChanged(db: Database, replacement: Database | null): void {
     for (const [name, watchers] of this.#byKey) {
-      const index = databaseOfName(name);
-      if (db >= 0 && index !== db) continue;
-      if (!exists(index, keyOfName(name))) continue;
-      for (const transaction of watchers) transaction.touched = true;
+      if (databaseOfName(name) !== db.index) continue;
+      const key = keyOfName(name);
+      const wasThere = db.dict.find(key, 0, key.length) !== 0;
+      const isThere = replacement !== null && replacement.dict.find(key, 0, key.length) !== 0;
+      if (!wasThere && !isThere) continue;
+      const expired = isThere && hasExpired(replacement, key, 0, key.length);
+      for (const transaction of watchers) {
+        // To a client an expired key is a missing one: neither coming nor going makes a difference.
+        const wasMissing = !wasThere || transaction.watched.get(name) === true;
+        if (wasMissing && (!isThere || expired)) transaction.watched.set(name, expired);
+        else transaction.touched = true;
+      }
     }
   }
+
+  /** Whether the time of a key has come since it was watched. */
+  anyExpired(transaction: Transaction, databases: readonly Database[]): boolean {
+    for (const [name, expired] of transaction.watched) {
+      const key = keyOfName(name);
+      if (!expired && hasExpired(databases[databaseOfName(name)], key, 0, key.length)) return true;
+    }
+    return false;
+  }
+}
+
+/** The key is there, and its time has come. */
+function hasExpired(db: Database, bytes: Uint8Array, offset: number, length: number): boolean {
+  const entry = db.dict.find(bytes, offset, length);
+  return entry !== 0 && db.isExpired(entry);
 }
