@@ -209,7 +209,7 @@ function clientUnblock(call: Call): void {
     reply.integer(0);
     return;
   }
-  if (byError) server.blocking.unblock(target, (other) => other.error(UNBLOCKED), true);
+  if (byError) server.blocking.unblock(target, (other) => other.error(UNBLOCKED));
   else server.blocking.timeOut(target, true);
   reply.integer(1);
 }

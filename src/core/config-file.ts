@@ -4,7 +4,7 @@
 import { quoted, splitArgs } from '../resp/split-args.ts';
 import { type Config, findDirective, type NamedDirective, refusedSettings, setDirective } from './config.ts';
 import { globSync, readFileSync } from './config-source.ts';
-import { DirectiveError } from './directive.ts';
+import { DirectiveError, MULTI_WORD } from './directive.ts';
 
 export interface LoadedConfig {
   /** Pairs of `rename-command`; an empty new name removes the command. */
@@ -96,7 +96,9 @@ export class ConfigLoader {
     if (name === 'user' && words.length > 1) return grantsEverything(words) ? null : NO_ACL;
     if (name === 'loadmodule' && words.length > 1) return NO_MODULES;
     const named = findDirective(name);
-    if (named === undefined || words.length < 2) return 'Bad directive or wrong number of arguments';
+    // Those with several words may have none: `save` alone is no save point.
+    const wordsMin = named !== undefined && (named.directive.flags & MULTI_WORD) !== 0 ? 1 : 2;
+    if (named === undefined || words.length < wordsMin) return 'Bad directive or wrong number of arguments';
     const earlier = this.#config.save;
     try {
       setDirective(this.#config, named, words.slice(1).map(fromBytes));
