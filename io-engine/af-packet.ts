@@ -163,9 +163,10 @@ class AfPacketEngine implements FrameEngine {
     setRing(fd, PACKET_RX_RING, rxRing, slotBytes, 'rx-ring');
     setRing(fd, PACKET_TX_RING, txRing, slotBytes, 'tx-ring');
     raiseSendBuffer(fd, txRing * slotBytes * 2);
-    if (mac.some((byte, i) => byte !== info.mac[i])) addPromiscuous(fd, info.index);
+    const all = options.allFrames === true;
+    if (all || mac.some((byte, i) => byte !== info.mac[i])) addPromiscuous(fd, info.index);
     if (options.ipv6) addAllMulticast(fd, info.index);
-    attachFilter(fd, frameFilter(mac, options.vlan, options.ipv6));
+    if (!all) attachFilter(fd, frameFilter(mac, options.vlan, options.ipv6));
     const mapping = mapDevice(fd, (rxRing + txRing) * slotBytes, 0);
     bindPacketSocket(fd, info.index);
 

@@ -23,6 +23,8 @@ export interface EngineOptions {
   readonly vlan: number;
   /** IPv6 frames are wanted too, those to multicast groups included. */
   readonly ipv6: boolean;
+  /** Every untagged frame is wanted, whoever it is for: a bridge's wish (afpacket only). */
+  readonly allFrames?: boolean;
   /** Receive queues to open. */
   readonly queues: number;
   /** Addresses the stack will answer for: none may be the kernel's (`raw`: all must be). */

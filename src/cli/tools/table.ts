@@ -20,4 +20,14 @@ export const tools: readonly ToolRow[] = [
     summary: 'measure redis-server and every transport and engine that works here',
     load: async () => (await import('./bench.ts')).bench,
   },
+  {
+    name: 'impair',
+    summary: 'join two interfaces by a bad network: delay, loss, reordering, a rate',
+    load: async () => (await import('./impair.ts')).impair,
+  },
+  {
+    name: 'goodput',
+    summary: 'bulk transfers through a bad network, beside the kernel',
+    load: async () => (await import('./goodput.ts')).goodput,
+  },
 ];

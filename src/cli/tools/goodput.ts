@@ -1,0 +1,1 @@
+export { goodput } from '../goodput/tool.ts';

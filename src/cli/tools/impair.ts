@@ -1,0 +1,1 @@
+export { impair } from '../impair/tool.ts';
