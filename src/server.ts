@@ -7,7 +7,7 @@ import { commandTable } from './commands/table.ts';
 import { type Config, ignoredSettings, isIgnored, refusedSettings } from './core/config.ts';
 import { DirectiveError } from './core/directive.ts';
 import { Keyspace } from './core/keyspace.ts';
-import { type ReloadRequest, Server, ServerStartError, type ShutdownRequest } from './core/server.ts';
+import { REDIS_VERSION, type ReloadRequest, Server, ServerStartError, type ShutdownRequest } from './core/server.ts';
 import { Arena } from './data/arena.ts';
 import { DatasetFiles } from './persistence/dataset-files.ts';
 import { loadSnapshotNow, SnapshotError } from './persistence/snapshot.ts';
@@ -122,6 +122,9 @@ export class RunningServer {
     const { server } = this;
     const { log } = server;
     server.loading = true;
+    log.notice(
+      `wiredis is starting, compatible with Redis ${REDIS_VERSION}. Port: ${server.config.port}, PID: ${process.pid}`,
+    );
     this.#warnOfIgnoredSettings();
     this.#listeners = await this.#listen();
     this.#writePidFile();
