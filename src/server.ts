@@ -13,6 +13,7 @@ import { DatasetFiles } from './persistence/dataset-files.ts';
 import { loadSnapshotNow, SnapshotError } from './persistence/snapshot.ts';
 import { type ServerClock, SystemClock } from './platform/clock.ts';
 import { fileSink, Log, type LogSink, standardOutput } from './platform/log.ts';
+import { OomScore } from './platform/oom-score.ts';
 import { type Random, SystemRandom } from './platform/random.ts';
 import { type Stopwatch, systemStopwatch } from './platform/stopwatch.ts';
 import { type Scheduler, SystemScheduler } from './platform/timers.ts';
@@ -83,6 +84,7 @@ export class RunningServer {
   onStopped: () => void = () => {};
   #listeners: Listener[] = [];
   #stopping = false;
+  readonly #oomScore = new OomScore();
   #pidFile = '';
 
   constructor(server: Server, transport: Transport) {
@@ -107,6 +109,9 @@ export class RunningServer {
         if (named.name === 'appendonly' && !this.#files.setAppendOnly(server.config.appendonly)) {
           throw new DirectiveError('Unable to turn on AOF. Check server logs.');
         }
+        if (named.name.startsWith('oom-score-adj') && !this.adjustOomScore()) {
+          throw new DirectiveError('Failed to apply new oom_score_adj configuration, check server logs.');
+        }
         if (named.name === 'port' || named.name === 'bind') this.#listenAgain();
       },
     };
@@ -126,6 +131,7 @@ export class RunningServer {
       `wiredis is starting, compatible with Redis ${REDIS_VERSION}. Port: ${server.config.port}, PID: ${process.pid}`,
     );
     this.#warnOfIgnoredSettings();
+    this.adjustOomScore();
     this.#listeners = await this.#listen();
     this.#writePidFile();
     server.start();
@@ -134,6 +140,15 @@ export class RunningServer {
     server.dirty = 0;
     server.loading = false;
     log.notice('Ready to accept connections');
+  }
+
+  /** `oom-score-adj`, and again whenever the server becomes a replica or a master. @returns whether the kernel took it. */
+  adjustOomScore(): boolean {
+    const { config, log } = this.server;
+    const [asMaster] = config.oomScoreAdjValues;
+    const problem = this.#oomScore.apply(config.oomScoreAdj, asMaster);
+    if (problem !== null) log.warning(`Unable to change oom_score_adj: ${problem}`);
+    return problem === null;
   }
 
   #warnOfIgnoredSettings(): void {
