@@ -2,7 +2,7 @@
 import type { Call } from '../core/call.ts';
 import { type Client, REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT } from '../core/client.ts';
 import type { CommandFlag, CommandSpec } from '../core/command.ts';
-import { helpReply } from './help.ts';
+import { helpReply, subcommandError } from './help.ts';
 import { clientCaching, clientGetRedir, clientTracking, clientTrackingInfo } from './tracking.ts';
 
 function clientId(call: Call): void {
@@ -152,7 +152,7 @@ function clientPause(call: Call): void {
       return;
     }
   } else if (call.argc > 4) {
-    call.syntaxError();
+    subcommandError(call);
     return;
   }
   const duration = call.integer(2, 'ERR timeout is not an integer or out of range');
@@ -195,7 +195,7 @@ function clientUnblock(call: Call): void {
   const { reply, server } = call;
   const byError = call.argc === 4 && call.is(3, 'error');
   if (call.argc > 4) {
-    reply.error("ERR wrong number of arguments for 'client|unblock' command");
+    subcommandError(call);
     return;
   }
   if (call.argc === 4 && !byError && !call.is(3, 'timeout')) {

@@ -12,3 +12,11 @@ export function helpReply(call: Call, lines: readonly string[]): void {
   call.reply.array(all.length);
   for (const line of all) call.reply.simple(line);
 }
+
+/** Redis's answer to a subcommand whose words do not fit any of its forms. */
+export function subcommandError(call: Call): void {
+  const parent = call.spec.name.slice(0, call.spec.name.indexOf('|')).toUpperCase();
+  call.reply.error(
+    `ERR unknown subcommand or wrong number of arguments for '${call.latin1(1).slice(0, 128)}'. Try ${parent} HELP.`,
+  );
+}

@@ -5,7 +5,7 @@ import type { CommandFlag, CommandSpec } from '../core/command.ts';
 import { PROPAGATE_REPLICAS } from '../core/propagation.ts';
 import { globMatch } from '../data/glob.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
-import { helpReply } from './help.ts';
+import { helpReply, subcommandError } from './help.ts';
 
 /** Where clients listen: channels, patterns, channels of a shard. */
 type Kind = 'channels' | 'patterns' | 'shardChannels';
@@ -82,7 +82,7 @@ function publish(call: Call, sharded: boolean): void {
 
 function channelList(call: Call, names: Iterable<string>): void {
   if (call.argc > 3) {
-    call.reply.error(`ERR wrong number of arguments for '${call.spec.name}' command`);
+    subcommandError(call);
     return;
   }
   const { bytes, lengths, offsets, reply } = call;

@@ -20,6 +20,9 @@ const FLUSH_LENGTH = 64 * 1024;
 const OUTPUT_HIGH_WATER = 64 * 1024 * 1024;
 const OUTPUT_LOW_WATER = OUTPUT_HIGH_WATER / 2;
 
+/** More than this behind the end of a session is not what was under way when it ended. */
+const DROPPED_MAX = 64 * 1024;
+
 /** Why requests are not run: CLIENT PAUSE, too much output waiting, or a command that waits. */
 export const HELD_BY_PAUSE = 1;
 export const HELD_BY_OUTPUT = 2;
@@ -95,6 +98,8 @@ export class Client implements ConnectionHandler, RequestLimits {
   #outputBytes = 0;
   #overSoftLimitSince = -1;
   #ended = false;
+  /** Bytes that came behind the end of the session. */
+  #dropped = 0;
   /** Messages that came while the replies of this client's own batch are not sent. */
   #aside: Uint8Array[] = [];
 
@@ -150,7 +155,10 @@ export class Client implements ConnectionHandler, RequestLimits {
   // --- input ---
 
   onData(bytes: Uint8Array, offset: number, length: number): void {
-    if (this.closing) return;
+    if (this.closing) {
+      this.#drop(length);
+      return;
+    }
     const { server } = this;
     server.stats.readsProcessed++;
     server.stats.netInputBytes += length;
@@ -170,6 +178,13 @@ export class Client implements ConnectionHandler, RequestLimits {
     this.#flush();
     if (server.clientMemory.limit > 0) this.#countMemory();
     if (server.unsettled) server.settle();
+  }
+
+  /** A peer that goes on sending to a session that has ended is told so by a reset, once it has all its replies. */
+  #drop(length: number): void {
+    this.#dropped += length;
+    const { connection } = this;
+    if (this.#ended && this.#dropped > DROPPED_MAX && connection.queuedBytes === 0) connection.destroy();
   }
 
   /** Runs every complete request in `bytes[parser.position, end)`. */

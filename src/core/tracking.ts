@@ -204,8 +204,9 @@ export class Tracking {
   /** Tells clients in broadcasting mode what has changed since the last time. */
   broadcast(): void {
     this.hasBroadcast = false;
-    for (const prefix of this.#prefixes.values()) {
-      if (prefix.keys.size === 0) continue;
+    for (const name of [...this.#prefixes.keys()].sort()) {
+      const prefix = this.#prefixes.get(name);
+      if (prefix === undefined || prefix.keys.size === 0) continue;
       const { keys } = prefix;
       prefix.keys = new Map();
       const names = [...keys.keys()].sort();
