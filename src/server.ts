@@ -17,6 +17,7 @@ import { OomScore } from './platform/oom-score.ts';
 import { type Random, SystemRandom } from './platform/random.ts';
 import { type Stopwatch, systemStopwatch } from './platform/stopwatch.ts';
 import { type Scheduler, SystemScheduler } from './platform/timers.ts';
+import { functionLibraries } from './scripting/scripting.ts';
 import { KernelTransport } from './transports/kernel.ts';
 import { type Listener, type Transport, TransportError, type TransportName } from './transports/transport.ts';
 
@@ -63,7 +64,7 @@ function openLogFile(path: string): LogSink {
 export function createServer(settings: ServerSettings, world: World, transport: TransportName): Server {
   const { config } = settings;
   const keyspace = new Keyspace(new Arena(), world.clock, world.random, config.databases);
-  return new Server({
+  const server = new Server({
     ...world,
     config,
     keyspace,
@@ -73,6 +74,8 @@ export function createServer(settings: ServerSettings, world: World, transport: 
     renames: settings.renames ?? [],
     configFile: settings.configFile === undefined ? '' : resolve(settings.configFile),
   });
+  keyspace.functions = functionLibraries(server);
+  return server;
 }
 
 /** A server that is loaded and listening. */
@@ -201,7 +204,10 @@ export class RunningServer {
     const { config, keyspace } = this.server;
     const problem = save ? this.#files.save() : null;
     if (problem !== null) return problem;
-    if (flush) for (const db of keyspace.databases) db.clear();
+    if (flush) {
+      for (const db of keyspace.databases) db.clear();
+      keyspace.functions?.clear();
+    }
     try {
       const loaded = loadSnapshotNow(keyspace, config, merge);
       return loaded === null ? 'Error trying to load the RDB dump' : null;

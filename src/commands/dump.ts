@@ -15,7 +15,7 @@ import { rdbTypeOf, writeValue } from '../persistence/rdb-value-writer.ts';
 import { alreadyExpired } from './expiry-words.ts';
 import { propagateDeletion } from './key-deletion.ts';
 
-const TRAILER_BYTES = 2 + CHECKSUM_BYTES;
+export const TRAILER_BYTES = 2 + CHECKSUM_BYTES;
 
 export function dump(call: Call): void {
   const { db } = call;
@@ -33,6 +33,11 @@ export function dumpPayload(db: Database, entry: number, compress: boolean): Uin
   const out = new RdbOutput(null, compress);
   out.byte(rdbTypeOf(db, entry));
   writeValue(out, db, entry);
+  return finishPayload(out);
+}
+
+/** Puts version and checksum behind what was written. @returns all of it. */
+export function finishPayload(out: RdbOutput): Uint8Array {
   out.byte(RDB_VERSION & 255);
   out.byte(RDB_VERSION >> 8);
   const checksum = new Crc64();
@@ -137,7 +142,8 @@ function propagateAbsolute(call: Call, expiry: number): void {
   call.propagateAs(...words, 'ABSTTL');
 }
 
-function payloadValid(bytes: Uint8Array, offset: number, length: number, anyChecksum: boolean): boolean {
+/** Whether version and checksum behind a payload are right. */
+export function payloadValid(bytes: Uint8Array, offset: number, length: number, anyChecksum: boolean): boolean {
   if (length < TRAILER_BYTES) return false;
   const trailer = offset + length - TRAILER_BYTES;
   const version = bytes[trailer] | (bytes[trailer + 1] << 8);

@@ -123,7 +123,7 @@ function runner(
   return {
     name,
     arity: -3,
-    flags: ['noscript', 'stale', 'skip_monitor', ...extra, 'no_mandatory_keys', 'movablekeys'],
+    flags: [...extra, 'noscript', 'stale', 'skip_monitor', 'no_mandatory_keys', 'movablekeys'],
     keys: noKeys,
     group: 'scripting',
     since,

@@ -3,6 +3,7 @@ import type { CommandSpec } from '../core/command.ts';
 import { bitmapCommands } from './bitmap.ts';
 import { clusterCommands } from './cluster.ts';
 import { connectionCommands } from './connection.ts';
+import { functionCommands } from './functions.ts';
 import { genericCommands } from './generic.ts';
 import { geoCommands } from './geo.ts';
 import { hashCommands } from './hash.ts';
@@ -26,6 +27,7 @@ export const commandTable: readonly CommandSpec[] = [
   ...blockingSortedSetCommands,
   ...clusterCommands,
   ...connectionCommands,
+  ...functionCommands,
   ...genericCommands,
   ...geoCommands,
   ...hashCommands,

@@ -143,19 +143,7 @@ function memorySection(server: Server): Field[] {
     ['allocator_resident', resident],
     ['total_system_memory', total],
     ['total_system_memory_human', humanBytes(total)],
-    ['used_memory_lua', 0],
-    ['used_memory_vm_eval', 0],
-    ['used_memory_lua_human', humanBytes(0)],
-    ['used_memory_scripts_eval', 0],
-    ['number_of_cached_scripts', 0],
-    ['number_of_functions', 0],
-    ['number_of_libraries', 0],
-    ['used_memory_vm_functions', 0],
-    ['used_memory_vm_total', 0],
-    ['used_memory_vm_total_human', humanBytes(0)],
-    ['used_memory_functions', 0],
-    ['used_memory_scripts', 0],
-    ['used_memory_scripts_human', humanBytes(0)],
+    ...scriptingFields(server),
     ['maxmemory', maxmemory],
     ['maxmemory_human', humanBytes(maxmemory)],
     ['maxmemory_policy', maxmemoryPolicy],
@@ -178,6 +166,29 @@ function memorySection(server: Server): Field[] {
     ['active_defrag_running', 0],
     ['lazyfree_pending_objects', lazyFree.pending],
     ['lazyfreed_objects', lazyFree.freed],
+  ];
+}
+
+/** Zeros until the first script or function. */
+function scriptingFields({ scripting }: Server): Field[] {
+  const evalMemory = scripting?.evalEngine.sandbox.memoryBytes ?? 0;
+  const functionMemory = scripting?.libraries.engine.sandbox.memoryBytes ?? 0;
+  const scripts = scripting?.scripts.memoryBytes ?? 0;
+  const functions = scripting?.libraries.memoryBytes ?? 0;
+  return [
+    ['used_memory_lua', evalMemory],
+    ['used_memory_vm_eval', evalMemory],
+    ['used_memory_lua_human', humanBytes(evalMemory)],
+    ['used_memory_scripts_eval', scripts],
+    ['number_of_cached_scripts', scripting?.scripts.size ?? 0],
+    ['number_of_functions', scripting?.libraries.functionCount ?? 0],
+    ['number_of_libraries', scripting?.libraries.libraries.size ?? 0],
+    ['used_memory_vm_functions', functionMemory],
+    ['used_memory_vm_total', evalMemory + functionMemory],
+    ['used_memory_vm_total_human', humanBytes(evalMemory + functionMemory)],
+    ['used_memory_functions', functions],
+    ['used_memory_scripts', scripts + functions],
+    ['used_memory_scripts_human', humanBytes(scripts + functions)],
   ];
 }
 

@@ -42,6 +42,16 @@ export interface SnapshotGuard {
   swapped(a: Database, b: Database): void;
 }
 
+/** The libraries of functions, which dump files hold beside the keys. */
+export interface FunctionLibraries {
+  /** The code of each. */
+  codes(): Iterable<Uint8Array>;
+  /** @param replace takes the place of a library of the same name. @returns what is wrong with it, or null. */
+  load(code: Uint8Array, replace: boolean): string | null;
+  /** Forgets all of them. */
+  clear(): void;
+}
+
 export const NO_HOOKS: KeyspaceHooks = {
   keyModified() {},
   keyReady() {},
@@ -59,6 +69,8 @@ export class Keyspace {
   readonly databases: Database[] = [];
   readonly lazyFree = new LazyFree();
   hooks: KeyspaceHooks = NO_HOOKS;
+  /** Null where there are no functions: in tests of parts. */
+  functions: FunctionLibraries | null = null;
   /** The snapshot that is being taken. */
   snapshot: SnapshotGuard | null = null;
   /** Number of the latest snapshot, 0 to 7: entries that it has, and newer ones, carry it. */

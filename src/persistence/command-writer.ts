@@ -1,6 +1,7 @@
 // The dataset as the commands that make it: the base of an append-only file with `aof-use-rdb-preamble no`. Elements go
 // 64 to a command, as in Redis. Imported by dataset-files.ts.
 import type { Database } from '../core/database.ts';
+import type { Keyspace } from '../core/keyspace.ts';
 import type { Collection } from '../data/collection.ts';
 import { EntryList } from '../data/dict.ts';
 import { Element } from '../data/element.ts';
@@ -34,8 +35,14 @@ export class CommandFormat implements DatasetFormat {
     this.#timestamp = timestamp;
   }
 
-  begin(out: RdbOutput): void {
+  begin(out: RdbOutput, keyspace: Keyspace): void {
     if (this.#timestamp > 0) out.latin1(`#TS:${this.#timestamp}\r\n`);
+    for (const code of keyspace.functions?.codes() ?? []) {
+      header(out, 3);
+      text(out, 'FUNCTION');
+      text(out, 'LOAD');
+      bulk(out, code, 0, code.length);
+    }
   }
 
   database(out: RdbOutput, index: number): void {

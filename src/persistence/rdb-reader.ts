@@ -1,5 +1,5 @@
 // Reads an RDB file into the databases, record by record, so that a big one can be loaded in slices. Whatever cannot
-// be kept (functions, modules, types that are missing) ends the load with an error that names it: nothing is dropped
+// be kept (modules, types that are missing) ends the load with an error that names it: nothing is dropped
 // silently. Imported by snapshot.ts.
 import type { Database } from '../core/database.ts';
 import type { Keyspace } from '../core/keyspace.ts';
@@ -23,6 +23,21 @@ import type { RdbInput } from './rdb-input.ts';
 import { type EncodingLimits, readCollection } from './rdb-value-reader.ts';
 
 const HEADER_BYTES = 9;
+
+/** The code of a library, behind its opcode. Redis 7.0's release candidates wrote name and engine apart from it. */
+export function readFunctions(input: RdbInput, opcode: number): Uint8Array {
+  if (opcode === OPCODE_FUNCTION_2) return textOf(input);
+  const name = textOf(input);
+  const engine = textOf(input);
+  if (input.count() !== 0) textOf(input);
+  return Buffer.concat([Buffer.from('#!'), engine, Buffer.from(' name='), name, Buffer.from('\n'), textOf(input)]);
+}
+
+function textOf(input: RdbInput): Uint8Array {
+  const text = new Element();
+  input.string(text);
+  return text.copy();
+}
 
 export class RdbReader {
   keysLoaded = 0;
@@ -93,13 +108,19 @@ export class RdbReader {
         return true;
       case OPCODE_FUNCTION_2:
       case OPCODE_FUNCTION_PRE_GA:
-        return input.fail('The dump holds functions, which this server does not support');
+        this.#functions(readFunctions(input, opcode));
+        return true;
       case OPCODE_MODULE_AUX:
         return input.fail('The dump holds data of a module, which this server does not support');
       default:
         this.#key(opcode);
         return true;
     }
+  }
+
+  #functions(code: Uint8Array): void {
+    const problem = this.#keyspace.functions?.load(code, this.replaceKeys) ?? null;
+    if (problem !== null) this.#input.fail(`Failed creating function: ${problem}`);
   }
 
   #select(index: number): void {

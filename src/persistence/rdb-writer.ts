@@ -11,6 +11,7 @@ import {
   OPCODE_EOF,
   OPCODE_EXPIRETIME_MS,
   OPCODE_FREQ,
+  OPCODE_FUNCTION_2,
   OPCODE_IDLE,
   OPCODE_RESIZEDB,
   OPCODE_SELECTDB,
@@ -49,6 +50,7 @@ export class RdbFormat implements DatasetFormat {
     writeAux(out, 'used-mem', String(keyspace.arena.used));
     for (const [name, value] of aux) writeAux(out, name, value);
     writeAux(out, 'aof-base', aofBase ? '1' : '0');
+    for (const code of keyspace.functions?.codes() ?? []) writeFunctions(out, code);
   }
 
   database(out: RdbOutput, index: number, keys: number, expiries: number): void {
@@ -93,6 +95,12 @@ function writeAux(out: RdbOutput, name: string, value: string): void {
   out.byte(OPCODE_AUX);
   out.text(name);
   out.text(value);
+}
+
+/** One library of functions. */
+export function writeFunctions(out: RdbOutput, code: Uint8Array): void {
+  out.byte(OPCODE_FUNCTION_2);
+  out.string(code, 0, code.length);
 }
 
 /** Writes the whole dataset in one go, everything but the last flush. @returns keys written. */

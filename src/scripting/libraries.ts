@@ -111,6 +111,11 @@ export class LibraryStore {
     return this.#set.functions.get(name.toLowerCase());
   }
 
+  /** The code of each library, as dump files have it. */
+  *codes(): Iterable<Uint8Array> {
+    for (const { code } of this.#set.libraries.values()) yield Buffer.from(code, 'latin1');
+  }
+
   // --- changing the set ---
 
   /**

@@ -1,5 +1,6 @@
 // What a server has of scripting: EVAL's scripts, the libraries of functions, and the one script that may be running.
 // Commands reach it by `scriptingOf`; it comes into being when first needed.
+import type { FunctionLibraries } from '../core/keyspace.ts';
 import type { Server } from '../core/server.ts';
 import { LibraryStore } from './libraries.ts';
 import { MathRandom } from './math-random.ts';
@@ -97,4 +98,17 @@ export class Scripting {
 export function scriptingOf(server: Server): Scripting {
   server.scripting ??= new Scripting(server);
   return server.scripting;
+}
+
+/** The server's functions as dump files see them; asking does not bring them into being. */
+export function functionLibraries(server: Server): FunctionLibraries {
+  return {
+    codes: () => server.scripting?.libraries.codes() ?? [],
+    load(code, replace) {
+      const text = Buffer.from(code).toString('latin1');
+      const loaded = scriptingOf(server).libraries.load(text, replace, undefined, false);
+      return typeof loaded === 'string' ? loaded : null;
+    },
+    clear: () => server.scripting?.libraries.replaceAll(),
+  };
 }
