@@ -1,4 +1,4 @@
-// Four projects: unit beside the code, contract suites run over every implementation, the
+// Five projects: unit beside the code, contract suites run over every implementation, packet scripts, the
 // simulator, and the lab (root, network namespaces, real peers).
 import { defineConfig } from 'vitest/config';
 
@@ -15,6 +15,7 @@ export default defineConfig({
         },
       },
       { test: { ...shared, name: 'contract', include: ['test/contract/**/*.test.ts'], fileParallelism: false } },
+      { test: { ...shared, name: 'packets', include: ['test/packets/**/*.test.ts'] } },
       { test: { name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 300_000 } },
       {
         test: {

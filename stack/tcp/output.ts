@@ -21,7 +21,7 @@ import { type Flight, PHASE_OPEN, PHASE_RECOVERY } from './flight.ts';
 import { armProbe } from './rack.ts';
 import { noteAgain, noteUsage, pipe } from './recovery.ts';
 import { backedOffRto } from './rtt.ts';
-import { emit, emitSyn } from './segment-out.ts';
+import { emit, emitSyn, receiveRoom } from './segment-out.ts';
 import type { Tcp } from './tcp.ts';
 import { armDelayedAck, armPersist, armRetransmit } from './timers.ts';
 
@@ -208,8 +208,8 @@ function acknowledge(tcp: Tcp, c: Connection): boolean {
 
 /** RFC 9293 3.8.6.2.2: an update of its own only for a worthwhile step. */
 function windowUpdateIsDue(tcp: Tcp, c: Connection): boolean {
-  const free = c.rcvSpace - c.unread;
-  return distance((c.rcvNxt + free) | 0, c.rcvAdv) >= Math.min(c.rcvSpace >> 1, 2 * tcp.mssMax) && !c.finReceived;
+  const step = distance((c.rcvNxt + receiveRoom(c)) | 0, c.rcvAdv);
+  return step >= Math.min(c.rcvSpace >> 1, 2 * tcp.mssMax) && !c.finReceived;
 }
 
 /** A bare acknowledgement, now. When there is no slot for it, it stays owed. */

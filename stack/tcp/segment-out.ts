@@ -83,13 +83,17 @@ function acknowledged(tcp: Tcp, c: Connection): void {
   c.timers &= ~TIMER_DELAYED_ACK;
 }
 
+/** Bytes that the window may offer: what the buffer has room for, and the field can say. */
+export function receiveRoom(c: Connection): number {
+  return Math.min(Math.max(c.rcvSpace - c.unread, 0), 0xffff << c.rcvWindShift);
+}
+
 /**
  * The window field: as much as the buffer has room for, its right edge moved only by worthwhile steps and never
  * back (RFC 9293 3.8.6.2.2).
  */
 function offerWindow(tcp: Tcp, c: Connection): number {
-  const free = c.rcvSpace - c.unread;
-  const edge = (c.rcvNxt + Math.max(free, 0)) | 0;
+  const edge = (c.rcvNxt + receiveRoom(c)) | 0;
   const step = distance(edge, c.rcvAdv);
   if (step >= Math.min(c.rcvSpace >> 1, tcp.mssMax)) c.rcvAdv = edge;
   const window = distance(c.rcvAdv, c.rcvNxt) >> c.rcvWindShift;
