@@ -14,6 +14,7 @@ import {
   FIN_WAIT_1,
   FIN_WAIT_2,
   OPTION_SACK,
+  QUICK_ACKS,
 } from './connection.ts';
 import { sendAck } from './output.ts';
 import { tuneSpace } from './receive-space.ts';
@@ -112,6 +113,8 @@ function outOfOrder(
   fin: boolean,
 ): void {
   tcp.stats.tcpInOutOfOrder++;
+  // A sender in recovery steers by acknowledgements: for a while every segment gets its own (RFC 5681 4.2 allows it).
+  c.quickAcks = QUICK_ACKS;
   if (length > 0) {
     c.outOfOrder ??= tcp.takeAssembler();
     const ahead = c.outOfOrder;

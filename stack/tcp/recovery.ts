@@ -62,6 +62,10 @@ export function onAcknowledgement(
 ): void {
   const f = c.flight;
   if (f === null) return;
+  if (!f.keeps && segment.sackCount === 0 && f.next - f.first === 1 && c.sndUna === f.end) {
+    onLoneAcked(tcp, c, f);
+    return;
+  }
   told.delivered = 0;
   told.original = false;
   told.latestUs = told.earliestUs = -1;
@@ -77,6 +81,24 @@ export function onAcknowledgement(
     c.timers &= ~(TIMER_PROBE | TIMER_REORDER);
     if (f.drained()) tcp.giveFlight(c);
   }
+}
+
+/** A lone segment of which nothing else is known is acknowledged: most of what a server ever hears. */
+function onLoneAcked(tcp: Tcp, c: Connection, f: Flight): void {
+  const rtt = distance(tcp.nowUs, f.sentUs[f.first & f.mask]);
+  if (rtt >= 0) {
+    noteRoundTrip(tcp, c, rtt);
+    addSample(c, rtt);
+  }
+  const length = distance(f.end, f.startOf(f.first));
+  if (length > c.provenMss) c.provenMss = length;
+  if (isWindowUsed(c, f)) {
+    f.keeps = true;
+    tcp.congestion.onAck(c, f, length, rtt, tcp.nowMs);
+  }
+  f.first = f.next;
+  c.timers &= ~(TIMER_PROBE | TIMER_REORDER);
+  if (f.drained()) tcp.giveFlight(c);
 }
 
 // ---- What the segment says -------------------------------------------------------------------------------------
@@ -195,14 +217,17 @@ function sample(tcp: Tcp, c: Connection, f: Flight, segment: TcpSegment, acked: 
     if (acked > 0) sampleByEcho(tcp, c, segment);
     return;
   }
-  if (c.minRttUs === 0 || latestUs <= c.minRttUs || distance(tcp.nowMs, c.minRttAtMs) > MIN_RTT_AGE_MS) {
-    c.minRttUs = latestUs > 0 ? latestUs : 1;
-    c.minRttAtMs = tcp.nowMs;
-  }
+  noteRoundTrip(tcp, c, latestUs);
   if (acked > 0 && atOrAfter(c.sndUna, f.rttSeq)) {
     addSample(c, told.earliestUs);
     f.rttSeq = c.sndNxt;
   }
+}
+
+function noteRoundTrip(tcp: Tcp, c: Connection, us: number): void {
+  if (c.minRttUs !== 0 && us > c.minRttUs && distance(tcp.nowMs, c.minRttAtMs) <= MIN_RTT_AGE_MS) return;
+  c.minRttUs = us > 0 ? us : 1;
+  c.minRttAtMs = tcp.nowMs;
 }
 
 /** D-SACK (RFC 2883): something was sent again that had arrived. */

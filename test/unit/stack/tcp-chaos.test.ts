@@ -1,5 +1,5 @@
 // Both streams of a connection over a wire that loses, reorders, duplicates and corrupts: what arrives is always a
-// prefix of what was written, and once the network heals everything drains and both sides close in order. The seed of
+// prefix of what was written, whatever the options and the clock do, and once the network heals everything drains and both sides close in order. The seed of
 // a failure is in its message; CHAOS_SEED=n replays one, CHAOS_COUNT=n runs more.
 import { describe, expect, it } from 'vitest';
 import type { Impairment, MemoryEndOptions } from '../../../io-engine/memory-wire.ts';
@@ -82,7 +82,8 @@ function randomConfig(random: SeededRandom): Partial<StackConfig> {
   return {
     receiveBuffer: 2048 << random.below(8),
     sendBuffer: 2048 << random.below(8),
-    delayedAckMs: random.below(2) === 0 ? 40 : 200,
+    delayedAckMs: [1, 40, 200][random.below(3)],
+    rtoMinMs: [20, 200, 1000][random.below(3)],
     timeWaitMs: 1000,
     congestion: random.below(2) === 0 ? 'cubic' : 'newreno',
     ecn: random.below(2) === 0 ? 'on' : 'accept',
@@ -122,7 +123,10 @@ function runSeed(seed: number): void {
   client.socket = net.a.connect(IP_B, PORT, client);
   net.onTick = (stack: Stack) => (stack === net.a ? client : server).act();
   // The impaired part; the wheel and the wire wake us, a tick every 20 ms at least lets the applications act.
-  for (let i = 0; i < 300 && client.closedWith < 0; i++) net.run(20);
+  for (let i = 0; i < 300 && client.closedWith < 0; i++) {
+    net.run(20);
+    if (random.below(100) === 0) net.jump(random.below(3000));
+  }
   net.wire.impair({ delayUs: 1000 });
   const done = () => client.closedWith >= 0 && server.closedWith >= 0;
   for (let i = 0; i < 20_000 && !done(); i++) {

@@ -154,6 +154,12 @@ export class TwoStacks {
     return next;
   }
 
+  /** Time moves on and nobody notices before the next tick: a machine that slept. */
+  jump(ms: number): void {
+    this.clock.advanceUs(ms * 1000);
+    this.#nowUs += ms * 1000;
+  }
+
   /** Moves time on to the next event, at most to `untilUs`. @returns false when that was reached. */
   step(untilUs: number): boolean {
     const next = Math.min(this.#nextUs(), untilUs);
