@@ -51,9 +51,14 @@ function parse(call: Call): Request | null {
     const rest = call.argc - 1 - i;
     if (call.is(i, 'copy')) request.copy = true;
     else if (call.is(i, 'replace')) request.replace = true;
-    else if (call.is(i, 'auth') && rest >= 1) request.auth = [call.latin1(++i)];
-    else if (call.is(i, 'auth2') && rest >= 2) request.auth = [call.latin1(++i), call.latin1(++i)];
-    else if (call.is(i, 'keys')) {
+    else if (call.is(i, 'auth') && rest >= 1) {
+      request.auth = [call.latin1(++i)];
+      call.redact(i);
+    } else if (call.is(i, 'auth2') && rest >= 2) {
+      request.auth = [call.latin1(++i), call.latin1(++i)];
+      call.redact(i - 1);
+      call.redact(i);
+    } else if (call.is(i, 'keys')) {
       if (call.lengths[3] > 0) {
         call.reply.error('ERR When using MIGRATE KEYS option, the key argument must be set to the empty string');
         return null;

@@ -6,6 +6,7 @@ import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transports/transport.ts';
 import type { Blocked } from './blocking.ts';
 import { BufferUse } from './buffer-use.ts';
+import type { Call } from './call.ts';
 import { clientInfoLine } from './client-info.ts';
 import type { Command } from './command-table.ts';
 import type { Database } from './database.ts';
@@ -77,6 +78,8 @@ export class Client implements ConnectionHandler, RequestLimits {
   blocked: Blocked | null = null;
   /** Of a script's own client: who called the script. */
   caller: Client | null = null;
+  /** The call that runs that script. */
+  callerCall: Call | null = null;
   /** Stands for a replication master or a file: what it says is done, whatever the limits. */
   obeyed = false;
   /** Nothing more is read; the connection ends when the output is out. */

@@ -442,7 +442,9 @@ export class Server {
 
   /** A client that tracks has read something. */
   rememberKeys(call: Call): void {
-    this.tracking.remember(call, this.#keyWords(call));
+    // What a script reads are the keys it was called with.
+    const reader = call.client.callerCall ?? call;
+    if (reader.client.tracking !== null) this.tracking.remember(reader, this.#keyWords(reader));
   }
 
   /** A command, transaction or script has ended: what it made possible for others happens now. */

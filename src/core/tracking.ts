@@ -113,7 +113,7 @@ export class Tracking {
 
   /** A client that tracks has run a command that reads. @param words which are keys. */
   remember(call: Call, words: readonly number[]): void {
-    const client = call.client.caller ?? call.client;
+    const { client } = call;
     const { tracking } = client;
     if (tracking === null || tracking.options.bcast) return;
     if (tracking.options.optin && !tracking.caching) return;

@@ -53,6 +53,7 @@ export class ScriptRun {
     this.#allowOom = declared && (flags & ALLOW_OOM) !== 0;
     this.#outOfMemory = outOfMemory;
     client.caller = call.client;
+    client.callerCall = call;
     client.db = call.client.db;
     client.protocol = 2;
     return null;
@@ -72,6 +73,7 @@ export class ScriptRun {
 
   end(): void {
     this.client.caller = null;
+    this.client.callerCall = null;
     this.words = [];
   }
 
