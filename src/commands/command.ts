@@ -11,6 +11,7 @@ import {
   type KeySpec,
   keysBeyondSpecs,
 } from './command-details.ts';
+import { DEPRECATIONS, SYSTEM_COMMANDS } from './deprecations.ts';
 import { helpReply } from './help.ts';
 
 function command(call: Call): void {
@@ -34,7 +35,10 @@ function infoReply(call: Call, one: Command): void {
   reply.array(10);
   reply.bulkLatin1(one.parent === null ? one.calledAs : spec.name);
   reply.integer(spec.arity);
-  simpleSet(call, spec.flags);
+  simpleSet(
+    call,
+    spec.flags.filter((flag) => flag !== 'may_replicate'),
+  );
   for (const position of spec.keys) reply.integer(position);
   simpleSet(call, details.categories);
   reply.set(details.tips.length);
@@ -149,10 +153,23 @@ function docsReply(call: Call, one: Command): void {
   const { spec } = one;
   const args = commandArguments(spec.name);
   const subcommands = one.subcommands?.all ?? [];
-  reply.map(3 + (args.length > 0 ? 1 : 0) + (subcommands.length > 0 ? 1 : 0));
+  const deprecation = DEPRECATIONS[spec.name];
+  const flag = deprecation !== undefined ? 'deprecated' : SYSTEM_COMMANDS.has(spec.name) ? 'syscmd' : null;
+  const extras = (flag === null ? 0 : 1) + (deprecation === undefined ? 0 : 2);
+  reply.map(3 + extras + (args.length > 0 ? 1 : 0) + (subcommands.length > 0 ? 1 : 0));
   for (const field of ['summary', 'since', 'group'] as const) {
     reply.bulkLatin1(field);
     reply.bulkText(spec[field]);
+  }
+  if (flag !== null) {
+    reply.bulkLatin1('doc_flags');
+    simpleSet(call, [flag]);
+  }
+  if (deprecation !== undefined) {
+    reply.bulkLatin1('deprecated_since');
+    reply.bulkLatin1(deprecation.since);
+    reply.bulkLatin1('replaced_by');
+    reply.bulkLatin1(deprecation.replacedBy);
   }
   if (args.length > 0) {
     reply.bulkLatin1('arguments');
