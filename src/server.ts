@@ -105,6 +105,7 @@ export class RunningServer {
       loadAof: () => this.#files.loadAofNow(),
       reload: (request) => this.#reload(request),
       connect: (host, port, attach, signal) => transport.connect(host, port, attach, signal),
+      serveClients: () => transport.serveNow?.(),
       transportFacts: () => transport.facts?.() ?? [],
       configChanged: (named) => {
         if (isIgnored(server.config, named)) server.log.warning(`'${named.name}' has no effect in this version`);
@@ -311,7 +312,10 @@ export async function startServer(
 
 async function openTransport(config: Config, world: World): Promise<Transport> {
   const keepAliveSeconds = (): number => config.tcpKeepalive;
-  if (config.transport === 'kernel') return new KernelTransport({ ...world, keepAliveSeconds });
+  if (config.transport === 'kernel') {
+    const calls = await import('../io-engine/linux/libc.ts');
+    return new KernelTransport({ ...world, keepAliveSeconds, calls });
+  }
   // Only now: the engines' native parts are not needed for kernel sockets.
   const { openUserspace } = await import('./transports/userspace.ts');
   return openUserspace({ ...world, netdevFile: config.netdev, engine: config.engine, keepAliveSeconds });

@@ -56,6 +56,24 @@ export function kickReceive(fd: number): number {
   return recvfrom(fd, 0, 0, MSG_DONTWAIT, 0, 0);
 }
 
+const recv: (fd: number, data: Bytes, length: number, flags: number) => number = library.func(
+  'long recv(int fd, void *data, ulong length, int flags)',
+);
+const accept4: (fd: number, address: null, addressLength: null, flags: number) => number = library.func(
+  'int accept4(int fd, void *address, void *length, int flags)',
+);
+const SOCK_NONBLOCK_CLOEXEC = 0o2004000;
+
+/** What a socket has received, without waiting. @returns bytes; 0 at the end, negative when there is nothing. */
+export function receiveNow(fd: number, into: Uint8Array): number {
+  return recv(fd, into, into.length, MSG_DONTWAIT);
+}
+
+/** A connection that waits at a listening socket. @returns its descriptor, or a negative number. */
+export function acceptNow(fd: number): number {
+  return accept4(fd, null, null, SOCK_NONBLOCK_CLOEXEC);
+}
+
 const usleep: (microseconds: number) => number = library.func('int usleep(uint microseconds)');
 const prctl: (operation: number, value: number, a: 0, b: 0, c: 0) => number = library.func(
   'int prctl(int operation, ulong value, ulong a, ulong b, ulong c)',

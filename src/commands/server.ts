@@ -59,9 +59,11 @@ function shutdown(call: Call): void {
   }
   if (abort && call.argc > 2) call.syntaxError();
   else if (abort) reply.error('ERR No shutdown in progress.');
+  else if (server.busyError !== '' && saving !== 'nosave') reply.error(server.busyError);
   else {
     const problem = server.hooks.shutdown?.({ save: saving, now, force }) ?? null;
     if (problem !== null) reply.error(problem);
+    else server.scripting?.endRun();
   }
 }
 

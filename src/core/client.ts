@@ -301,6 +301,16 @@ export class Client implements ConnectionHandler, RequestLimits {
     this.#flush();
   }
 
+  /** A command of this client goes on for long, and others are served meanwhile: its own requests wait. */
+  pauseInput(): void {
+    this.connection.pause();
+  }
+
+  /** That command has ended. */
+  resumeInput(): void {
+    if (this.#held === 0 && !this.closing) this.connection.resume();
+  }
+
   // --- output ---
 
   /** Hands the replies gathered so far to the connection. */

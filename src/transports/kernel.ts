@@ -9,12 +9,25 @@ import { TransportError } from './transport.ts';
 /** Bytes taken per connection that the kernel has not; more is refused until it drains. */
 const QUEUE_MAX = 256 * 1024;
 const STAGING_LENGTH = 16 * 1024;
+/** Taken at once from a connection, and connections at once, in the middle of a tick. */
+const RECEIVE_LENGTH = 64 * 1024;
+const ACCEPTS_MAX = 100;
+
+/** System calls that do not go by way of the event loop. */
+export interface SocketCalls {
+  /** @returns bytes; 0 at the end, negative when there is nothing. */
+  receiveNow(fd: number, into: Uint8Array): number;
+  /** @returns a descriptor, or a negative number. */
+  acceptNow(fd: number): number;
+}
 
 export interface KernelParts {
   readonly clock: ServerClock;
   readonly scheduler: Scheduler;
   /** Seconds of silence before the kernel probes the peer; 0: never. */
   readonly keepAliveSeconds: () => number;
+  /** Without them nobody is served in the middle of a tick. */
+  readonly calls?: SocketCalls;
 }
 
 export class KernelTransport implements Transport {
@@ -23,7 +36,7 @@ export class KernelTransport implements Transport {
 
   readonly #parts: KernelParts;
   readonly #connections = new Set<KernelConnection>();
-  readonly #listeners = new Set<NetServer>();
+  readonly #listeners = new Map<NetServer, Acceptor>();
   #dirty: KernelConnection[] = [];
   #tickOpen = false;
 
@@ -40,7 +53,7 @@ export class KernelTransport implements Transport {
       server.once('error', (error) => reject(asTransportError(error)));
       // An IPv6 address must not take the IPv4 one's connections: both are listened on by name.
       server.listen({ host: address === '*' ? '0.0.0.0' : address, port, backlog, ipv6Only: true }, () => {
-        this.#listeners.add(server);
+        this.#listeners.set(server, acceptor);
         const bound = server.address();
         resolve({
           address,
@@ -81,7 +94,7 @@ export class KernelTransport implements Transport {
   }
 
   async close(graceMs: number): Promise<void> {
-    for (const server of this.#listeners) server.close();
+    for (const server of this.#listeners.keys()) server.close();
     this.#listeners.clear();
     if (this.#connections.size === 0) return;
     for (const connection of this.#connections) connection.end();
@@ -99,12 +112,12 @@ export class KernelTransport implements Transport {
   }
 
   ref(): void {
-    for (const server of this.#listeners) server.ref();
+    for (const server of this.#listeners.keys()) server.ref();
     for (const connection of this.#connections) connection.ref();
   }
 
   unref(): void {
-    for (const server of this.#listeners) server.unref();
+    for (const server of this.#listeners.keys()) server.unref();
     for (const connection of this.#connections) connection.unref();
   }
 
@@ -128,11 +141,42 @@ export class KernelTransport implements Transport {
 
   readonly #closeTick = (): void => {
     this.#tickOpen = false;
+    this.#output();
+  };
+
+  /**
+   * The event loop reads sockets only when it is returned to: here they are read past it. Node's own sockets hold
+   * nothing back, as they flow, so that the order of bytes is kept.
+   */
+  serveNow(): void {
+    const { calls } = this.#parts;
+    if (calls === undefined) return;
+    for (const [server, acceptor] of this.#listeners) this.#acceptNow(calls, server, acceptor);
+    this.#buffer ??= new Uint8Array(RECEIVE_LENGTH);
+    for (const connection of this.#connections) connection.receiveNow(calls, this.#buffer);
+    this.#output();
+  }
+
+  #buffer: Uint8Array | null = null;
+
+  #acceptNow(calls: SocketCalls, server: NetServer, acceptor: Acceptor): void {
+    const listening = descriptorOf(server);
+    for (let left = ACCEPTS_MAX; left > 0 && listening >= 0; left--) {
+      const fd = calls.acceptNow(listening);
+      if (fd < 0) return;
+      const socket = new Socket({ fd, allowHalfOpen: true });
+      socket.setNoDelay(true);
+      const connection = this.#adopt(socket);
+      connection.attach(acceptor(connection));
+    }
+  }
+
+  #output(): void {
     this.beforeOutput();
     const dirty = this.#dirty;
     this.#dirty = [];
     for (let i = 0; i < dirty.length; i++) dirty[i].flush();
-  };
+  }
 
   markDirty(connection: KernelConnection): void {
     this.#dirty.push(connection);
@@ -143,6 +187,12 @@ export class KernelTransport implements Transport {
     this.#connections.delete(connection);
     if (this.#connections.size === 0) this.#onIdle();
   }
+}
+
+/** Node's handle of a socket knows its descriptor. @returns -1 when it has none. */
+function descriptorOf(owner: NetServer | Socket): number {
+  const { _handle } = owner as unknown as { _handle: { fd?: number } | null };
+  return _handle?.fd ?? -1;
 }
 
 /** Silence after our FIN until the peer is taken for gone. */
@@ -164,6 +214,7 @@ class KernelConnection implements Connection {
   #dirty = false;
   #drainWanted = false;
   #ending = false;
+  #paused = false;
   #reason: CloseReason = null;
 
   constructor(transport: KernelTransport, socket: Socket) {
@@ -192,6 +243,13 @@ class KernelConnection implements Connection {
       this.#handler = null;
     });
     if (handler === null) socket.resetAndDestroy();
+  }
+
+  /** What has arrived, once; its end is left for the event loop to see. */
+  receiveNow(calls: SocketCalls, buffer: Uint8Array): void {
+    const fd = this.#paused || this.#socket.destroyed ? -1 : descriptorOf(this.#socket);
+    const length = fd < 0 ? 0 : calls.receiveNow(fd, buffer);
+    if (length > 0) this.#handler?.onData(buffer, 0, length);
   }
 
   get queuedBytes(): number {
@@ -271,10 +329,12 @@ class KernelConnection implements Connection {
   }
 
   pause(): void {
+    this.#paused = true;
     this.#socket.pause();
   }
 
   resume(): void {
+    this.#paused = false;
     this.#socket.resume();
   }
 

@@ -66,6 +66,11 @@ export interface Transport {
    * file. Set by the server before `listen`.
    */
   beforeOutput: () => void;
+  /**
+   * In the middle of a tick, from within a handler that goes on for long: hands what has arrived to the handlers of
+   * connections that are not paused, accepts new ones, and lets what they write leave. The clock stands still.
+   */
+  serveNow?(): void;
   /** Names and values for INFO, beyond the transport's name. */
   facts?(): readonly (readonly [name: string, value: string | number])[];
   /** @throws TransportError when the address cannot be listened on; the message says what to do. */

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import * as calls from '../../io-engine/linux/libc.ts';
 import { createConfig, findDirective, setDirective } from '../../src/core/config.ts';
 import type { Server } from '../../src/core/server.ts';
 import { silentLog } from '../../src/platform/log.ts';
@@ -38,7 +39,7 @@ export class OurServer {
     }
     config.dir = directory;
     const world = { ...systemWorld(config), log: silentLog };
-    const transport = new KernelTransport({ ...world, keepAliveSeconds: () => 0 });
+    const transport = new KernelTransport({ ...world, keepAliveSeconds: () => 0, calls });
     const running = new RunningServer(createServer({ config }, world, 'kernel'), transport);
     const server = new OurServer(port, directory, running);
     try {
