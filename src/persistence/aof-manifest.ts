@@ -185,6 +185,14 @@ function manifestError(reason: string, line = 0, text = ''): AofManifestError {
   return new AofManifestError(`\n*** FATAL AOF MANIFEST FILE ERROR ***\n${where}${reason}\n`);
 }
 
+const ESCAPES: Readonly<Record<string, string>> = {
+  '\n': '\\n',
+  '\r': '\\r',
+  '\t': '\\t',
+  '\x07': '\\a',
+  '\b': '\\b',
+};
+
 /** A name with blanks or unprintable characters, as a quoted word. */
 function quoted(name: string): string {
   if (name !== '' && /^[!#-&(-[\]-~]+$/.test(name) && basename(name) === name) return name;
@@ -192,6 +200,7 @@ function quoted(name: string): string {
   for (const char of name) {
     const code = char.charCodeAt(0);
     if (char === '"' || char === '\\') text += `\\${char}`;
+    else if (ESCAPES[char] !== undefined) text += ESCAPES[char];
     else if (code < 32 || code > 126) text += `\\x${code.toString(16).padStart(2, '0')}`;
     else text += char;
   }

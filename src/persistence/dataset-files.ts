@@ -535,7 +535,9 @@ export class DatasetFiles implements PersistenceControl {
     const { parts } = this.#manifest;
     if (parts.length === 0) return false;
     for (const { name } of parts) {
-      if (!existsSync(this.#manifest.pathOf(name))) throw new ServerStartError(`The AOF file ${name} does not exist`);
+      if (!existsSync(this.#manifest.pathOf(name))) {
+        throw new ServerStartError(`Unable to obtain the AOF file ${name} length. stat: No such file or directory`);
+      }
     }
     for (const [i, part] of parts.entries()) {
       const path = this.#manifest.pathOf(part.name);
@@ -578,7 +580,7 @@ export class DatasetFiles implements PersistenceControl {
       const fresh = manifest.increments.length === 0;
       const { name } = manifest.increments.at(-1) ?? manifest.addIncrement();
       const file = this.aof.open(manifest.pathOf(name), false);
-      manifest.persist();
+      if (fresh) manifest.persist();
       this.aof.switchTo(file, statSync(manifest.pathOf(name)).size);
       log.notice(`${fresh ? 'Creating' : 'Opening'} AOF incr file ${name} on server start`);
     } catch (error) {

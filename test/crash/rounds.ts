@@ -1,0 +1,66 @@
+// Kills a server again and again while clients write to it, and looks after each restart whether everything that was
+// acknowledged is there. Used over the kernel's sockets and over the lab.
+import { expect } from 'vitest';
+import { SeededRandom } from '../../src/platform/random.ts';
+
+/** WIREDIS_CRASH_ROUNDS: how many kills; few where every change runs it. */
+export const ROUNDS = Number(process.env.WIREDIS_CRASH_ROUNDS ?? 6);
+export const SEED = Number(process.env.WIREDIS_CRASH_SEED ?? 1);
+
+/** What a writer's connection was told. */
+export interface Acknowledged {
+  readonly list: number;
+  readonly pairs: number;
+}
+
+/** Directives that make the append-only file be rewritten all the time, now in one form and now in the other. */
+export function crashDirectives(round: number): string[] {
+  return Object.entries({
+    appendonly: 'yes',
+    appendfsync: 'always',
+    save: '',
+    'auto-aof-rewrite-min-size': '20kb',
+    'auto-aof-rewrite-percentage': '20',
+    'aof-use-rdb-preamble': round % 3 === 0 ? 'no' : 'yes',
+    'rdb-key-save-delay': round % 2 === 0 ? '20000' : '0',
+  }).flatMap(([name, value]) => [`--${name}`, value]);
+}
+
+/** A server that a round talks to. */
+export interface Victim {
+  /** One command; what redis-cli prints for it. */
+  ask(...words: string[]): Promise<string>;
+  /** Starts the writer; resolves with what it printed when its connections are gone. */
+  write(seed: number): Promise<string>;
+  kill(): Promise<void>;
+}
+
+/** @param start gives a server over the same directory each time. */
+export async function crashRounds(start: (round: number) => Promise<Victim>): Promise<void> {
+  const random = new SeededRandom(SEED);
+  let acknowledged: Acknowledged[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const victim = await start(round);
+    await verify(victim, acknowledged);
+    const told = victim.write(SEED * 1000 + round);
+    await new Promise((resolve) => setTimeout(resolve, 250 + random.below(400)));
+    await victim.kill();
+    acknowledged = JSON.parse(await told) as Acknowledged[];
+    expect(acknowledged.some(({ list }) => list > 0)).toBe(true);
+  }
+  const last = await start(ROUNDS);
+  await verify(last, acknowledged);
+  await last.kill();
+}
+
+/** Everything acknowledged is there, in order, and no transaction is there by half. */
+export async function verify(victim: Victim, acknowledged: readonly Acknowledged[]): Promise<void> {
+  for (const [i, { list, pairs }] of acknowledged.entries()) {
+    const elements = (await victim.ask('LRANGE', `l:${i}`, '0', '-1')).split('\n').filter((word) => word !== '');
+    expect(elements.length).toBeGreaterThanOrEqual(list);
+    expect(elements.every((element, at) => element === String(at + 1))).toBe(true);
+    const a = Number(await victim.ask('GET', `a:${i}`));
+    expect(a).toBeGreaterThanOrEqual(pairs);
+    expect(Number(await victim.ask('GET', `b:${i}`))).toBe(a);
+  }
+}

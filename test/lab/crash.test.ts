@@ -1,0 +1,42 @@
+// Crash safety over user-space TCP: the server is killed while clients on another host write; nothing that it
+// acknowledged is lost.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Lab } from '../../src/cli/lab/lab.ts';
+import { crashDirectives, crashRounds, ROUNDS, type Victim } from '../crash/rounds.ts';
+import { describeLab, type Engine, LabServer, OVER, openLab, PORT, root } from './fixture.ts';
+
+describeLab('a server that is killed', () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await openLab();
+  });
+  afterAll(() => lab?.down());
+
+  it.each(OVER.slice(0, 1))(`over %s, ${ROUNDS} times, loses nothing that it acknowledged`, async (over) => {
+    const directory = mkdtempSync(join(tmpdir(), 'wiredis-lab-crash-'));
+    try {
+      await crashRounds((round) => startVictim(lab, over as Engine, directory, round));
+      expect(await lab.run('server', ['ls', join(directory, 'appendonlydir')])).toMatchObject({ code: 0 });
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
+});
+
+async function startVictim(lab: Lab, over: Engine, directory: string, round: number): Promise<Victim> {
+  const server = await LabServer.start(lab, { over, directory, arguments: crashDirectives(round) });
+  return {
+    ask: async (...words) => (await server.cli(words)).stdout.trimEnd(),
+    write: async (seed) => {
+      const words = [process.execPath, join(root, 'test/crash/writer.js'), server.address, String(PORT), String(seed)];
+      return (await lab.run('client', words)).stdout;
+    },
+    async kill() {
+      process.kill(server.pid, 'SIGKILL');
+      await server.stop();
+    },
+  };
+}
