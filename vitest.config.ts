@@ -14,7 +14,9 @@ export default defineConfig({
           include: ['{io-engine,stack,src}/**/*.test.ts', 'test/unit/**/*.test.ts', 'test/redis/**/*.test.ts'],
         },
       },
-      { test: { ...shared, name: 'contract', include: ['test/{contract,crash}/**/*.test.ts'], fileParallelism: false } },
+      {
+        test: { ...shared, name: 'contract', include: ['test/{contract,crash}/**/*.test.ts'], fileParallelism: false },
+      },
       { test: { ...shared, name: 'packets', include: ['test/packets/**/*.test.ts'] } },
       { test: { name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 300_000 } },
       {

@@ -23,6 +23,8 @@ class Writer {
     this.received = '';
     this.socket = connect({ host, port: Number(port), noDelay: true });
     this.socket.on('data', (data) => this.onData(data.toString('latin1')));
+    // A host whose stack has died with its server says nothing.
+    this.socket.setTimeout(2000, () => this.socket.destroy());
     this.socket.on('error', () => {});
     this.socket.on('connect', async () => {
       await this.resume('list', 'LLEN', `l:${name}`);
