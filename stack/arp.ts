@@ -82,10 +82,9 @@ export class Arp implements AddressResolver {
     this.#claim = null;
   }
 
-  /** Asks for a neighbour's hardware address. @param to the one it had, or everyone. */
-  ask(hop: NextHop, to: Uint8Array): void {
+  ask(hop: NextHop, knownMac: Uint8Array | null): void {
     const source = this.#routes.sourceFor(hop.ip);
-    if (this.#send(ARP_REQUEST, to, source, ZERO_MAC, hop.ip)) this.#stats.arpOutRequests++;
+    if (this.#send(ARP_REQUEST, knownMac ?? BROADCAST_MAC, source, ZERO_MAC, hop.ip)) this.#stats.arpOutRequests++;
   }
 
   /** An ARP packet; `offset` is behind the Ethernet header. */

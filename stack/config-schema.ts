@@ -2,8 +2,10 @@
 // errors and the shipped netdev.conf are made. Used by config.ts.
 import type { EngineChoice, InterfaceAddress } from '../io-engine/options.ts';
 import type { Route } from './routes.ts';
+import type { Ipv6Prefix, Ipv6Route } from './routes6.ts';
 import { isGroupMac, isZeroMac, parseMac } from './wire/ethernet.ts';
 import { formatIpv4, isLoopbackIp, isMulticastIp, maskOf, parseIpv4Address } from './wire/ipv4.ts';
+import { isMulticastIpv6, isNoHost, parseIpv6Address } from './wire/ipv6.ts';
 
 /** What is wrong with a value, in words that go on after the key: `must be ...`. */
 export class BadValue extends Error {}
@@ -25,6 +27,11 @@ export interface Key<T> {
 /** A hardware address for a neighbour. */
 interface ArpEntry {
   readonly ip: number;
+  readonly mac: Uint8Array;
+}
+
+interface ArpEntry6 {
+  readonly bytes: Uint8Array;
   readonly mac: Uint8Array;
 }
 
@@ -118,6 +125,25 @@ function readUnits(value: string, units: Readonly<Record<string, number>>): numb
   return Number(match[1]) * units[match[2]];
 }
 
+/** An IPv6 address that a host can have. */
+function readHostIpv6(value: string): Uint8Array {
+  const bytes = parseIpv6Address(value);
+  if (bytes === null) throw new BadValue(`must be an IPv6 address such as fd00::1, not '${value}'`);
+  if (isMulticastIpv6(bytes, 0) || isNoHost(bytes, 0)) {
+    throw new BadValue(`cannot be ${value}: no host on a network has that address`);
+  }
+  return bytes;
+}
+
+function readIpv6Prefix(value: string): Ipv6Prefix {
+  const [address, length = '', ...rest] = value.split('/');
+  const bytes = parseIpv6Address(address);
+  if (bytes === null || rest.length > 0 || !/^\d{1,3}$/.test(length) || Number(length) > 128) {
+    throw new BadValue(`must be an address with its prefix length such as fd00::1/64, not '${value}'`);
+  }
+  return { bytes, prefixLength: Number(length) };
+}
+
 /** An address that a host can have. */
 function readHostIp(value: string): number {
   const ip = parseIpv4Address(value);
@@ -137,7 +163,13 @@ function readPrefix(value: string): InterfaceAddress {
   return { ip, prefixLength: Number(length) };
 }
 
-function readInterfaceAddress(value: string): InterfaceAddress {
+function readInterfaceAddress(value: string): InterfaceAddress | Ipv6Prefix {
+  if (value.includes(':')) {
+    const prefix = readIpv6Prefix(value);
+    readHostIpv6(value.split('/')[0]);
+    if (prefix.prefixLength === 0) throw new BadValue('must have a prefix length of 1 to 128');
+    return prefix;
+  }
   const { ip, prefixLength } = readPrefix(value);
   readHostIp(formatIpv4(ip));
   if (prefixLength === 0) throw new BadValue('must have a prefix length of 1 to 32');
@@ -157,9 +189,16 @@ function readHostMac(value: string): Uint8Array {
   return mac;
 }
 
-function readRoute(value: string): Route {
+function readGateway(value: string): number | Uint8Array {
+  return value.includes(':') ? readHostIpv6(value) : readHostIp(value);
+}
+
+function readRoute(value: string): Route | Ipv6Route {
   const match = /^(\S+)\s+(?:via\s+(\S+)|on-link)$/.exec(value);
   if (match === null) throw new BadValue("must be 'CIDR via GATEWAY' or 'CIDR on-link'");
+  if (match[1].includes(':')) {
+    return { ...readIpv6Prefix(match[1]), gateway: match[2] === undefined ? null : readHostIpv6(match[2]) };
+  }
   const { ip, prefixLength } = readPrefix(match[1]);
   if ((ip & ~maskOf(prefixLength)) !== 0 && prefixLength < 32) {
     throw new BadValue(`must start at a network: ${formatIpv4(ip & maskOf(prefixLength))}/${prefixLength}`);
@@ -167,9 +206,10 @@ function readRoute(value: string): Route {
   return { network: ip, prefixLength, gateway: match[2] === undefined ? null : readHostIp(match[2]) };
 }
 
-function readArp(value: string): ArpEntry {
+function readArp(value: string): ArpEntry | ArpEntry6 {
   const match = /^(\S+)\s+(\S+)$/.exec(value);
   if (match === null) throw new BadValue("must be 'IP MAC'");
+  if (match[1].includes(':')) return { bytes: readHostIpv6(match[1]), mac: readHostMac(match[2]) };
   return { ip: readHostIp(match[1]), mac: readHostMac(match[2]) };
 }
 
@@ -226,15 +266,18 @@ export const KEYS = {
     repeatable: true,
     allowed: 'ADDRESS/PREFIX-LENGTH',
     read: readInterfaceAddress,
-    description: "Our address and its network. 'bind' in redis.conf names one of them. Repeat the key for more.",
+    description:
+      "Our address and its network, IPv4 or IPv6. 'bind' in redis.conf names one of them. Repeat the key for more.\n" +
+      'With an IPv6 address we also have a link-local one, made from the hardware address.',
   },
   gateway: {
     group: ADDRESS_GROUP,
     default: '',
     example: '10.77.0.254',
+    repeatable: true,
     allowed: 'an address inside a network of ours; none: only our own networks and routes are reached',
-    read: readHostIp,
-    description: 'Next hop for every destination that no route below names.',
+    read: readGateway,
+    description: 'Next hop for every destination that no route below names: one for IPv4, one for IPv6.',
   },
   route: {
     group: ADDRESS_GROUP,
@@ -253,6 +296,14 @@ export const KEYS = {
     allowed: 'IP MAC',
     read: readArp,
     description: 'A neighbour that is not asked for its hardware address. Repeat the key for more.',
+  },
+  slaac: {
+    group: ADDRESS_GROUP,
+    default: 'off',
+    ...choice('off', 'on'),
+    description:
+      'IPv6 addresses and a gateway from the advertisements of routers (RFC 4862), beside those given above. Whoever\n' +
+      'can send them decides where our packets go: for networks that you trust.',
   },
   'address-check': {
     group: ADDRESS_GROUP,

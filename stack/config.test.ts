@@ -39,6 +39,7 @@ describe('parseNetdevConf', () => {
       gateway: null,
       routes: [],
       arp: [],
+      ipv6: null,
       rxChecksum: 'auto',
       maxConnections: 100000,
       receiveBuffer: 8 * 1024 * 1024,

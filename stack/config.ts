@@ -1,6 +1,7 @@
 // netdev.conf: `key = value` lines and command-line overrides into a typed StackConfig, with errors that name file,
 // line and what is allowed. Anyone may import the types; the CLI and the composition root call the parser.
 import type { EngineOptions, InterfaceAddress } from '../io-engine/options.ts';
+import { checkNetworks, checkNetworks6 } from './config-networks.ts';
 import {
   BadValue,
   isKeyName,
@@ -11,8 +12,8 @@ import {
   type KeyValue,
   UNSUPPORTED_KEYS,
 } from './config-schema.ts';
-import { type Route, Routes } from './routes.ts';
-import { formatIpv4 } from './wire/ipv4.ts';
+import type { Route } from './routes.ts';
+import type { Ipv6Prefix, Ipv6Route } from './routes6.ts';
 
 /** A neighbour's hardware address that is given rather than asked for. */
 export interface StaticNeighbor {
@@ -20,9 +21,25 @@ export interface StaticNeighbor {
   readonly mac: Uint8Array;
 }
 
+/** What netdev.conf says of IPv6. */
+export interface Ipv6Config {
+  readonly addresses: readonly Ipv6Prefix[];
+  /** 16 bytes. */
+  readonly gateway: Uint8Array | null;
+  readonly routes: readonly Ipv6Route[];
+  readonly neighbors: readonly StaticNeighbor6[];
+  /** Addresses and a router are taken from advertisements (RFC 4862). */
+  readonly slaac: boolean;
+}
+
+export interface StaticNeighbor6 {
+  readonly bytes: Uint8Array;
+  readonly mac: Uint8Array;
+}
+
 export interface StackConfig {
   readonly engine: EngineOptions;
-  /** At least one; the first is what packets through the gateway come from unless it is in another one's network. */
+  /** IPv4; the first is what packets through the gateway come from unless it is in another one's network. */
   readonly addresses: readonly InterfaceAddress[];
   /** 802.1Q identifier of our VLAN; 0: frames are untagged. */
   readonly vlan: number;
@@ -31,6 +48,8 @@ export interface StackConfig {
   readonly gateway: number | null;
   readonly routes: readonly Route[];
   readonly arp: readonly StaticNeighbor[];
+  /** Null: IPv6 frames are not for us. */
+  readonly ipv6: Ipv6Config | null;
   /** `auto`: verify unless the device vouches for a frame. */
   readonly rxChecksum: 'auto' | 'verify' | 'trust';
   readonly maxConnections: number;
@@ -155,9 +174,10 @@ class Settings {
     return (this.#given.get(name) ?? []).map(({ value }) => value as KeyValue<K>);
   }
 
-  /** An error about the nth value of a key, wherever that was given. */
-  conflict(name: KeyName, index: number, message: string): NetdevConfigError {
-    return this.error('CONFLICT', this.#given.get(name)?.[index]?.line ?? 0, message, name);
+  /** An error about a value of a key, wherever that was given. */
+  conflict(name: KeyName, value: unknown, message: string): NetdevConfigError {
+    const given = this.#given.get(name)?.find((setting) => setting.value === value);
+    return this.error('CONFLICT', given?.line ?? 0, message, name);
   }
 
   error(code: NetdevConfigErrorCode, line: number, message: string, key = ''): NetdevConfigError {
@@ -186,8 +206,10 @@ class Settings {
 
 function buildConfig(settings: Settings): StackConfig {
   const interfaceName = settings.value('interface');
-  settings.value('address');
-  const addresses = settings.all('address');
+  const isSlaac = settings.value('slaac') === 'on';
+  if (!isSlaac) settings.value('address');
+  const addresses = settings.all('address').filter((value) => isVersion4(value));
+  const ipv6 = buildIpv6(settings, isSlaac);
   const rxChecksum = settings.value('rx-checksum');
   const config: StackConfig = {
     engine: {
@@ -196,7 +218,7 @@ function buildConfig(settings: Settings): StackConfig {
       mac: settings.one('mac') ?? null,
       mtu: settings.value('mtu'),
       vlan: settings.value('vlan'),
-      ipv6: false,
+      ipv6: ipv6 !== null,
       rxRing: settings.value('rx-ring'),
       txRing: settings.value('tx-ring'),
       queues: 1,
@@ -208,9 +230,10 @@ function buildConfig(settings: Settings): StackConfig {
     addresses,
     vlan: settings.value('vlan'),
     addressCheckMs: settings.value('address-check'),
-    gateway: settings.one('gateway') ?? null,
-    routes: settings.all('route'),
-    arp: settings.all('arp'),
+    gateway: settings.all('gateway').find((gateway) => typeof gateway === 'number') ?? null,
+    routes: settings.all('route').filter((value) => isVersion4(value)),
+    arp: settings.all('arp').filter((value) => isVersion4(value)),
+    ipv6,
     rxChecksum,
     maxConnections: settings.value('max-connections'),
     receiveBuffer: settings.value('receive-buffer'),
@@ -229,63 +252,55 @@ function buildConfig(settings: Settings): StackConfig {
   return config;
 }
 
+/** Which family a value of a key that takes both is of. */
+function isVersion4<T extends object>(value: T): value is Exclude<T, { readonly bytes: Uint8Array }> {
+  return !('bytes' in value);
+}
+
+function isVersion6<T extends object>(value: T): value is Extract<T, { readonly bytes: Uint8Array }> {
+  return 'bytes' in value;
+}
+
+function buildIpv6(settings: Settings, slaac: boolean): Ipv6Config | null {
+  const addresses = settings.all('address').filter((value) => isVersion6(value));
+  if (addresses.length === 0 && !slaac) return null;
+  return {
+    addresses,
+    gateway: settings.all('gateway').find((gateway) => typeof gateway !== 'number') ?? null,
+    routes: settings.all('route').filter((value) => isVersion6(value)),
+    neighbors: settings.all('arp').filter((value) => isVersion6(value)),
+    slaac,
+  };
+}
+
 /** What no single key can show. */
 function checkTogether(config: StackConfig, settings: Settings): void {
   checkEngine(config, settings);
   checkNetworks(config, settings);
+  checkNetworks6(config, settings);
 }
 
 /** Keys that the chosen engine has no use for. */
-function checkEngine({ engine, arp, vlan }: StackConfig, settings: Settings): void {
+function checkEngine({ engine, arp, vlan, ipv6 }: StackConfig, settings: Settings): void {
   const name = engine.engine;
   if (engine.busyPollUs > 0 && (name === 'pcap' || name === 'tap' || name === 'raw')) {
     throw settings.conflict(
       'busy-poll',
-      0,
+      engine.busyPollUs,
       `'busy-poll' does nothing with engine ${name}: it is for afxdp and afpacket`,
     );
   }
   if (name !== 'raw') return;
-  const what = engine.mac !== null ? 'mac' : arp.length > 0 ? 'arp' : vlan !== 0 ? 'vlan' : null;
-  if (what !== null)
-    throw settings.conflict(what, 0, `'${what}' does nothing with engine raw: there is no Ethernet below it`);
-}
-
-/** Addresses and routes that cannot be true together. */
-function checkNetworks(config: StackConfig, settings: Settings): void {
-  const { addresses, gateway, routes, arp } = config;
-  const seen = new Set<number>();
-  for (const [index, { ip }] of addresses.entries()) {
-    if (seen.has(ip)) throw settings.conflict('address', index, `'address' names ${formatIpv4(ip)} twice`);
-    seen.add(ip);
+  const needless: readonly (readonly [KeyName, unknown])[] = [
+    ['mac', engine.mac],
+    ['arp', arp[0] ?? null],
+    ['vlan', vlan === 0 ? null : vlan],
+    ['address', ipv6?.addresses[0] ?? null],
+    ['slaac', ipv6?.slaac === true ? 'on' : null],
+  ];
+  for (const [key, value] of needless) {
+    if (value === null) continue;
+    const what = key === 'address' ? 'an IPv6 address' : `'${key}'`;
+    throw settings.conflict(key, value, `${what} does nothing with engine raw: there is no Ethernet below it`);
   }
-  const direct = new Routes(addresses, null, []);
-  const onLink = new Routes(
-    addresses,
-    null,
-    routes.filter((route) => route.gateway === null),
-  );
-  const isNeighbor = (ip: number) => onLink.isOnLink(ip) && onLink.isUnicastPeer(ip);
-  if (gateway !== null && !isNeighbor(gateway)) {
-    throw settings.conflict('gateway', 0, `'gateway' ${formatIpv4(gateway)} is not a neighbour: ${networks(direct)}`);
-  }
-  for (const [index, route] of routes.entries()) {
-    if (route.gateway !== null && !isNeighbor(route.gateway)) {
-      const via = formatIpv4(route.gateway);
-      throw settings.conflict('route', index, `'route' goes via ${via}, which is not a neighbour: ${networks(direct)}`);
-    }
-  }
-  const neighbors = new Set<number>();
-  for (const [index, { ip }] of arp.entries()) {
-    if (!isNeighbor(ip)) {
-      throw settings.conflict('arp', index, `'arp' names ${formatIpv4(ip)}, not a neighbour: ${networks(direct)}`);
-    }
-    if (neighbors.has(ip)) throw settings.conflict('arp', index, `'arp' names ${formatIpv4(ip)} twice`);
-    neighbors.add(ip);
-  }
-}
-
-function networks(routes: Routes): string {
-  const texts = routes.table.map(({ network, prefixLength }) => `${formatIpv4(network)}/${prefixLength}`);
-  return `our networks are ${texts.join(', ')}`;
 }

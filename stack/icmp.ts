@@ -3,6 +3,7 @@
 import type { FrameEngine } from '../io-engine/frame-engine.ts';
 import type { Clock } from './clock.ts';
 import type { NextHop } from './neighbors.ts';
+import { RateLimit } from './rate-limit.ts';
 import type { Routes } from './routes.ts';
 import {
   DROP_ICMP_FOREIGN_QUOTE,
@@ -72,23 +73,20 @@ const MTU_PLATEAUS: readonly number[] = [32000, 17914, 8166, 4352, 2002, 1492, 1
 
 export class Icmp {
   readonly #engine: FrameEngine;
-  readonly #clock: Clock;
+  readonly #limit: RateLimit;
   readonly #routes: Routes;
   readonly #stats: Stats;
   readonly #output: PacketOutput;
   readonly #header = new IcmpHeader();
   readonly #quoted = new Ipv4Header();
   #errorHandler: IcmpErrorHandler | null = null;
-  #tokens = ERRORS_BURST;
-  #refilledMs: number;
 
   constructor(engine: FrameEngine, clock: Clock, routes: Routes, stats: Stats, output: PacketOutput) {
     this.#engine = engine;
-    this.#clock = clock;
     this.#routes = routes;
     this.#stats = stats;
     this.#output = output;
-    this.#refilledMs = clock.nowMs;
+    this.#limit = new RateLimit(clock, ERRORS_PER_SECOND, ERRORS_BURST);
   }
 
   setErrorHandler(handler: IcmpErrorHandler): void {
@@ -132,7 +130,7 @@ export class Icmp {
   }
 
   #sendError(type: number, code: number, bytes: Uint8Array, offset: number, ip: Ipv4Header): boolean {
-    if (!this.#takeToken()) {
+    if (!this.#limit.take()) {
       this.#stats.drop(DROP_ICMP_RATE_LIMITED);
       return false;
     }
@@ -240,18 +238,6 @@ export class Icmp {
       kind === ICMP_PACKET_TOO_BIG ? nextMtu(mtu, quoted.totalLength) : 0,
     );
     return OK;
-  }
-
-  #takeToken(): boolean {
-    const elapsedMs = (this.#clock.nowMs - this.#refilledMs) | 0;
-    const earned = Math.floor((Math.max(0, elapsedMs) * ERRORS_PER_SECOND) / 1000);
-    if (earned > 0 || elapsedMs < 0) {
-      this.#tokens = Math.min(ERRORS_BURST, this.#tokens + earned);
-      this.#refilledMs = this.#clock.nowMs;
-    }
-    if (this.#tokens === 0) return false;
-    this.#tokens--;
-    return true;
   }
 }
 

@@ -1,15 +1,18 @@
-// IPv4 on this host (RFC 791, RFC 1122 3.2): takes frames apart and hands payloads to TCP and ICMP; puts headers
-// before what they send, straight in the engine's outgoing frames. Used by stack.ts and tcp/.
+// IP on this host: takes frames apart and hands payloads to TCP and ICMP; puts headers before what they send, straight in
+// the engine's outgoing frames. IPv4 is here (RFC 791, RFC 1122 3.2), receiving IPv6 in ipv6.ts. Used by stack.ts and tcp/.
 import { type FrameEngine, NO_FRAME, RX_CHECKSUM_TRUSTED, RX_VLAN_STRIPPED } from '../io-engine/frame-engine.ts';
 import { Arp } from './arp.ts';
 import type { Conflict } from './claim.ts';
 import type { Clock, RandomSource } from './clock.ts';
-import type { StackConfig } from './config.ts';
+import type { Ipv6Config, StackConfig } from './config.ts';
 import { EthernetLink } from './ethernet-link.ts';
 import { Icmp, type IcmpErrorHandler, type PacketOutput } from './icmp.ts';
+import { Ipv6 } from './ipv6.ts';
+import { Ipv6Book, isIpv6 } from './ipv6-book.ts';
 import { Neighbors, NextHop } from './neighbors.ts';
 import { REASSEMBLY_DONE, REASSEMBLY_REFUSED, Reassembly } from './reassembly.ts';
 import { Routes } from './routes.ts';
+import type { Routes6 } from './routes6.ts';
 import {
   DROP_ETHERNET_NOT_FOR_US,
   DROP_ETHERNET_OTHER_VLAN,
@@ -28,6 +31,7 @@ import {
   ETHERNET_HEADER_LENGTH,
   ETHERTYPE_ARP,
   ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
   ETHERTYPE_VLAN,
   isGroupMac,
   MAC_LENGTH,
@@ -35,6 +39,7 @@ import {
   VLAN_TAG_LENGTH,
 } from './wire/ethernet.ts';
 import {
+  formatIpv4,
   IPV4_HEADER_LENGTH,
   Ipv4Header,
   isMulticastIp,
@@ -42,8 +47,17 @@ import {
   PROTOCOL_TCP,
   PROTOCOL_UDP,
   parseIpv4,
+  parseIpv4Address,
   writeIpv4Header,
 } from './wire/ipv4.ts';
+import {
+  formatIpv6,
+  IPV6_DESTINATION,
+  IPV6_HEADER_LENGTH,
+  IPV6_SOURCE,
+  parseIpv6Address,
+  writeIpv6Header,
+} from './wire/ipv6.ts';
 import { ETHERNET_TRUNCATED, OK } from './wire/status.ts';
 
 const DEFAULT_TTL = 64;
@@ -68,6 +82,10 @@ export interface TcpHandler extends IcmpErrorHandler {
 }
 
 export class Ip implements PacketOutput {
+  /** What the numbers of IPv6 addresses stand for. */
+  readonly book: Ipv6Book;
+  /** Null: netdev.conf has nothing for it. */
+  readonly ipv6: Ipv6 | null;
   readonly routes: Routes;
   readonly arp: Arp;
   readonly neighbors: Neighbors;
@@ -112,26 +130,85 @@ export class Ip implements PacketOutput {
     this.routes = new Routes(config.addresses, config.gateway, config.routes);
     this.neighbors = new Neighbors(this.#link, clock, timers, stats);
     this.arp = new Arp(this.#link, clock, timers, this.routes, this.neighbors, stats);
-    this.neighbors.resolver = this.arp;
+    this.neighbors.arp = this.arp;
     this.icmp = new Icmp(engine, clock, this.routes, stats, this);
     this.reassembly = new Reassembly(clock, timers);
     this.reassembly.onFailure = () => this.#stats.ipReasmFails++;
-    this.reassembly.onTimeout = (packet) => this.icmp.sendReassemblyTimeout(packet);
-    this.neighbors.onUnreachable = (packet) => this.icmp.reportUnreachable(packet);
+    this.book = new Ipv6Book(random);
+    this.ipv6 = config.ipv6 === null ? null : this.#openIpv6(config.ipv6, clock, timers);
+    this.reassembly.onTimeout = (packet) => {
+      if (packet[0] >>> 4 === 6) this.ipv6?.sendReassemblyTimeout(packet);
+      else this.icmp.sendReassemblyTimeout(packet);
+    };
+    this.neighbors.onUnreachable = (packet) => {
+      if (packet[0] >>> 4 === 6) this.ipv6?.icmp.reportUnreachable(packet);
+      else this.icmp.reportUnreachable(packet);
+    };
     for (const { ip, mac } of config.arp) this.neighbors.addStatic(ip, mac);
+    for (const { bytes, mac } of config.ipv6?.neighbors ?? []) this.neighbors.addStatic(this.book.pin(bytes), mac);
     this.#onlyHop = new NextHop(0, this.neighbors);
     this.#onlyHop.resolved = true;
     this.#hop = this.#onlyHop;
   }
 
+  #openIpv6(config: Ipv6Config, clock: Clock, timers: TimerWheel): Ipv6 {
+    const { book, neighbors, reassembly } = this;
+    const shared = { link: this.#link, clock, timers, book, neighbors, reassembly, stats: this.#stats };
+    const ipv6 = new Ipv6({ ...shared, config, rxChecksum: this.#rxChecksum });
+    neighbors.ndp = ipv6.ndp;
+    return ipv6;
+  }
+
   setTcp(handler: TcpHandler): void {
     this.#tcp = handler;
     this.icmp.setErrorHandler(handler);
+    this.ipv6?.setTcp(handler);
   }
 
   /** Tells the network who we are. Frames leave with the next flush. */
   start(): void {
-    if (this.#isEthernet) this.arp.announce();
+    if (!this.#isEthernet) return;
+    this.arp.announce();
+    this.ipv6?.start();
+  }
+
+  /** Another host uses one of our addresses. */
+  set onConflict(told: (conflict: Conflict) => void) {
+    this.arp.onConflict = told;
+    if (this.ipv6 !== null) this.ipv6.ndp.onConflict = told;
+  }
+
+  // --- addresses of either family ---
+
+  /** Whether it is one of ours. */
+  isLocal(ip: number): boolean {
+    return isIpv6(ip) ? this.ipv6?.routes.isLocal(ip) === true : this.routes.isLocal(ip);
+  }
+
+  /** The number that stands for an address as people write it; null: it is none, or IPv6 is off. */
+  parse(text: string): number | null {
+    if (!text.includes(':')) return parseIpv4Address(text);
+    const bytes = this.ipv6 === null ? null : parseIpv6Address(text);
+    return bytes === null ? null : this.book.intern(bytes, 0);
+  }
+
+  format(ip: number): string {
+    return isIpv6(ip) ? formatIpv6(this.book.bytesOf(ip), 0) : formatIpv4(ip);
+  }
+
+  /** Every address we have now, with its prefix length, as people write it. */
+  addressTexts(): string[] {
+    const own: readonly { readonly ip: number; readonly prefixLength: number }[] = [
+      ...this.routes.addresses,
+      ...(this.ipv6?.routes.addresses ?? []),
+    ];
+    return own.map(({ ip, prefixLength }) => `${this.format(ip)}/${prefixLength}`);
+  }
+
+  /** Calls `mark` with every number of an IPv6 address that is kept below TCP. */
+  mark(mark: (ip: number) => void): void {
+    this.neighbors.mark(mark);
+    this.ipv6?.mark(mark);
   }
 
   /** Asks whether somebody else has our addresses; tells the network that they are ours if nobody has. */
@@ -140,15 +217,23 @@ export class Ip implements PacketOutput {
       done(null);
       return;
     }
-    this.arp.claim(totalMs, (conflict) => {
+    let waiting = this.ipv6 === null ? 1 : 2;
+    const answered = (conflict: Conflict | null): void => {
+      waiting--;
+      if (conflict === null && waiting > 0) return;
       if (conflict === null) this.start();
+      // The other family's answer does not matter any more.
+      waiting = Number.POSITIVE_INFINITY;
       done(conflict);
-    });
+    };
+    this.arp.claim(totalMs, answered);
+    this.ipv6?.ndp.claim(totalMs, answered);
   }
 
   close(): void {
     this.reassembly.close();
     this.arp.close();
+    this.ipv6?.close();
     this.neighbors.close();
   }
 
@@ -169,7 +254,7 @@ export class Ip implements PacketOutput {
    * Allocates when the neighbour is a new one.
    */
   nextHop(destinationIp: number): NextHop | null {
-    const hopIp = this.routes.nextHopIp(destinationIp);
+    const hopIp = this.#routesFor(destinationIp)?.nextHopIp(destinationIp) ?? null;
     if (hopIp === null) {
       this.#stats.ipOutNoRoutes++;
       return null;
@@ -179,14 +264,19 @@ export class Ip implements PacketOutput {
 
   /** Our address to use towards a destination, 0 if there is no route to it. */
   sourceFor(destinationIp: number): number {
+    if (isIpv6(destinationIp)) return this.ipv6?.routes.sourceFor(destinationIp) ?? 0;
     const hopIp = this.routes.nextHopIp(destinationIp);
     return hopIp === null ? 0 : this.routes.sourceFor(hopIp);
   }
 
+  #routesFor(ip: number): Routes | Routes6 | undefined {
+    return isIpv6(ip) ? this.ipv6?.routes : this.routes;
+  }
+
   /**
    * Starts an outgoing packet.
-   * @returns the offset in the engine's memory where the transport header goes, with room for link.mtu - 20 bytes
-   *   (more where the device segments); -1 while no outgoing slot is free. Not finishing it costs nothing.
+   * @returns the offset in the engine's memory where the transport header goes, with room for link.mtu bytes less the
+   *   IP header (more where the device segments); -1 while no outgoing slot is free. Not finishing it costs nothing.
    */
   beginPacket(hop: NextHop, sourceIp: number, destinationIp: number, protocol: number): number {
     const frame = this.#engine.reserve();
@@ -196,7 +286,7 @@ export class Ip implements PacketOutput {
     this.#sourceIp = sourceIp;
     this.#destinationIp = destinationIp;
     this.#protocol = protocol;
-    return frame + this.#linkHeaderLength + IPV4_HEADER_LENGTH;
+    return frame + this.#linkHeaderLength + (isIpv6(destinationIp) ? IPV6_HEADER_LENGTH : IPV4_HEADER_LENGTH);
   }
 
   /**
@@ -208,7 +298,27 @@ export class Ip implements PacketOutput {
   finishPacket(transportLength: number, segmentSize: number, ecn = 0): void {
     const { memory } = this.#engine;
     const packet = this.#frame + this.#linkHeaderLength;
-    const totalLength = IPV4_HEADER_LENGTH + transportLength;
+    const isVersion6 = isIpv6(this.#destinationIp);
+    const totalLength = transportLength + (isVersion6 ? IPV6_HEADER_LENGTH : IPV4_HEADER_LENGTH);
+    if (isVersion6) this.#writeIpv6(memory, packet, transportLength, ecn);
+    else this.#writeIpv4(memory, packet, totalLength, ecn);
+    this.#stats.ipOutRequests++;
+    if (this.#isEthernet) {
+      let hop = this.#hop;
+      if (!hop.resolved) {
+        hop = this.neighbors.current(hop);
+        if (!hop.resolved) {
+          this.neighbors.enqueue(hop, memory, packet, totalLength, segmentSize);
+          return;
+        }
+      }
+      hop.used = true;
+      this.#link.writeHeader(this.#frame, hop.mac, isVersion6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
+    }
+    this.#engine.commit(this.#linkHeaderLength + totalLength, segmentSize);
+  }
+
+  #writeIpv4(memory: Uint8Array, packet: number, totalLength: number, ecn: number): void {
     // TCP discovers the path's MTU (RFC 1191); what cannot be made smaller may be cut up on its way.
     const dontFragment = this.#protocol === PROTOCOL_TCP;
     this.#identification = (this.#identification + 1) & 0xffff;
@@ -224,20 +334,12 @@ export class Ip implements PacketOutput {
       this.#destinationIp,
       ecn,
     );
-    this.#stats.ipOutRequests++;
-    if (this.#isEthernet) {
-      let hop = this.#hop;
-      if (!hop.resolved) {
-        hop = this.neighbors.current(hop);
-        if (!hop.resolved) {
-          this.neighbors.enqueue(hop, memory, packet, totalLength, segmentSize);
-          return;
-        }
-      }
-      hop.used = true;
-      this.#link.writeHeader(this.#frame, hop.mac, ETHERTYPE_IPV4);
-    }
-    this.#engine.commit(this.#linkHeaderLength + totalLength, segmentSize);
+  }
+
+  #writeIpv6(memory: Uint8Array, packet: number, transportLength: number, ecn: number): void {
+    writeIpv6Header(memory, packet, transportLength, ecn, this.#protocol, DEFAULT_TTL);
+    this.book.write(this.#sourceIp, memory, packet + IPV6_SOURCE);
+    this.book.write(this.#destinationIp, memory, packet + IPV6_DESTINATION);
   }
 
   #ethernetInput(bytes: Uint8Array, offset: number, length: number, flags: number): number {
@@ -263,6 +365,9 @@ export class Ip implements PacketOutput {
       return this.#ipv4Input(bytes, payload, payloadLength, flags);
     }
     if (etherType === ETHERTYPE_ARP) return this.arp.input(bytes, payload, payloadLength);
+    if (etherType === ETHERTYPE_IPV6 && this.ipv6 !== null) {
+      return this.ipv6.input(bytes, offset, payload, payloadLength, flags);
+    }
     return DROP_ETHERNET_UNKNOWN_TYPE;
   }
 

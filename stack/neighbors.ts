@@ -1,13 +1,14 @@
 // The neighbour cache: the hardware address of each next hop, and what state that knowledge is in. A connection holds its
 // NextHop, so that sending needs no look-up; packets for one that is not resolved yet wait in a small bounded queue
-// (RFC 1122 2.3.2.2). Who asks the question on the wire is handed in: arp.ts for IPv4. Used by ip.ts.
+// (RFC 1122 2.3.2.2). Who asks the question on the wire is handed in: arp.ts for IPv4, ndp.ts for IPv6. Used by ip.ts.
 import { LRUCache } from 'lru-cache';
 import type { Clock } from './clock.ts';
 import type { EthernetLink } from './ethernet-link.ts';
+import { isIpv6 } from './ipv6-book.ts';
 import { DROP_NEIGHBOR_QUEUE_FULL, DROP_NEIGHBOR_UNREACHABLE, DROP_OUTPUT_FULL, type Stats } from './stats.ts';
 import type { TimerNode, TimerWheel } from './timer-wheel.ts';
-import { copyBytes } from './wire/bytes.ts';
-import { BROADCAST_MAC, ETHERTYPE_IPV4, MAC_LENGTH } from './wire/ethernet.ts';
+import { copyBytes, equalBytes } from './wire/bytes.ts';
+import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, MAC_LENGTH } from './wire/ethernet.ts';
 
 export const NEIGHBORS_MAX = 4096;
 export const QUEUE_PER_NEIGHBOR_MAX = 8;
@@ -64,16 +65,17 @@ export class NextHop implements TimerNode {
 
 /** Asks a neighbour for its hardware address. */
 export interface AddressResolver {
-  /** @param to the address it had, or one that reaches everyone. */
-  ask(hop: NextHop, to: Uint8Array): void;
+  /** @param knownMac the one it had; null: ask everyone. */
+  ask(hop: NextHop, knownMac: Uint8Array | null): void;
 }
 
 export class Neighbors {
   /** Called, from a timer only, with each IP packet that was lost because nobody answers for its next hop. */
   onUnreachable: (packet: Uint8Array) => void = () => {};
 
-  /** Set by ip.ts. */
-  resolver!: AddressResolver;
+  /** For IPv4 and IPv6; set by ip.ts. */
+  arp!: AddressResolver;
+  ndp: AddressResolver | null = null;
 
   readonly #link: EthernetLink;
   readonly #clock: Clock;
@@ -145,6 +147,18 @@ export class Neighbors {
     this.#sendQueue(hop);
   }
 
+  /** Whether a neighbour is known by another hardware address than this. */
+  knowsOther(ip: number, bytes: Uint8Array, macOffset: number): boolean {
+    const hop = this.#find(ip);
+    return hop?.resolved === true && !equalBytes(hop.mac, 0, bytes, macOffset, MAC_LENGTH);
+  }
+
+  /** Calls `mark` with the number of each neighbour. */
+  mark(mark: (ip: number) => void): void {
+    for (const ip of this.#statics.keys()) mark(ip);
+    for (const ip of this.#cache.keys()) mark(ip);
+  }
+
   /** Takes an outgoing IP packet (copied) that has to wait for its next hop's address, and asks for it. */
   enqueue(hop: NextHop, bytes: Uint8Array, offset: number, length: number, segmentSize: number): void {
     if (hop.state === 'failed') {
@@ -171,7 +185,8 @@ export class Neighbors {
   }
 
   #ask(hop: NextHop, delays: readonly number[]): void {
-    this.resolver.ask(hop, hop.state === 'probing' ? hop.mac : BROADCAST_MAC);
+    const resolver = isIpv6(hop.ip) ? this.ndp : this.arp;
+    resolver?.ask(hop, hop.state === 'probing' ? hop.mac : null);
     this.#timers.arm(hop, (this.#clock.nowMs + delays[hop.questions]) | 0);
     hop.questions++;
   }
@@ -235,7 +250,7 @@ export class Neighbors {
     const link = this.#link;
     for (const { bytes, segmentSize } of hop.queue) {
       this.#queuedPackets--;
-      const at = link.begin(hop.mac, ETHERTYPE_IPV4);
+      const at = link.begin(hop.mac, isIpv6(hop.ip) ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
       if (at < 0) {
         this.#stats.drop(DROP_OUTPUT_FULL);
         continue;

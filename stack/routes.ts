@@ -35,7 +35,7 @@ export class Routes {
 
   /** True for an address that we answer for. */
   isLocal(ip: number): boolean {
-    if (ip === this.#primaryIp) return true;
+    if (ip === this.#primaryIp) return ip !== 0;
     for (let i = 1; i < this.addresses.length; i++) if (this.addresses[i].ip === ip) return true;
     return false;
   }

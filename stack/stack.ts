@@ -58,6 +58,7 @@ export class Stack {
     const engine = this.#engine;
     const { batch, memory } = engine;
     this.tcp.beginTick();
+    if (this.ip.book.isFull) this.#sweepAddresses();
     let frames = 0;
     for (let round = 0; round < BATCHES_MAX; round++) {
       const count = engine.receive();
@@ -70,6 +71,14 @@ export class Stack {
     this.#wheel.advance(this.tcp.nowMs);
     deliverAll(this.tcp);
     return frames;
+  }
+
+  /** Takes back the numbers of IPv6 addresses that nobody speaks to any more. */
+  #sweepAddresses(): void {
+    this.ip.book.sweep((mark) => {
+      this.ip.mark(mark);
+      this.tcp.mark(mark);
+    });
   }
 
   /** Second half: everything written since leaves. What finds no outgoing slot leaves with a later flush. */
@@ -101,7 +110,7 @@ export class Stack {
    * @throws StackError EADDRINUSE, EADDRNOTAVAIL.
    */
   listen(port: number, backlog: number, accept: Acceptor, ip = 0): Listener {
-    if (ip !== 0 && !this.ip.routes.isLocal(ip)) throw new StackError('EADDRNOTAVAIL', 'the address is not ours');
+    if (ip !== 0 && !this.ip.isLocal(ip)) throw new StackError('EADDRNOTAVAIL', 'the address is not ours');
     const listener = new Listener(port, ip, backlog, accept);
     if (!this.tcp.addListener(listener)) throw new StackError('EADDRINUSE', `port ${port} is taken`);
     return listener;

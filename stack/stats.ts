@@ -47,6 +47,14 @@ export const DROP_TCP_AFTER_CLOSE = FIRST + 27;
 export const DROP_TCP_BAD_FLAGS = FIRST + 28;
 /** A frame of another VLAN than ours, or of none while we are in one. */
 export const DROP_ETHERNET_OTHER_VLAN = FIRST + 29;
+export const DROP_IPV6_NOT_FOR_US = FIRST + 30;
+export const DROP_IPV6_BAD_SOURCE = FIRST + 31;
+export const DROP_IPV6_FRAGMENT = FIRST + 32;
+export const DROP_IPV6_UNKNOWN_PROTOCOL = FIRST + 33;
+/** Neighbour discovery about others, or that we have no use for. */
+export const DROP_NDP_IGNORED = FIRST + 34;
+/** Somebody else uses, or asks for, one of our IPv6 addresses (RFC 4862 5.4). */
+export const DROP_NDP_CONFLICT = FIRST + 35;
 
 /** Name of every drop reason, by index; index 0 (`ok`) never counts. */
 export const DROP_NAMES: readonly string[] = [
@@ -81,6 +89,12 @@ export const DROP_NAMES: readonly string[] = [
   'tcp-after-close',
   'tcp-bad-flags',
   'ethernet-other-vlan',
+  'ipv6-not-for-us',
+  'ipv6-bad-source',
+  'ipv6-fragment',
+  'ipv6-unknown-protocol',
+  'ndp-ignored',
+  'ndp-conflict',
 ];
 
 export class Stats {
@@ -111,6 +125,9 @@ export class Stats {
   icmpOutDestUnreachs = 0;
   icmpOutTimeExcds = 0;
   icmpOutEchoReps = 0;
+  icmp6OutNeighborSolicits = 0;
+  icmp6OutNeighborAdvertisements = 0;
+  icmp6OutRouterSolicits = 0;
 
   tcpActiveOpens = 0;
   tcpPassiveOpens = 0;

@@ -1,6 +1,7 @@
 // The transport over our own stack: drives the tick. One wake-up of the engine is one run to completion:
 // receive, TCP, commands, append-only file, output, one kick. Nothing is queued between the NIC and the reply.
 import { readFileSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
 import type { FrameEngine } from '../../io-engine/frame-engine.ts';
 import { openEngine } from '../../io-engine/open.ts';
 import type { EngineChoice } from '../../io-engine/options.ts';
@@ -13,7 +14,6 @@ import { listStats } from '../../stack/stats.ts';
 import { StackError } from '../../stack/tcp/connect.ts';
 import type { Listener as StackListener } from '../../stack/tcp/listener.ts';
 import { formatMac } from '../../stack/wire/ethernet.ts';
-import { formatIpv4, parseIpv4Address } from '../../stack/wire/ipv4.ts';
 import type { ServerClock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import type { Random } from '../platform/random.ts';
@@ -53,10 +53,11 @@ export async function openUserspace(settings: UserspaceSettings): Promise<Usersp
   const config = parseNetdevConf(readNetdevConf(netdevFile), netdevFile, choice === 'auto' ? [] : [['engine', choice]]);
   const engine = await openEngine(config.engine, (line) => log.notice(line));
   const { link } = engine;
-  const addresses = config.addresses.map(({ ip, prefixLength }) => `${formatIpv4(ip)}/${prefixLength}`);
-  log.notice(`User-space TCP/IP on ${link.name}: engine ${engine.name}, ${addresses.join(', ')}, mtu ${link.mtu}`);
   const transport = new UserspaceTransport({ ...settings, engine, config, claims: config.addressCheckMs > 0 });
-  transport.stack.ip.arp.onConflict = (conflict) => log.warning(`Another host uses our address: ${owner(conflict)}`);
+  const { ip } = transport.stack;
+  const addresses = ip.addressTexts().join(', ');
+  log.notice(`User-space TCP/IP on ${link.name}: engine ${engine.name}, ${addresses}, mtu ${link.mtu}`);
+  ip.onConflict = (conflict) => log.warning(`Another host uses our address: ${owner(transport, conflict)}`);
   if (config.addressCheckMs > 0) await claimAddresses(transport, config.addressCheckMs);
   return transport;
 }
@@ -68,12 +69,12 @@ async function claimAddresses(transport: UserspaceTransport, totalMs: number): P
   await transport.close(0);
   throw new TransportError(
     'EADDRINUSE',
-    `the address is taken: ${owner(conflict)}; choose another 'address' in netdev.conf, or stop that host`,
+    `the address is taken: ${owner(transport, conflict)}; choose another 'address' in netdev.conf, or stop that host`,
   );
 }
 
-function owner({ ip, mac }: Conflict): string {
-  return `${formatIpv4(ip)} is at ${formatMac(mac, 0)}`;
+function owner(transport: UserspaceTransport, { ip, mac }: Conflict): string {
+  return `${transport.stack.ip.format(ip)} is at ${formatMac(mac, 0)}`;
 }
 
 function readNetdevConf(path: string): string {
@@ -92,7 +93,6 @@ export class UserspaceTransport implements Transport {
   readonly stack: Stack;
 
   readonly #engine: FrameEngine;
-  readonly #config: StackConfig;
   readonly #clock: ServerClock;
   readonly #scheduler: Scheduler;
   readonly #random: Random;
@@ -109,7 +109,6 @@ export class UserspaceTransport implements Transport {
   constructor({ engine, config, clock, scheduler, random, keepAliveSeconds, claims }: UserspaceParts) {
     this.#keepAliveSeconds = keepAliveSeconds ?? (() => 0);
     this.#engine = engine;
-    this.#config = config;
     this.#clock = clock;
     this.#scheduler = scheduler;
     this.#random = random;
@@ -133,10 +132,7 @@ export class UserspaceTransport implements Transport {
     return [
       ['engine', name],
       ['interface', link.name],
-      [
-        'addresses',
-        this.#config.addresses.map(({ ip, prefixLength }) => `${formatIpv4(ip)}/${prefixLength}`).join(','),
-      ],
+      ['addresses', this.stack.ip.addressTexts().join(',')],
       ['mtu', link.mtu],
       ['connections', this.#open.size],
       ...listStats(stats),
@@ -178,7 +174,7 @@ export class UserspaceTransport implements Transport {
   async listen(address: string, port: number, backlog: number, acceptor: Acceptor): Promise<Listener> {
     const ip = this.#ownAddress(address);
     const accept = (socket: Socket): SocketEvents | null => {
-      const connection = new UserspaceConnection(socket);
+      const connection = new UserspaceConnection(socket, this.stack);
       const handler = acceptor(connection);
       if (handler === null) return null;
       this.#adopt(connection, handler);
@@ -210,14 +206,15 @@ export class UserspaceTransport implements Transport {
     attach: (connection: Connection) => ConnectionHandler,
     signal?: AbortSignal,
   ): Promise<Connection> {
-    const ip = parseIpv4Address(address);
+    const ip = this.stack.ip.parse(address);
     if (ip === null) {
-      return Promise.reject(new TransportError('EINVAL', `'${address}' is not an IPv4 address`));
+      const why = isIPv6(address) ? 'needs an IPv6 address of ours in netdev.conf' : 'is not an address';
+      return Promise.reject(new TransportError('EINVAL', `'${address}' ${why}`));
     }
     return new Promise((resolve, reject) => {
       const opening: SocketEvents = {
         onOpen: (socket) => {
-          const connection = new UserspaceConnection(socket);
+          const connection = new UserspaceConnection(socket, this.stack);
           this.#adopt(connection, attach(connection));
           resolve(connection);
         },
@@ -291,14 +288,13 @@ export class UserspaceTransport implements Transport {
 
   /** @returns 0 for any of our addresses. */
   #ownAddress(address: string): number {
-    if (address === '' || address === '*' || address === '0.0.0.0') return 0;
-    const ip = parseIpv4Address(address);
-    const own = this.#config.addresses.some((candidate) => candidate.ip === ip);
-    if (ip === null || !own) {
-      const known = this.#config.addresses.map((candidate) => formatIpv4(candidate.ip)).join(', ');
+    if (['', '*', '0.0.0.0', '::', '::*'].includes(address)) return 0;
+    const ip = this.stack.ip.parse(address);
+    if (ip === null || !this.stack.ip.isLocal(ip)) {
       throw new TransportError(
         'EADDRNOTAVAIL',
-        `cannot bind ${address}: the user-space interface has ${known}; set 'bind' to one of them or 'address' in netdev.conf`,
+        `cannot bind ${address}: the user-space interface has ${this.stack.ip.addressTexts().join(', ')}; ` +
+          `set 'bind' to one of them or 'address' in netdev.conf`,
       );
     }
     return ip;
@@ -337,14 +333,16 @@ class ConnectionEvents implements SocketEvents {
 
 class UserspaceConnection implements Connection {
   readonly socket: Socket;
+  readonly #stack: Stack;
   handler!: ConnectionHandler;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, stack: Stack) {
     this.socket = socket;
+    this.#stack = stack;
   }
 
   get remoteAddress(): string {
-    return formatIpv4(this.socket.remoteIp);
+    return this.#stack.ip.format(this.socket.remoteIp);
   }
 
   get remotePort(): number {
@@ -352,7 +350,7 @@ class UserspaceConnection implements Connection {
   }
 
   get localAddress(): string {
-    return formatIpv4(this.socket.localIp);
+    return this.#stack.ip.format(this.socket.localIp);
   }
 
   get localPort(): number {

@@ -343,7 +343,7 @@ function takeSynOptions(tcp: Tcp, c: Connection, segment: TcpSegment): void {
   c.rcvAdv = (c.rcvNxt + Math.min(tcp.receiveBufferMax, 0xffff)) | 0;
   c.options = (segment.hasTimestamps ? OPTION_TIMESTAMPS : 0) | (segment.sackPermitted ? OPTION_SACK : 0);
   if ((segment.flags & ACK) !== 0 && tcp.config.ecn === 'on' && isEcnSynAck(segment.flags)) c.options |= OPTION_ECN;
-  c.mss = sendMss(tcp, segment.mss, c.options);
+  c.mss = sendMss(tcp, c.remoteIp, segment.mss, c.options);
   if (segment.windowScale >= 0) {
     c.sndWindShift = segment.windowScale;
     c.rcvWindShift = tcp.windowShift;

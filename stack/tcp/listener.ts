@@ -123,8 +123,8 @@ export class Handshake implements TimerNode {
 }
 
 /** MSS towards a peer that announced `announced` (0: nothing), without the room that timestamps take. */
-export function sendMss(tcp: Tcp, announced: number, options: number): number {
-  const mss = Math.min(Math.max(announced === 0 ? MSS_DEFAULT : announced, MSS_MIN), tcp.mssMax);
+export function sendMss(tcp: Tcp, remoteIp: number, announced: number, options: number): number {
+  const mss = Math.min(Math.max(announced === 0 ? MSS_DEFAULT : announced, MSS_MIN), tcp.mssFor(remoteIp));
   return (options & OPTION_TIMESTAMPS) !== 0 ? mss - 12 : mss;
 }
 
@@ -176,7 +176,7 @@ export function arrivesForListener(
   h.iss = issMin !== 0 ? issMin : tcp.iss.sequence(localIp, h.localPort, remoteIp, h.remotePort);
   h.options = (segment.hasTimestamps ? OPTION_TIMESTAMPS : 0) | (segment.sackPermitted ? OPTION_SACK : 0);
   if (wantsEcn(tcp, segment)) h.options |= OPTION_ECN;
-  h.mss = sendMss(tcp, segment.mss, h.options);
+  h.mss = sendMss(tcp, h.remoteIp, segment.mss, h.options);
   h.windowShift = segment.windowScale;
   tcp.flows.set(remoteIp, h.remotePort, h.localPort, localIp, h);
   sendSynAck(tcp, h);
@@ -300,7 +300,7 @@ function arrivesWithCookie(
     h.options = OPTION_TIMESTAMPS | (packedSack(echo) ? OPTION_SACK : 0) | (packedEcn(echo) ? OPTION_ECN : 0);
     h.windowShift = packedScale(echo);
   }
-  h.mss = sendMss(tcp, mss, h.options);
+  h.mss = sendMss(tcp, h.remoteIp, mss, h.options);
   tcp.stats.tcpSynCookiesReceived++;
   segmentArrives(tcp, establish(tcp, h, segment), segment, bytes, 0);
   return true;

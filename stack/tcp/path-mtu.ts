@@ -1,13 +1,15 @@
 // Segments that the path does not take: routers that say so (RFC 1191), believed only where they speak of what is in
 // flight (RFC 5927), and routers that drop them in silence, found out by timeouts of full segments (RFC 4821 7.7). The
 // MSS comes down and what was too long is cut and sent again. Used by stack/tcp only.
+import { isIpv6 } from '../ipv6-book.ts';
 import { atOrAfter, before, distance } from '../sequence.ts';
 import { type Connection, OPTION_TIMESTAMPS } from './connection.ts';
 import type { Tcp } from './tcp.ts';
 
 /** No believable path takes less (RFC 5927 7.2 leaves it to us; Linux's min_pmtu): an attacker would like tiny segments. */
 const PATH_MTU_MIN = 552;
-const HEADERS = 40;
+const HEADERS_IPV4 = 40;
+const HEADERS_IPV6 = 60;
 /** Timeouts in a row of full segments after which they, not the network, are suspected. */
 const BLACK_HOLE_TIMEOUTS = 2;
 /** RFC 4821 7.2: what to fall back to, headers included. */
@@ -16,7 +18,8 @@ const BLACK_HOLE_MTUS: readonly number[] = [1280, 1064, PATH_MTU_MIN];
 const RAISE_AFTER_MS = 10 * 60_000;
 
 function mssFor(c: Connection, mtu: number): number {
-  return mtu - HEADERS - ((c.options & OPTION_TIMESTAMPS) !== 0 ? 12 : 0);
+  const headers = isIpv6(c.remoteIp) ? HEADERS_IPV6 : HEADERS_IPV4;
+  return mtu - headers - ((c.options & OPTION_TIMESTAMPS) !== 0 ? 12 : 0);
 }
 
 /** Somebody says that the segment at `seq` did not fit a link of `mtu` bytes. */

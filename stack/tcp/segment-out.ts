@@ -3,7 +3,7 @@
 import type { NextHop } from '../neighbors.ts';
 import { distance } from '../sequence.ts';
 import { copyBytes, writeUint16 } from '../wire/bytes.ts';
-import { combine, copyAndSum, finish, finishPartial, pseudoHeaderSum, sum } from '../wire/checksum.ts';
+import { combine, copyAndSum, finish, finishPartial, sum } from '../wire/checksum.ts';
 import { PROTOCOL_TCP } from '../wire/ipv4.ts';
 import { ACK, RST, TCP_CHECKSUM, TCP_HEADER_LENGTH, type TcpSegment, writeTcpHeader } from '../wire/tcp.ts';
 import {
@@ -54,7 +54,7 @@ export function emit(tcp: Tcp, c: Connection, seq: number, flags: number, length
   const window = offerWindow(tcp, c);
   writeTcpHeader(memory, at, c.localPort, c.remotePort, seq, c.rcvNxt, flags, window, optionsLength);
   const total = options - at + length;
-  const pseudo = pseudoHeaderSum(c.localIp, c.remoteIp, PROTOCOL_TCP, total);
+  const pseudo = tcp.book.pseudoHeaderSum(c.localIp, c.remoteIp, PROTOCOL_TCP, total);
   if (tcp.txChecksumOffload) {
     writeUint16(memory, at + TCP_CHECKSUM, finishPartial(pseudo));
     if (length > 0) copyPayload(c, seq, length, memory, options);
@@ -162,7 +162,7 @@ export function emitSyn(
   if (at < 0) return false;
   const { memory } = tcp;
   let options = at + TCP_HEADER_LENGTH;
-  options += writeMssOption(memory, options, tcp.mssMax);
+  options += writeMssOption(memory, options, tcp.mssFor(ends.remoteIp));
   if (permitSack) options += writeSackPermittedOption(memory, options);
   if (hasTimestamps) {
     const echo = (flags & ACK) !== 0 ? ends.tsRecent : 0;
@@ -222,7 +222,7 @@ export function answerWithReset(tcp: Tcp, segment: TcpSegment, localIp: number, 
 
 /** Checksum and departure of a segment without payload. */
 function seal(tcp: Tcp, ends: Ends, at: number, length: number): void {
-  const pseudo = pseudoHeaderSum(ends.localIp, ends.remoteIp, PROTOCOL_TCP, length);
+  const pseudo = tcp.book.pseudoHeaderSum(ends.localIp, ends.remoteIp, PROTOCOL_TCP, length);
   const checksum = tcp.txChecksumOffload ? finishPartial(pseudo) : finish(sum(tcp.memory, at, length, pseudo));
   writeUint16(tcp.memory, at + TCP_CHECKSUM, checksum);
   tcp.ip.finishPacket(length, 0);

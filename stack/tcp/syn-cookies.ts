@@ -2,6 +2,7 @@
 // a keyed hash, and into the low bits of our timestamp, and nothing is kept. The ACK that brings both back makes
 // the connection. Without timestamps only the MSS survives, and that rounded down. Used by stack/tcp only.
 import type { RandomSource } from '../clock.ts';
+import type { Ipv6Book } from '../ipv6-book.ts';
 import { SipHash } from '../keyed-hash.ts';
 
 /** MSS values that three bits can name: those that occur. */
@@ -22,8 +23,10 @@ const ECN_BIT = 32;
 
 export class SynCookies {
   readonly #hash: SipHash;
+  readonly #book: Ipv6Book;
 
-  constructor(random: RandomSource) {
+  constructor(random: RandomSource, book: Ipv6Book) {
+    this.#book = book;
     this.#hash = new SipHash([random.int32(), random.int32(), random.int32(), random.int32()]);
   }
 
@@ -63,7 +66,9 @@ export class SynCookies {
   }
 
   #mac(localIp: number, localPort: number, remoteIp: number, remotePort: number, irs: number, top: number): number {
-    return this.#hash.hash(localIp, remoteIp, (remotePort << 16) | localPort, irs, top, 0) & HASH_MASK;
+    const book = this.#book;
+    const ports = (remotePort << 16) | localPort;
+    return this.#hash.hash(book.word(localIp), book.word(remoteIp), ports, irs, top, 0) & HASH_MASK;
   }
 }
 

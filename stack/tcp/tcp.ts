@@ -10,11 +10,13 @@ import type { StackConfig } from '../config.ts';
 import { FlowTable } from '../flow-table.ts';
 import { ICMP_HARD_UNREACHABLE, ICMP_PACKET_TOO_BIG, ICMP_SOFT_UNREACHABLE } from '../icmp.ts';
 import type { Ip, TcpHandler } from '../ip.ts';
+import { type Ipv6Book, isIpv6 } from '../ipv6-book.ts';
 import type { NextHop } from '../neighbors.ts';
 import { DROP_TCP_BAD_CHECKSUM, DROP_TCP_BAD_PORT, DROP_TCP_NO_LISTENER, type Stats } from '../stats.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
-import { finish, pseudoHeaderSum, sum } from '../wire/checksum.ts';
-import { PROTOCOL_TCP } from '../wire/ipv4.ts';
+import { finish, sum } from '../wire/checksum.ts';
+import { IPV4_HEADER_LENGTH, PROTOCOL_TCP } from '../wire/ipv4.ts';
+import { IPV6_HEADER_LENGTH } from '../wire/ipv6.ts';
 import { OK } from '../wire/status.ts';
 import { parseTcp, TcpSegment } from '../wire/tcp.ts';
 import { type CongestionControl, startWindow } from './congestion.ts';
@@ -91,6 +93,7 @@ export class Tcp implements TcpHandler {
   readonly tsoPayloadMax: number;
   /** The MSS we announce. */
   readonly mssMax: number;
+  readonly book: Ipv6Book;
   readonly receiveBufferMax: number;
   /** The window scale we offer: the least that can express the receive buffer. */
   readonly windowShift: number;
@@ -148,6 +151,7 @@ export class Tcp implements TcpHandler {
     this.txChecksumOffload = engine.link.txChecksumOffload;
     this.tsoPayloadMax = engine.link.tsoPayloadMax;
     this.mssMax = engine.link.mtu - 40;
+    this.book = ip.book;
     this.congestion = config.congestion === 'cubic' ? cubic : newReno;
     this.blocks = new BlockPool(config.bufferMemory);
     this.receiveBufferMax = config.receiveBuffer;
@@ -160,10 +164,10 @@ export class Tcp implements TcpHandler {
     this.nowUs = clock.nowUs;
     this.#challengeSecondMs = clock.nowMs;
     this.flows = new FlowTable<Flow>(random.int32(), random.int32());
-    this.iss = new Iss(clock, random);
+    this.iss = new Iss(clock, random, ip.book);
     // Starting anywhere, so that a restart does not use the same ports again.
     this.portCounters = Uint32Array.from({ length: 64 }, () => random.int32() >>> 0);
-    this.cookies = new SynCookies(random);
+    this.cookies = new SynCookies(random, ip.book);
   }
 
   readClock(): void {
@@ -193,7 +197,7 @@ export class Tcp implements TcpHandler {
     }
     if (
       !isChecksumTrusted &&
-      finish(sum(bytes, offset, length, pseudoHeaderSum(sourceIp, destinationIp, PROTOCOL_TCP, length))) !== 0
+      finish(sum(bytes, offset, length, this.book.pseudoHeaderSum(sourceIp, destinationIp, PROTOCOL_TCP, length))) !== 0
     ) {
       stats.tcpInErrs++;
       stats.drop(DROP_TCP_BAD_CHECKSUM);
@@ -246,6 +250,19 @@ export class Tcp implements TcpHandler {
     if (kind !== ICMP_HARD_UNREACHABLE && kind !== ICMP_SOFT_UNREACHABLE) return;
     this.stats.tcpAttemptFails++;
     this.end(c, kind === ICMP_HARD_UNREACHABLE ? CLOSE_REFUSED : CLOSE_UNREACHABLE);
+  }
+
+  /** Largest segment to and from an address: the link's MTU without the headers of its family. */
+  mssFor(remoteIp: number): number {
+    return isIpv6(remoteIp) ? this.mssMax - (IPV6_HEADER_LENGTH - IPV4_HEADER_LENGTH) : this.mssMax;
+  }
+
+  /** Calls `mark` with every address that a connection keeps, those that are about to be told of their end included. */
+  mark(mark: (ip: number) => void): void {
+    this.flows.forEach((flow) => {
+      mark(flow.remoteIp);
+    });
+    for (const list of [this.dirty, this.ready]) for (let i = 0; i < list.count; i++) mark(list.items[i].remoteIp);
   }
 
   // ---- The two lists -----------------------------------------------------------------------------------------

@@ -30,6 +30,21 @@ export const ICMP_BAD_QUOTE = 15;
 export const TCP_TRUNCATED = 16;
 export const TCP_BAD_DATA_OFFSET = 17;
 
+export const IPV6_TRUNCATED = 18;
+export const IPV6_BAD_VERSION = 19;
+/** The payload length is larger than the frame. */
+export const IPV6_BAD_LENGTH = 20;
+/** Extension headers that do not fit, are too many or stand in the wrong place. */
+export const IPV6_BAD_EXTENSION = 21;
+/** An option that must not be skipped by who does not know it. */
+export const IPV6_BAD_OPTION = 22;
+export const IPV6_SOURCE_ROUTED = 23;
+
+export const ICMPV6_TRUNCATED = 24;
+export const ICMPV6_BAD_CHECKSUM = 25;
+/** Neighbour discovery that RFC 4861 7.1 and 6.1 call invalid: hop limit, code, length or options. */
+export const NDP_INVALID = 26;
+
 /** Name of each status, by code. */
 export const STATUS_NAMES: readonly string[] = [
   'ok',
@@ -50,4 +65,13 @@ export const STATUS_NAMES: readonly string[] = [
   'icmp-bad-quote',
   'tcp-truncated',
   'tcp-bad-data-offset',
+  'ipv6-truncated',
+  'ipv6-bad-version',
+  'ipv6-bad-length',
+  'ipv6-bad-extension',
+  'ipv6-bad-option',
+  'ipv6-source-routed',
+  'icmpv6-truncated',
+  'icmpv6-bad-checksum',
+  'ndp-invalid',
 ];

@@ -96,6 +96,8 @@ export interface ServerOptions {
   readonly netdev?: string;
   /** The address that the netdev.conf gives the server, where it is not the lab's. */
   readonly address?: string;
+  /** What it binds, where that is more than its address. */
+  readonly bind?: string;
   /** Working directory, kept; else one of its own that goes when it stops. */
   readonly directory?: string;
 }
@@ -107,7 +109,7 @@ export function serverCommand(lab: Lab, options: ServerOptions, netdevPath: stri
   const { over } = options;
   const place = [
     '--bind',
-    options.address ?? linkOf(lab, over).serverAddress,
+    ...(options.bind ?? options.address ?? linkOf(lab, over).serverAddress).split(' '),
     '--port',
     String(PORT),
     '--protected-mode',

@@ -40,6 +40,7 @@ export function testConfig(ip: number, overrides: Partial<StackConfig> = {}): St
     gateway: null,
     routes: [],
     arp: [],
+    ipv6: null,
     rxChecksum: 'auto',
     maxConnections: 1000,
     receiveBuffer: 64 * 1024,
