@@ -39,11 +39,7 @@ function fcall(call: Call, readOnly: boolean): void {
     call.reply.error(refusal);
     return;
   }
-  try {
-    engine.invoke(call, found.ref, keys);
-  } finally {
-    scripting.ended(engine.run);
-  }
+  scripting.invoke(engine, call, found.ref, keys);
 }
 
 function flagsOf(call: Call, flags: number): number {
@@ -72,6 +68,10 @@ function load(call: Call): void {
   call.reply.bulkLatin1(loaded.name);
 }
 
+function wrongSubcommand(call: Call): void {
+  call.reply.error(`ERR unknown subcommand or wrong number of arguments for '${call.latin1(1)}'. Try FUNCTION HELP.`);
+}
+
 function remove(call: Call): void {
   if (!librariesOf(call).delete(call.latin1(2))) {
     call.reply.error('ERR Library not found');
@@ -82,7 +82,11 @@ function remove(call: Call): void {
 }
 
 function flush(call: Call): void {
-  if (call.argc > 3 || (call.argc === 3 && !call.is(2, 'sync') && !call.is(2, 'async'))) {
+  if (call.argc > 3) {
+    wrongSubcommand(call);
+    return;
+  }
+  if (call.argc === 3 && !call.is(2, 'sync') && !call.is(2, 'async')) {
     call.reply.error('ERR FUNCTION FLUSH only supports SYNC|ASYNC option');
     return;
   }
@@ -185,7 +189,7 @@ function restore(call: Call): void {
   const { bytes, lengths, offsets, reply, server } = call;
   const policy = call.argc > 3 ? call.latin1(3).toLowerCase() : 'append';
   if (call.argc > 4) {
-    reply.error(`ERR unknown subcommand or wrong number of arguments for '${call.latin1(1)}'. Try FUNCTION HELP.`);
+    wrongSubcommand(call);
     return;
   }
   if (policy !== 'append' && policy !== 'replace' && policy !== 'flush') {

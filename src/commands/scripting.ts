@@ -43,11 +43,7 @@ function run(call: Call, script: Script, keys: number, readOnly: boolean): void 
     call.reply.error(refusal);
     return;
   }
-  try {
-    evalEngine.invoke(call, script.ref, keys);
-  } finally {
-    scripting.ended(evalEngine.run);
-  }
+  scripting.invoke(evalEngine, call, script.ref, keys);
 }
 
 /** What a script says of itself decides whether it may run, as if it were a command. */

@@ -263,7 +263,7 @@ export class LibraryStore {
     const { api } = this.engine.wasm;
     if (api.lua_isstring(L, 1) === 0) return 'first argument to redis.register_function must be a string';
     if (api.lua_type(L, 2) !== LUA_TFUNCTION) return 'second argument to redis.register_function must be a function';
-    const name = this.engine.wasm.cStringAt(L, 1);
+    const name = this.engine.wasm.latin1At(L, 1);
     const ref = api.luaL_ref(L, LUA_REGISTRYINDEX);
     return { name, description: null, flags: 0, ref, library };
   }
@@ -300,7 +300,7 @@ export class LibraryStore {
     switch (key) {
       case 'function_name':
         if (!isString) return 'function_name argument given to redis.register_function must be a string';
-        found.name = wasm.cStringAt(L, 3);
+        found.name = wasm.latin1At(L, 3);
         return null;
       case 'description':
         if (!isString) return 'description argument given to redis.register_function must be a string';

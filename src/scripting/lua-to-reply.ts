@@ -22,8 +22,12 @@ export function writeTruncated(reply: ReplyWriter, value: number): void {
   else reply.bigInteger(BigInt(INT64_MIN));
 }
 
+/** Tables within tables that are written: JavaScript's stack ends before Lua's, where Redis stops. */
+const DEPTH_MAX = 2000;
+
 export class LuaToReply {
   readonly #wasm: LuaWasm;
+  #depth = 0;
 
   constructor(wasm: LuaWasm) {
     this.#wasm = wasm;
@@ -35,7 +39,7 @@ export class LuaToReply {
    */
   write(L: Pointer, reply: ReplyWriter, protocol: 2 | 3): void {
     const { api } = this.#wasm;
-    if (api.lua_checkstack(L, 4) === 0) {
+    if (this.#depth === DEPTH_MAX || api.lua_checkstack(L, 4) === 0) {
       reply.error('ERR reached lua stack limit');
       api.lua_settop(L, -2);
       return;
@@ -55,7 +59,9 @@ export class LuaToReply {
         break;
       }
       case LUA_TTABLE:
+        this.#depth++;
         this.#table(L, reply, protocol);
+        this.#depth--;
         break;
       default:
         reply.null();

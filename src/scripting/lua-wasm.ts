@@ -340,6 +340,11 @@ const SCRATCH_KEEP_MAX = 1024 * 1024;
 
 let loaded: LuaWasm | null = null;
 
+/** After a trap the memory of all states is suspect: who asks next gets a new Lua. */
+export function abandonLua(): void {
+  loaded = null;
+}
+
 /** The process's Lua; loaded when first asked for. */
 export function luaWasm(): LuaWasm {
   loaded ??= new LuaWasm();

@@ -13,6 +13,8 @@ import {
   type Pointer,
 } from './lua-wasm.ts';
 
+/** More than Lua's stack ever takes. */
+const UNPACK_MAX = 1_000_000;
 const READ_ONLY = 'Attempt to modify a readonly table';
 /** In Lua's base library, and nothing for scripts: files, output. */
 const REMOVED = ['dofile', 'loadfile', 'print'];
@@ -284,6 +286,7 @@ export class Sandbox {
     this.#wrap('setmetatable', (L, original) => this.#unlessReadOnly(L, original, 2));
     this.#wrap('getmetatable', (L, original) => this.#getMetatable(L, original));
     this.#replacePairs();
+    this.#wrap('unpack', (L, original) => this.#unpack(L, original));
     this.#wrap('loadstring', (L, original) => this.#loadString(L, original));
     this.#setGlobal('load', (L) => this.#load(L));
     this.#setGlobal('pcall', (L) => this.#pcall(L));
@@ -349,6 +352,16 @@ export class Sandbox {
     api.lua_getfield(L, LUA_GLOBALSINDEX, wasm.cString('next'));
     api.lua_pushcclosure(L, pairs, 2);
     api.lua_setfield(L, LUA_GLOBALSINDEX, wasm.cString('pairs'));
+  }
+
+  /** Lua 5.1 counts the results in an int, which may overflow. */
+  #unpack(L: Pointer, original: (L: Pointer) => number): number {
+    const api = this.#api;
+    const argc = api.lua_gettop(L);
+    const from = argc < 2 ? 1 : api.lua_tonumber(L, 2) | 0;
+    const to = argc < 3 ? api.lua_objlen(L, 1) : api.lua_tonumber(L, 3) | 0;
+    if (to - from >= UNPACK_MAX) this.wasm.raise(L, 'too many results to unpack');
+    return original(L);
   }
 
   /** Redis's pcall: of an error that is a table with a text, callers get the text. */

@@ -142,7 +142,7 @@ export class ScriptEngine implements ArgVector {
    * `this.run` has been prepared.
    */
   invoke(call: Call, ref: number, keyCount: number): void {
-    const { L, run, wasm } = this;
+    const { L, run } = this;
     const api = this.#api;
     const { allowed } = this.#server.propagation;
     this.running = true;
@@ -158,13 +158,13 @@ export class ScriptEngine implements ArgVector {
       if (++this.#runs % GC_PERIOD === 0) api.lua_gc(L, LUA_GCSTEP, GC_PERIOD);
       if (status !== 0) this.#replyError(call);
       else this.#toReply.write(L, call.reply, run.client.protocol);
+      api.lua_settop(L, 0);
+      if (run.killed) this.#setHook();
+      this.sandbox.clean();
     } finally {
       this.running = false;
       this.#calling = false;
       this.#server.propagation.allowed = allowed;
-      wasm.api.lua_settop(L, 0);
-      if (run.killed) this.#setHook();
-      this.sandbox.clean();
     }
   }
 

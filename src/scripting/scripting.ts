@@ -1,8 +1,10 @@
 // What a server has of scripting: EVAL's scripts, the libraries of functions, and the one script that may be running.
 // Commands reach it by `scriptingOf`; it comes into being when first needed.
+import type { Call } from '../core/call.ts';
 import type { FunctionLibraries } from '../core/keyspace.ts';
 import type { Server } from '../core/server.ts';
 import { LibraryStore } from './libraries.ts';
+import { abandonLua } from './lua-wasm.ts';
 import { MathRandom } from './math-random.ts';
 import { ScriptCache } from './script-cache.ts';
 import { ScriptEngine } from './script-engine.ts';
@@ -66,8 +68,31 @@ export class Scripting {
     return run.killed;
   }
 
+  /** Runs what was prepared. */
+  invoke(engine: ScriptEngine, call: Call, ref: number, keys: number): void {
+    try {
+      engine.invoke(call, ref, keys);
+    } catch (error) {
+      // A trap, or no stack left: Lua's memory cannot be trusted any more.
+      if (!(error instanceof Error) || (error.name !== 'RuntimeError' && error.name !== 'RangeError')) throw error;
+      this.#startAnew(error);
+      call.reply.error(`ERR Error running script ${engine.run.name}, ${error.message}`);
+    } finally {
+      this.#ended(engine.run);
+    }
+  }
+
+  #startAnew(error: Error): void {
+    const { server } = this;
+    server.log.warning(`Lua has failed (${error.message}): starting it anew, without the cached scripts`);
+    abandonLua();
+    const fresh = new Scripting(server);
+    for (const { code } of this.libraries.libraries.values()) fresh.libraries.load(code, false, undefined, false);
+    server.scripting = fresh;
+  }
+
   /** After each run. */
-  ended(run: ScriptRun): void {
+  #ended(run: ScriptRun): void {
     if (run.timedOut) {
       this.server.setBusy(null);
       run.call.client.resumeInput();
