@@ -407,6 +407,7 @@ export class Client implements ConnectionHandler, RequestLimits {
   closeAfterReply(): void {
     if (this.closing) return;
     this.closing = true;
+    if (this.server.current !== this) this.#endIfDone();
   }
 
   #endIfDone(): void {

@@ -442,7 +442,8 @@ export class Server {
 
   /** A client that tracks has read something. */
   rememberKeys(call: Call): void {
-    // What a script reads are the keys it was called with.
+    // What a script reads are the keys it was called with, and only if it does read.
+    if (call.spec.group === 'scripting') return;
     const reader = call.client.callerCall ?? call;
     if (reader.client.tracking !== null) this.tracking.remember(reader, this.#keyWords(reader));
   }
