@@ -158,7 +158,6 @@ describe('the contract', () => {
     let ended = 0;
     const wait = custom({
       kind: 'wait',
-      keys: undefined,
       onEnd: () => ended++,
       onTimeout: (reply) => reply.integer(7),
     });
