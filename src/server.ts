@@ -131,12 +131,12 @@ export class RunningServer {
     const { server } = this;
     const { log } = server;
     server.loading = true;
-    log.notice(
-      `wiredis is starting, compatible with Redis ${REDIS_VERSION}. Port: ${server.config.port}, PID: ${process.pid}`,
-    );
     this.#warnOfIgnoredSettings();
     this.adjustOomScore();
     this.#listeners = await this.#listen();
+    log.notice(
+      `wiredis is starting, compatible with Redis ${REDIS_VERSION}. Port: ${server.config.port}, PID: ${process.pid}`,
+    );
     this.#writePidFile();
     server.start();
     await this.#files.load({ pause: () => this.#afterTick(), abandoned: () => this.#stopping });
