@@ -79,7 +79,10 @@ function sendAgain(tcp: Tcp, c: Connection, f: Flight, n: number): boolean {
   const seq = f.startOf(n);
   const length = f.lengthOf(n);
   const data = Math.min(length, distance(c.dataEnd, seq));
-  if (!emit(tcp, c, seq, data < length ? FIN | ACK : ACK, data)) return false;
+  // The end of what was written is pushed, the second time too: RFC 9293 3.9.1.2.
+  let flags = data > 0 && ((seq + data) | 0) === c.dataEnd ? ACK | PSH : ACK;
+  if (data < length) flags |= FIN;
+  if (!emit(tcp, c, seq, flags, data)) return false;
   noteAgain(tcp, c, f, n);
   tcp.stats.tcpRetransSegs++;
   return true;

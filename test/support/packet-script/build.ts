@@ -33,8 +33,6 @@ export interface Hosts {
 const FLAG_BITS: Readonly<Record<string, number>> = { F: 1, S: 2, R: 4, P: 8, '.': 16, U: 32, E: 64, W: 128 };
 const ECN_BITS = { none: 0, ect1: 1, ect0: 2, ce: 3 } as const;
 const OTHER_MAC = Uint8Array.of(2, 0, 0, 0, 0, 0x99);
-/** Where the peer's timestamps begin. */
-const PEER_TS_BASE = 1000;
 
 export function flagBits(letters: string): number {
   let bits = 0;
@@ -101,7 +99,11 @@ function tcpOptions(packet: TcpPacket, flow: Flow): readonly TcpOption[] {
   if (options === undefined || options === '*') {
     return flow.usesTs && !isSyn ? [{ kind: 'TS', val: undefined, ecr: undefined }] : [];
   }
-  if (isSyn) flow.peerHasTs = options.some(({ kind }) => kind === 'TS');
+  if (isSyn) {
+    const ts = options.find((option) => option.kind === 'TS');
+    flow.peerHasTs = ts !== undefined;
+    flow.peerTsBase = ts?.val ?? flow.peerTsBase;
+  }
   return options;
 }
 
@@ -121,7 +123,7 @@ function optionBytes(options: readonly TcpOption[], flow: Flow, nowMs: number): 
       for (const edge of option.edges) word(flow.toStack(edge));
     } else {
       bytes.push(8, 10);
-      word(option.val ?? PEER_TS_BASE + nowMs);
+      word(option.val ?? flow.peerTsBase + nowMs);
       word(option.ecr === undefined ? flow.lastTsVal : flow.tsBase + option.ecr);
     }
   }

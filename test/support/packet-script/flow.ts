@@ -13,6 +13,8 @@ export class Flow {
   /** Both sides sent timestamps in their SYN. */
   peerHasTs = false;
   stackHasTs = false;
+  /** The peer's timestamp in its SYN; those that are not given count on from it. */
+  peerTsBase = 1000;
   tsBase = 0;
   hasTsBase = false;
   /** The stack's last timestamp, as it was on the wire. */
