@@ -86,6 +86,12 @@ export class RunningServer {
   /** Called when everything is closed after SHUTDOWN or `shutdown()`. */
   onStopped: () => void = () => {};
   #listeners: Listener[] = [];
+  /** Port and addresses of the listeners, and those that are to be. */
+  #openAddress = '';
+  #wantedAddress = '';
+  #listenAttempt = 0;
+  /** Resolves to what went wrong, or null. */
+  #listening: Promise<string | null> | null = null;
   #stopping = false;
   readonly #oomScore = new OomScore();
   #pidFile = '';
@@ -106,6 +112,7 @@ export class RunningServer {
       reload: (request) => this.#reload(request),
       connect: (host, port, attach, signal) => transport.connect(host, port, attach, signal),
       serveClients: () => transport.serveNow?.(),
+      pendingChange: () => this.#takePending(),
       transportFacts: () => transport.facts?.() ?? [],
       configChanged: (named) => {
         if (isIgnored(server.config, named)) server.log.warning(`'${named.name}' has no effect in this version`);
@@ -116,7 +123,7 @@ export class RunningServer {
         if (named.name.startsWith('oom-score-adj') && !this.adjustOomScore()) {
           throw new DirectiveError('Failed to apply new oom_score_adj configuration, check server logs.');
         }
-        if (named.name === 'port' || named.name === 'bind') this.#listenAgain();
+        if (named.name === 'port' || named.name === 'bind') this.#listenAgain(named.name);
       },
     };
   }
@@ -134,6 +141,8 @@ export class RunningServer {
     this.#warnOfIgnoredSettings();
     this.adjustOomScore();
     this.#listeners = await this.#listen();
+    this.#openAddress = this.#address();
+    this.#wantedAddress = this.#openAddress;
     log.notice(
       `wiredis is starting, compatible with Redis ${REDIS_VERSION}. Port: ${server.config.port}, PID: ${process.pid}`,
     );
@@ -187,17 +196,56 @@ export class RunningServer {
     return opened;
   }
 
-  /** `bind` or `port` changed while running. */
-  #listenAgain(): void {
-    const before = this.#listeners;
-    this.#listeners = [];
-    for (const listener of before) listener.close();
-    this.#listen().then(
+  /**
+   * `bind` or `port` changed while running. A new port is opened before the old one is closed; when it cannot be, the
+   * old one stays. Addresses may overlap, so those are closed first.
+   */
+  #listenAgain(directive: 'bind' | 'port'): void {
+    const wanted = this.#address();
+    if (wanted === this.#wantedAddress) return;
+    this.#wantedAddress = wanted;
+    const attempt = ++this.#listenAttempt;
+    this.#listening = null;
+    // Put back before the change was made.
+    if (wanted === this.#openAddress) return;
+    if (directive === 'bind') this.#closeListeners();
+    this.#listening = this.#listen().then(
       (listeners) => {
+        if (attempt !== this.#listenAttempt) {
+          for (const listener of listeners) listener.close();
+          return null;
+        }
+        this.#closeListeners();
         this.#listeners = listeners;
+        this.#openAddress = wanted;
+        return null;
       },
-      (error: unknown) => this.server.log.warning(`Failed to listen on the changed address: ${messageOf(error)}`),
+      (error: unknown) => {
+        this.server.log.warning(`Failed to listen on the changed address: ${messageOf(error)}`);
+        if (attempt === this.#listenAttempt) this.#wantedAddress = this.#openAddress;
+        return directive === 'port'
+          ? 'Unable to listen on this port. Check server logs.'
+          : 'Failed to bind to specified addresses.';
+      },
     );
+  }
+
+  #closeListeners(): void {
+    for (const listener of this.#listeners) listener.close();
+    this.#listeners = [];
+    this.#openAddress = '';
+  }
+
+  #address(): string {
+    const { bind, port } = this.server.config;
+    return `${port} ${bind.join(' ')}`;
+  }
+
+  /** What a change of directives began and has not ended. */
+  #takePending(): Promise<string | null> | null {
+    const pending = this.#listening;
+    this.#listening = null;
+    return pending;
   }
 
   /** DEBUG RELOAD. @returns what went wrong, or null. */

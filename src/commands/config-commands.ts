@@ -3,7 +3,15 @@
 import type { Call } from '../core/call.ts';
 import { isLoopback } from '../core/client-address.ts';
 import type { CommandFlag, CommandSpec } from '../core/command.ts';
-import { changeConfig, directiveNames, findDirective, getDirective } from '../core/config.ts';
+import {
+  type ChangeRules,
+  type Config,
+  changeConfig,
+  directiveNames,
+  failure,
+  findDirective,
+  getDirective,
+} from '../core/config.ts';
 import { rewriteConfigFile } from '../core/config-rewrite.ts';
 import { SENSITIVE } from '../core/directive.ts';
 import { globToRegExp } from '../core/glob-text.ts';
@@ -43,15 +51,43 @@ function configSet(call: Call): void {
     if (named !== undefined && (named.directive.flags & SENSITIVE) !== 0) call.redact(i + 1);
   }
   const { enableProtectedConfigs } = server.config;
-  const problem = changeConfig(server.config, pairs, {
+  const rules: ChangeRules = {
     loading: server.loading,
     protectedAllowed:
       enableProtectedConfigs === 'yes' ||
       (enableProtectedConfigs === 'local' && isLoopback(call.client.connection.remoteAddress)),
     apply: (named) => server.configChanged(named),
+  };
+  const before = pairs.map(([name]): [string, string] => [name, currentValue(server.config, name)]);
+  const problem = changeConfig(server.config, pairs, rules);
+  const pending = server.hooks.pendingChange?.() ?? null;
+  if (problem !== null) reply.error(problem);
+  else if (pending === null || call.client.inExec) reply.ok();
+  else awaitChange(call, pending, () => changeConfig(server.config, before, rules));
+}
+
+function currentValue(config: Config, name: string): string {
+  const named = findDirective(name);
+  return named === undefined ? '' : getDirective(config, named);
+}
+
+/** Replies when it is known whether the server could listen where it was told to; otherwise all is put back. */
+function awaitChange(call: Call, pending: Promise<string | null>, undo: () => void): void {
+  const { client, server } = call;
+  const name = ['port', 'bind'].find((one) => wordIs(call, one)) ?? call.latin1(2);
+  call.block({ kind: 'module', timeoutMs: 0 });
+  void pending.then((problem) => {
+    if (problem !== null) undo();
+    server.blocking.unblock(client, (reply) => {
+      if (problem === null) reply.ok();
+      else reply.error(failure(name, problem));
+    });
   });
-  if (problem === null) reply.ok();
-  else reply.error(problem);
+}
+
+function wordIs(call: Call, name: string): boolean {
+  for (let i = 2; i < call.argc; i += 2) if (call.is(i, name)) return true;
+  return false;
 }
 
 function configResetStat(call: Call): void {

@@ -163,7 +163,8 @@ function forbidden(named: NamedDirective, rules: ChangeRules): string | null {
   return (flags & DENY_LOADING) !== 0 && rules.loading ? "can't set config while loading" : null;
 }
 
-function failure(name: string, problem: string): string {
+/** CONFIG SET's error. */
+export function failure(name: string, problem: string): string {
   return `ERR CONFIG SET failed (possibly related to argument '${name}') - ${problem}`;
 }
 

@@ -74,6 +74,8 @@ export interface ServerHooks {
   reload?(request: ReloadRequest): string | null;
   /** DEBUG LOADAOF: writes the append-only file out, empties the dataset and loads the file, at once. @returns what went wrong, or null. */
   loadAof?(): string | null;
+  /** What `configChanged` has begun and not ended, if anything: resolves to what went wrong, or null. Asked once. */
+  pendingChange?(): Promise<string | null> | null;
   /** Opens a connection to another server over the transport in use; rejects when there is none to be had. */
   connect?(
     host: string,
