@@ -190,11 +190,11 @@ export class Dispatcher {
   // --- checks ---
 
   /** CLIENT PAUSE applies to this command of this client. */
-  #mustWait(call: Call, command: Command): boolean {
+  #mustWait(call: Call, command: Command, flags: number): boolean {
     if ((this.gate & GATE_PAUSE) === 0) return false;
     if (this.server.pauses.all) return true;
     const writing = FLAG_WRITE | FLAG_MAY_REPLICATE;
-    if ((this.#flagsOf(call, command) & writing) !== 0) return true;
+    if ((flags & writing) !== 0) return true;
     return command === this.#exec && call.client.transaction?.has(writing) === true;
   }
 
@@ -203,6 +203,7 @@ export class Dispatcher {
     const { client, server } = call;
     const { gate } = this;
     const flags = this.#flagsOf(call, command);
+    if (server.tracking.clients > 0) server.tracking.limitKeys();
     if ((gate & GATE_AUTH) !== 0 && !client.authenticated && (command.flags & FLAG_NO_AUTH) === 0) {
       this.#refuse(call, command, 'NOAUTH Authentication required.');
       return ANSWERED;
@@ -239,9 +240,9 @@ export class Dispatcher {
       this.#refuse(call, command, server.busyError);
       return ANSWERED;
     }
-    if (this.#mustWait(call, command)) return WAIT;
+    if (this.#mustWait(call, command, flags)) return WAIT;
     if (!queueing || this.#unqueued.has(command)) return RUN;
-    client.transaction?.add(call, command);
+    client.transaction?.add(call, command, flags);
     call.reply.simple('QUEUED');
     return ANSWERED;
   }

@@ -138,7 +138,7 @@ export class Tracking {
   limitKeys(): void {
     for (let i = 0; i < EVICTIONS_PER_STEP && this.#overLimit(); i++) {
       const [key] = this.#readers.keys();
-      this.#invalidate(key);
+      this.#invalidate(key, null);
     }
   }
 
@@ -151,13 +151,14 @@ export class Tracking {
       keys.set(key, this.#server.actor);
       this.hasBroadcast = true;
     }
-    this.#invalidate(key);
+    this.#invalidate(key, this.#server.actor);
   }
 
-  #invalidate(key: string): void {
+  /** @param actor who changed it: he is told behind the reply, or not at all. */
+  #invalidate(key: string, actor: Client | null): void {
     const readers = this.#readers.get(key);
     if (readers === undefined) return;
-    const { actor, clients } = this.#server;
+    const { clients } = this.#server;
     for (const id of readers) {
       const client = clients.get(id);
       const options = client?.tracking?.options;

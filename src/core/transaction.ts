@@ -9,6 +9,8 @@ import { type ArgVector, WordList } from './nested-call.ts';
 /** A command that waits for EXEC. */
 export interface QueuedCommand {
   readonly command: Command;
+  /** FLAG_* bits of this call: a script's are its own. */
+  readonly flags: number;
   /** A copy of its words. */
   readonly words: ArgVector;
 }
@@ -30,11 +32,11 @@ export class Transaction {
 
   /** Whether any queued command has one of these FLAG_* bits. */
   has(flags: number): boolean {
-    return this.queue.some((queued) => (queued.command.flags & flags) !== 0);
+    return this.queue.some((queued) => (queued.flags & flags) !== 0);
   }
 
-  add(call: Call, command: Command): void {
-    this.queue.push({ command, words: WordList.of(call) });
+  add(call: Call, command: Command, flags: number): void {
+    this.queue.push({ command, flags, words: WordList.of(call) });
   }
 
   /** Forgets the queue; watched keys are the caller's to drop. */
