@@ -1,10 +1,10 @@
 // wiredis-server as a process, over the kernel's sockets: how it starts, how it is told to end, what it leaves behind.
 // It is built for the test, since that is how it is run.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { freePort } from '../support/redis-server.ts';
@@ -19,6 +19,7 @@ beforeAll(() => {
   const compiler = join('node_modules', 'typescript', 'bin', 'tsc');
   execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', build]);
   writeFileSync(join(build, 'package.json'), '{ "type": "module" }');
+  symlinkSync(resolve('node_modules'), join(build, 'node_modules'));
   return () => rmSync(build, { recursive: true });
 }, 60_000);
 
