@@ -1,5 +1,5 @@
-// Five projects: unit beside the code, contract suites run over every implementation, packet scripts, the
-// simulator, and the lab (root, network namespaces, real peers).
+// Six projects: unit beside the code, contract suites run over every implementation, packet scripts, the
+// fuzzer, the simulator, and the lab (root, network namespaces, real peers).
 import { defineConfig } from 'vitest/config';
 
 const shared = { testTimeout: 20_000 };
@@ -18,6 +18,7 @@ export default defineConfig({
         test: { ...shared, name: 'contract', include: ['test/{contract,crash}/**/*.test.ts'], fileParallelism: false },
       },
       { test: { ...shared, name: 'packets', include: ['test/packets/**/*.test.ts'] } },
+      { test: { name: 'fuzz', include: ['test/fuzz/**/*.test.ts'], testTimeout: 300_000 } },
       { test: { name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 300_000 } },
       {
         test: {

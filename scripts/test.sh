@@ -49,7 +49,7 @@ build() {
 step lint npm run --silent lint
 step typecheck npm run --silent typecheck
 step build build
-suite without-root unit contract packets sim
+suite without-root unit contract packets fuzz sim
 suite lab lab
 
 echo
