@@ -42,6 +42,10 @@ export const cubic: CongestionControl = {
   onCongestion(c: Connection, f: Flight, used: number): void {
     const w = c.cwnd / c.mss;
     f.undoWMax = f.wMax;
+    f.undoK = f.k;
+    f.undoWEst = f.wEst;
+    f.undoCwndPrior = f.cwndPrior;
+    f.undoInEpoch = f.inEpoch;
     // RFC 9438 4.7, fast convergence: leave room for others when the window is not what it was.
     f.wMax = w < f.wMax ? (w * (1 + BETA)) / 2 : w;
     f.cwndPrior = w;
@@ -51,9 +55,12 @@ export const cubic: CongestionControl = {
   },
 
   onUndo(_c: Connection, f: Flight): void {
-    // RFC 9438 4.9.
+    // RFC 9438 4.9.2: as if nothing had been; `epochMs` was not touched.
     f.wMax = f.undoWMax;
-    f.inEpoch = false;
+    f.k = f.undoK;
+    f.wEst = f.undoWEst;
+    f.cwndPrior = f.undoCwndPrior;
+    f.inEpoch = f.undoInEpoch;
     f.fraction = 0;
   },
 

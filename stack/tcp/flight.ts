@@ -78,9 +78,9 @@ export class Flight {
   undoFrom = 0;
   undoCwnd = 0;
   undoSsthresh = 0;
-  /** Timestamp of the first retransmission; meaningful while `againStamped` (RFC 4015 as RFC 3522). */
-  againStamp = 0;
-  againStamped = false;
+  /** Segments sent again in this recovery, and those of them whose first transmission turned out to have arrived. */
+  undoTotal = 0;
+  undoLate = 0;
 
   // prr.ts
   prrDelivered = 0;
@@ -130,7 +130,12 @@ export class Flight {
   fraction = 0.5;
   epochMs = 0;
   inEpoch = false;
+  // As they were before the last reduction (RFC 9438 4.9.2).
   undoWMax = 0.5;
+  undoK = 0.5;
+  undoWEst = 0.5;
+  undoCwndPrior = 0.5;
+  undoInEpoch = false;
 
   constructor() {
     this.reset();
@@ -378,15 +383,16 @@ export class Flight {
     this.phase = PHASE_OPEN;
     this.dupAcks = 0;
     this.forced = this.frto = this.newDataFirst = false;
-    this.mayUndo = this.againStamped = false;
-    this.undoAgain = 0;
+    this.mayUndo = false;
+    this.undoAgain = this.undoTotal = this.undoLate = 0;
     this.rackValid = this.reordering = this.inDsackRound = this.probeOut = false;
     this.reoWndMult = 1;
     this.reoWndPersist = 0;
     this.limited = this.keeps = false;
     this.hystart = 0;
     this.wMax = this.k = this.wEst = this.cwndPrior = this.fraction = this.undoWMax = 0;
-    this.inEpoch = false;
+    this.undoK = this.undoWEst = this.undoCwndPrior = 0;
+    this.inEpoch = this.undoInEpoch = false;
   }
 
   /** Everything is acknowledged. @returns whether the record can go back to the pool. */

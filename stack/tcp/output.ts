@@ -70,6 +70,8 @@ function retransmit(tcp: Tcp, c: Connection, f: Flight): boolean {
   for (let n = f.nextLost(); n >= 0; n = f.nextLost()) {
     if (!f.forced && pipe(c) + f.lengthOf(n) > c.cwnd) return true;
     if (!sendAgain(tcp, c, f, n)) return false;
+    // What holds SND.UNA back has its full time again (RFC 6298 5.1 leaves the running timer; this is no sooner).
+    if (n === f.first) armRetransmit(tcp, c);
   }
   return true;
 }
@@ -83,7 +85,7 @@ function sendAgain(tcp: Tcp, c: Connection, f: Flight, n: number): boolean {
   let flags = data > 0 && ((seq + data) | 0) === c.dataEnd ? ACK | PSH : ACK;
   if (data < length) flags |= FIN;
   if (!emit(tcp, c, seq, flags, data)) return false;
-  noteAgain(tcp, c, f, n);
+  noteAgain(tcp, f, n);
   tcp.stats.tcpRetransSegs++;
   return true;
 }

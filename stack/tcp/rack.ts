@@ -13,7 +13,10 @@ const REO_WND_PERSIST = 16;
 /** RFC 8985 7.2: how long a receiver may sit on the acknowledgement of a lone segment. */
 const MAX_ACK_DELAY_MS = 200;
 
-/** Segment `n`, marked `mark` until now, has arrived (RFC 8985 6.2, steps 2 and 3). */
+/**
+ * Segment `n`, marked `mark` until now, has arrived (RFC 8985 6.2, steps 2 and 3).
+ * @returns whether the echoed timestamp shows that what arrived was sent before its retransmission (RFC 3522).
+ */
 export function rackDelivered(
   tcp: Tcp,
   c: Connection,
@@ -22,7 +25,7 @@ export function rackDelivered(
   mark: number,
   end: number,
   segment: TcpSegment,
-): void {
+): boolean {
   if (before(end, f.fack)) {
     if ((mark & TWICE) === 0) f.reordering = true;
   } else f.fack = end;
@@ -30,18 +33,23 @@ export function rackDelivered(
   const rtt = distance(tcp.nowUs, sent);
   if ((mark & TWICE) !== 0) {
     // Not the retransmission but the original may have arrived: what says nothing about time is not used.
-    if (rtt < c.minRttUs) return;
-    // What a SACK reports did not move the peer's TS.Recent (RFC 7323 4.3): only a cumulative ACK echoes it.
-    if (segment.hasTimestamps && (c.options & OPTION_TIMESTAMPS) !== 0 && !after(end, c.sndUna)) {
-      const echoAgeMs = (tcp.nowMs + c.tsOffset - segment.tsEcr) | 0;
-      if (echoAgeMs > Math.ceil(rtt / 1000) + 1) return;
-    }
+    if (rtt < c.minRttUs) return isEchoOlder(tcp, c, end, rtt, segment);
+    if (isEchoOlder(tcp, c, end, rtt, segment)) return true;
   }
-  if (f.rackValid && !isSentAfter(sent, end, f.rackUs, f.rackEnd)) return;
+  if (f.rackValid && !isSentAfter(sent, end, f.rackUs, f.rackEnd)) return false;
   f.rackValid = true;
   f.rackUs = sent;
   f.rackEnd = end;
   f.rackRttUs = rtt;
+  return false;
+}
+
+/** Whether what is acknowledged up to `end` was sent earlier than `rtt` microseconds ago. */
+function isEchoOlder(tcp: Tcp, c: Connection, end: number, rtt: number, segment: TcpSegment): boolean {
+  // What a SACK reports did not move the peer's TS.Recent (RFC 7323 4.3): only a cumulative ACK echoes it.
+  if (!segment.hasTimestamps || (c.options & OPTION_TIMESTAMPS) === 0 || after(end, c.sndUna)) return false;
+  const echoAgeMs = (tcp.nowMs + c.tsOffset - segment.tsEcr) | 0;
+  return echoAgeMs > Math.ceil(rtt / 1000) + 1;
 }
 
 function isSentAfter(aUs: number, aEnd: number, bUs: number, bEnd: number): boolean {

@@ -4,14 +4,7 @@
 // `pipe` < cwnd, which makes limited transmit (RFC 3042) fall out. Used by stack/tcp only.
 import { after, atOrAfter, atOrBefore, before, distance, later } from '../sequence.ts';
 import type { TcpSegment } from '../wire/tcp.ts';
-import {
-  type Connection,
-  OPTION_ECN,
-  OPTION_SACK,
-  OPTION_TIMESTAMPS,
-  TIMER_PROBE,
-  TIMER_REORDER,
-} from './connection.ts';
+import { type Connection, OPTION_ECN, OPTION_SACK, TIMER_PROBE, TIMER_REORDER } from './connection.ts';
 import { onLossReduction } from './ecn.ts';
 import { type Flight, PHASE_LOSS, PHASE_OPEN, PHASE_RECOVERY, SACKED, TWICE } from './flight.ts';
 import { beginPrr, onPrrAck } from './prr.ts';
@@ -75,8 +68,8 @@ export function onAcknowledgement(
   sample(tcp, c, f, segment, acked);
   if (f.keeps) adaptToDsack(tcp, c, f);
   if (f.phase === PHASE_OPEN) whileOpen(tcp, c, f, acked, isDuplicate);
-  else if (f.phase === PHASE_RECOVERY) whileRecovering(tcp, c, f, segment, acked, isDuplicate);
-  else afterTimeout(tcp, c, f, segment, acked, isDuplicate);
+  else if (f.phase === PHASE_RECOVERY) whileRecovering(tcp, c, f, acked, isDuplicate);
+  else afterTimeout(tcp, c, f, acked, isDuplicate);
   if (f.first === f.next) {
     c.timers &= ~(TIMER_PROBE | TIMER_REORDER);
     if (f.drained()) tcp.giveFlight(c);
@@ -207,7 +200,7 @@ function delivered(
       if (rtt > told.earliestUs) told.earliestUs = rtt;
     }
   }
-  if ((c.options & OPTION_SACK) !== 0) rackDelivered(tcp, c, f, n, mark, end, segment);
+  if ((c.options & OPTION_SACK) !== 0 && rackDelivered(tcp, c, f, n, mark, end, segment)) f.undoLate++;
 }
 
 /** RFC 6298: one sample a round trip for the timeout, Karn's rule kept; the smallest one for RACK. */
@@ -246,7 +239,7 @@ function adaptToDsack(tcp: Tcp, c: Connection, f: Flight): void {
 // ---- What follows ----------------------------------------------------------------------------------------------
 
 function whileOpen(tcp: Tcp, c: Connection, f: Flight, acked: number, isDuplicate: boolean): void {
-  if (isAccountedFor(f)) undo(tcp, c, f);
+  if (isSpurious(f)) undo(tcp, c, f);
   if (acked > 0) f.dupAcks = 0;
   if (hasLoss(tcp, c, f, isDuplicate)) {
     enterRecovery(tcp, c, f);
@@ -306,11 +299,10 @@ export function reduce(tcp: Tcp, c: Connection, f: Flight): void {
 
 function beginUndo(c: Connection, f: Flight): void {
   f.mayUndo = true;
-  f.undoAgain = 0;
+  f.undoAgain = f.undoTotal = f.undoLate = 0;
   f.undoFrom = c.sndUna;
   f.undoCwnd = c.cwnd;
   f.undoSsthresh = c.ssthresh;
-  f.againStamped = false;
 }
 
 function enterRecovery(tcp: Tcp, c: Connection, f: Flight): void {
@@ -338,15 +330,8 @@ export function onReorderTimer(tcp: Tcp, c: Connection): void {
   tcp.markDirty(c);
 }
 
-function whileRecovering(
-  tcp: Tcp,
-  c: Connection,
-  f: Flight,
-  segment: TcpSegment,
-  acked: number,
-  isDuplicate: boolean,
-): void {
-  if (isSpurious(c, f, segment, acked)) {
+function whileRecovering(tcp: Tcp, c: Connection, f: Flight, acked: number, isDuplicate: boolean): void {
+  if (isSpurious(f)) {
     undo(tcp, c, f);
     return;
   }
@@ -394,7 +379,7 @@ export function onTimeout(tcp: Tcp, c: Connection): void {
     setThreshold(tcp, c, f);
   }
   // RFC 5682 2.1: not while a recovery is going on, where the timeout was no surprise.
-  f.frto = isFirst;
+  f.frto = isFirst || c.backoff > 0;
   c.cwnd = c.mss;
   for (let n = f.first; n < f.next; n++) if ((f.markOf(n) & SACKED) === 0) f.markLost(n);
   f.keeps = true;
@@ -407,16 +392,9 @@ export function onTimeout(tcp: Tcp, c: Connection): void {
   c.timers &= ~(TIMER_PROBE | TIMER_REORDER);
 }
 
-function afterTimeout(
-  tcp: Tcp,
-  c: Connection,
-  f: Flight,
-  segment: TcpSegment,
-  acked: number,
-  isDuplicate: boolean,
-): void {
+function afterTimeout(tcp: Tcp, c: Connection, f: Flight, acked: number, isDuplicate: boolean): void {
   // RFC 5682 2.1 step 3.b, RFC 4015: something that was sent once arrived after the timeout.
-  if ((f.frto && told.original && f.mayUndo) || isSpurious(c, f, segment, acked)) {
+  if ((f.frto && told.original && f.mayUndo) || isSpurious(f)) {
     tcp.stats.tcpSpuriousTimeouts++;
     undo(tcp, c, f);
     return;
@@ -437,17 +415,13 @@ function afterTimeout(
   if (acked > 0) tcp.congestion.onAck(c, f, acked, -1, tcp.nowMs);
 }
 
-/** Whether it was the first transmissions that are acknowledged, the second ones being for nothing. */
-function isSpurious(c: Connection, f: Flight, segment: TcpSegment, acked: number): boolean {
-  if (!f.mayUndo) return false;
-  if (isAccountedFor(f)) return true;
-  const isEcho = acked > 0 && f.againStamped && segment.hasTimestamps && (c.options & OPTION_TIMESTAMPS) !== 0;
-  return isEcho && before(segment.tsEcr, f.againStamp);
-}
-
-/** D-SACKs have told of every segment that was sent again: none was needed (RFC 3708). */
-function isAccountedFor(f: Flight): boolean {
-  return told.dsack && f.mayUndo && f.againStamped && f.undoAgain === 0;
+/**
+ * Nothing that was sent again had to be: D-SACKs tell it of every segment (RFC 3708), or echoed timestamps that the first
+ * transmissions arrived (RFC 3522).
+ */
+function isSpurious(f: Flight): boolean {
+  if (!f.mayUndo || f.undoTotal === 0) return false;
+  return f.undoLate >= f.undoTotal || (told.dsack && f.undoAgain === 0);
 }
 
 /** RFC 4015 3.2, without its extra caution about RTO: the reduction is taken back. */
@@ -463,14 +437,11 @@ function undo(tcp: Tcp, c: Connection, f: Flight): void {
 }
 
 /** Segment `n` goes out once more. */
-export function noteAgain(tcp: Tcp, c: Connection, f: Flight, n: number): void {
+export function noteAgain(tcp: Tcp, f: Flight, n: number): void {
   f.keeps = true;
   if (f.phase !== PHASE_OPEN) {
     f.undoAgain++;
-    if (!f.againStamped) {
-      f.againStamped = true;
-      f.againStamp = (tcp.nowMs + c.tsOffset) | 0;
-    }
+    f.undoTotal++;
   }
   if (f.phase === PHASE_RECOVERY) f.prrOut += f.lengthOf(n);
   f.markAgain(n, tcp.nowUs);

@@ -37,12 +37,13 @@ export function addSample(c: Connection, sampleUs: number): void {
   updateRto(c);
 }
 
-/** RTO = SRTT + max(G, 4 * RTTVAR), G being the clock's millisecond, within the configured bounds. */
+/**
+ * RTO = SRTT + max(G, 4 * RTTVAR) (RFC 6298 2.3) with rto-min for G, as Linux has it: a steady round trip of any length
+ * leaves time for a fast retransmission to be answered, which takes one more of them.
+ */
 export function updateRto(c: Connection): void {
-  const variance = Math.max(c.rttvar, 1000);
-  const rto = Math.ceil(((c.srtt >> 3) + variance) / 1000);
-  const min = c.tcp.config.rtoMinMs;
-  c.rtoMs = rto < min ? min : Math.min(rto, RTO_MAX_MS);
+  const variance = Math.max(c.rttvar, c.tcp.config.rtoMinMs * 1000);
+  c.rtoMs = Math.min(Math.ceil(((c.srtt >> 3) + variance) / 1000), RTO_MAX_MS);
 }
 
 /** The timeout with its back-off (RFC 6298 5.5). */

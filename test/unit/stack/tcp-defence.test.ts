@@ -160,9 +160,10 @@ describe('loss', () => {
       .filter(({ from, length }) => from === 0 && length === 4)
       .map(({ atUs }) => Math.round(atUs / 1000));
     expect(times.length).toBe(4);
-    expect(times[1] - times[0]).toBe(200);
-    expect(times[2] - times[1]).toBe(200);
-    expect(times[3] - times[2]).toBe(400);
+    // RTO is rto-min above the round trip of 2 ms.
+    expect(times[1] - times[0]).toBe(202);
+    expect(times[2] - times[1]).toBe(202);
+    expect(times[3] - times[2]).toBe(404);
     expect([net.a.stats.tcpLossProbes, net.a.stats.tcpTimeouts]).toEqual([1, 2]);
     net.run(100);
     expect(c.backoff).toBe(0);
