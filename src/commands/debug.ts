@@ -193,6 +193,34 @@ function stringMatchTest(call: Call): void {
   call.reply.simple('Apparently Redis did not crash: test passed');
 }
 
+/** Clients by the power of two of what they cost: below 32 kB, up to 64 kB, and so on. */
+const CLIENT_BUCKETS = 19;
+const FIRST_BUCKET_BITS = 15;
+
+function clientEviction(call: Call): void {
+  const { clientMemory } = call.server;
+  if (clientMemory.limit === 0) {
+    call.reply.error('ERR maxmemory-clients is disabled.');
+    return;
+  }
+  const bytes = new Array<number>(CLIENT_BUCKETS).fill(0);
+  const clients = new Array<number>(CLIENT_BUCKETS).fill(0);
+  for (const size of clientMemory.sizes()) {
+    const bits = Math.floor(Math.log2(Math.max(1, size)));
+    const bucket = Math.min(CLIENT_BUCKETS - 1, Math.max(0, bits - FIRST_BUCKET_BITS + 1));
+    bytes[bucket] += size;
+    clients[bucket]++;
+  }
+  const lines = bytes.map((total, i) => {
+    const from = i === 0 ? 0 : 2 ** (FIRST_BUCKET_BITS + i - 1);
+    const to = i === CLIENT_BUCKETS - 1 ? '+            : ' : ` - ${pad(2 ** (FIRST_BUCKET_BITS + i) - 1)}: `;
+    return `bucket ${pad(from)}${to}tot-mem: ${pad(total)}, clients: ${clients[i]}\n`;
+  });
+  call.reply.verbatim(lines.join(''), 'txt');
+}
+
+const pad = (value: number): string => String(value).padStart(10);
+
 function structSize(call: Call): void {
   const header = call.db.dict.headerBytes;
   call.reply.bulkLatin1(`bits:64 robj:0 dictentry:${header} sdshdr5:0 sdshdr8:0 sdshdr16:0 sdshdr32:0 sdshdr64:0 `);
@@ -263,7 +291,7 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
   'set-disable-deny-scripts': toggle(({ server }, on) => {
     server.debug.scriptsRunAll = on;
   }),
-  'client-eviction': exactly(2, (call) => call.reply.error('ERR maxmemory-clients is disabled.')),
+  'client-eviction': exactly(2, clientEviction),
   'pause-cron': toggle(({ server }, on) => {
     server.debug.pauseCron = on;
   }),

@@ -36,6 +36,11 @@ export class ClientMemory {
     this.#total += now - before;
   }
 
+  /** Bytes of each client that counts. */
+  sizes(): IterableIterator<number> {
+    return this.#counted.values();
+  }
+
   forget(client: Client): void {
     this.#total -= this.#counted.get(client) ?? 0;
     this.#counted.delete(client);

@@ -154,8 +154,6 @@ export class Server {
   readonly tracking: Tracking;
   readonly debug = new DebugSwitches();
   readonly eviction: Eviction;
-  /** Memory was above its limit, and nothing could be evicted, when the latest command began. */
-  outOfMemory = false;
   /** Bytes outside the arena, by kind, and in all. */
   readonly memory = { clients: 0, tables: 0, overhead: 0, startup: 0 };
   /** What changes, for the append-only file and replicas. */
@@ -614,9 +612,9 @@ export class Server {
   /** Whether a command that needs memory may run, after having evicted what `maxmemory-policy` allows. */
   makeRoom(): boolean {
     this.#evicting = true;
-    this.outOfMemory = this.eviction.perform() === EVICTION_FAILED;
+    const hasRoom = this.eviction.perform() !== EVICTION_FAILED;
     this.#evicting = false;
-    return !this.outOfMemory;
+    return hasRoom;
   }
 
   // --- at intervals ---
