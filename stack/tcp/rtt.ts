@@ -43,7 +43,7 @@ export function addSample(c: Connection, sampleUs: number): void {
  */
 export function updateRto(c: Connection): void {
   const variance = Math.max(c.rttvar, c.tcp.config.rtoMinMs * 1000);
-  c.rtoMs = Math.min(Math.ceil(((c.srtt >> 3) + variance) / 1000), RTO_MAX_MS);
+  c.rtoMs = Math.min(Math.round(((c.srtt >> 3) + variance) / 1000), RTO_MAX_MS);
 }
 
 /** The timeout with its back-off (RFC 6298 5.5). */
