@@ -1,9 +1,9 @@
 // Crash safety over the kernel's sockets: with `appendfsync always` no acknowledged write is lost by SIGKILL at any
 // moment, nor by a disk that fills up, and no file is left that does not load. scripts/crash.sh runs it at length.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { hasProgram } from '../../src/cli/lab/process.ts';
@@ -19,6 +19,7 @@ beforeAll(() => {
   const compiler = join('node_modules', 'typescript', 'bin', 'tsc');
   execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', build]);
   writeFileSync(join(build, 'package.json'), '{ "type": "module" }');
+  symlinkSync(resolve('node_modules'), join(build, 'node_modules'));
 }, 60_000);
 
 afterAll(() => rmSync(build, { recursive: true, force: true }));
