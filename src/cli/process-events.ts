@@ -3,21 +3,23 @@
 import type { ShutdownRequest } from '../core/server.ts';
 import type { RunningServer } from '../server.ts';
 
-/** SIGTERM and SIGINT shut down; a second SIGINT while the first is being served does not wait. */
+/** SIGTERM and SIGINT shut down, with the next cron; a second SIGINT until then does not wait. */
 export function handleSignals(running: RunningServer): void {
   let closing = false;
   const shutDown = (signal: string, flags: readonly string[]): void => {
-    const { log, loading } = running.server;
-    if (closing && signal === 'SIGINT') {
+    const { server } = running;
+    const { log } = server;
+    if ((closing || server.scheduledShutdown !== null) && signal === 'SIGINT') {
       log.warning('You insist... exiting now.');
       process.exit(1);
     }
-    if (loading) log.warning(`Received ${signal} during loading, exiting now.`);
-    else log.warning(`Received ${signal} scheduling shutdown...`);
-    closing = running.shutdown(signalRequest(flags)) === null;
-    if (!closing) {
-      log.warning(`${signal} received but errors trying to shut down the server, check the logs for more information`);
+    if (server.loading) {
+      log.warning(`Received ${signal} during loading, exiting now.`);
+      closing = running.shutdown(signalRequest(flags)) === null;
+      return;
     }
+    log.warning(`Received ${signal} scheduling shutdown...`);
+    server.scheduledShutdown = signalRequest(flags);
   };
   const { config } = running.server;
   process.on('SIGTERM', () => shutDown('SIGTERM', config.shutdownOnSigterm));

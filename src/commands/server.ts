@@ -40,6 +40,18 @@ function monitor(call: Call): void {
   call.reply.ok();
 }
 
+/** A signal's shutdown that has not begun yet is called off. */
+function abortShutdown(call: Call): void {
+  const { reply, server } = call;
+  if (server.scheduledShutdown === null) {
+    reply.error('ERR No shutdown in progress.');
+    return;
+  }
+  server.scheduledShutdown = null;
+  server.log.notice('Shutdown manually aborted.');
+  reply.ok();
+}
+
 function shutdown(call: Call): void {
   const { reply, server } = call;
   let saving: 'default' | 'save' | 'nosave' = 'default';
@@ -58,7 +70,7 @@ function shutdown(call: Call): void {
     }
   }
   if (abort && call.argc > 2) call.syntaxError();
-  else if (abort) reply.error('ERR No shutdown in progress.');
+  else if (abort) abortShutdown(call);
   else if (server.busyError !== '' && saving !== 'nosave') reply.error(server.busyError);
   else {
     const problem = server.hooks.shutdown?.({ save: saving, now, force }) ?? null;

@@ -180,6 +180,8 @@ export class Server {
   /** CLIENT PAUSE and its like. */
   readonly pauses: Pauses;
   #expiryModeBefore = EXPIRY_DELETE;
+  /** What a signal has asked for, until the next cron; SHUTDOWN ABORT calls it off. */
+  scheduledShutdown: ShutdownRequest | null = null;
   /** Called once before any reply of a tick leaves; the transport's owner wires it. */
   beforeOutput: () => void = () => {};
 
@@ -636,12 +638,21 @@ export class Server {
     return this.#cronRuns;
   }
 
+  #shutDownIfScheduled(): void {
+    const request = this.scheduledShutdown;
+    if (request === null) return;
+    this.scheduledShutdown = null;
+    if ((this.hooks.shutdown?.(request) ?? null) === null) return;
+    this.log.warning('SIGTERM received but errors trying to shut down the server, check the logs for more information');
+  }
+
   #cron(): void {
     this.clock.update();
     if (this.debug.pauseCron) {
       this.#cronAlarm?.arm(Math.round(1000 / this.config.hz));
       return;
     }
+    this.#shutDownIfScheduled();
     this.#cronRuns++;
     const { nowMs, unixMs } = this.clock;
     if (((nowMs - this.#lastSampleMs) | 0) >= SAMPLE_MS) {
