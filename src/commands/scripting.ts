@@ -87,7 +87,8 @@ export function killReply(call: Call, isEval: boolean): void {
 }
 
 function scriptDebug(call: Call): void {
-  if (call.is(2, 'no')) call.reply.ok();
+  if (call.reply.length > 0) call.reply.error('ERR SCRIPT DEBUG must be called outside a pipeline');
+  else if (call.is(2, 'no')) call.reply.ok();
   else if (call.is(2, 'yes') || call.is(2, 'sync')) {
     call.reply.error('ERR The Lua debugger is not supported in this version');
   } else call.reply.error('ERR Use SCRIPT DEBUG YES/SYNC/NO');

@@ -100,6 +100,8 @@ class StructLibrary {
     const out = this.#out;
     const format = new Format(this.#wasm, L);
     let argument = 2;
+    // What the argument behind the last one is called in an error.
+    api.lua_pushnil(L);
     out.reset();
     while (format.next(out.length)) {
       for (let i = 0; i < format.padding; i++) out.byte(0);
