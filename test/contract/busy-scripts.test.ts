@@ -1,23 +1,23 @@
 // A script that does not come to an end, over kernel sockets: who is connected and who comes is told so, and the script
 // can be ended by another client unless it has written.
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { OurServer } from '../support/our-server.ts';
+import { BuiltServer } from '../support/built-server.ts';
 import type { Peer } from '../support/redis-server.ts';
 
 const LOOP = 'while true do end';
 const CATCHING_LOOP = "while true do pcall(function() while true do redis.call('ping') end end) end";
 const BUSY = /^BUSY Redis is busy running a script/;
 
-let server: OurServer;
+let server: BuiltServer;
 let runner: Peer;
 let other: Peer;
 
 beforeEach(async () => {
-  server = await OurServer.start({ 'busy-reply-threshold': 10 });
+  server = await BuiltServer.start({ 'busy-reply-threshold': 10 });
   runner = server.connect();
   other = server.connect();
   await other.ask('PING');
-});
+}, 60_000);
 
 afterEach(async () => {
   runner.close();
