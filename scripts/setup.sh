@@ -38,6 +38,8 @@ ss iproute2
 ethtool ethtool
 tcpdump tcpdump
 ping iputils-ping
+dnsmasq dnsmasq-base
+curl curl
 taskset util-linux
 /usr/include/pcap/pcap.h libpcap-dev
 python3 python3

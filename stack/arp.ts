@@ -35,6 +35,7 @@ export class Arp implements AddressResolver {
   readonly #requesterMac = new Uint8Array(MAC_LENGTH);
   #announcementsLeft = 0;
   #claim: Claim | null = null;
+  #claimed: readonly number[] = [];
   #defendedAtMs = 0;
   #hasDefended = false;
 
@@ -55,14 +56,14 @@ export class Arp implements AddressResolver {
   }
 
   /**
-   * Asks whether somebody has our addresses already (RFC 5227, 2.1). Until `done` has been called with null we do not
+   * Asks whether somebody has addresses that are to be ours (RFC 5227, 2.1). Until `done` has been called with null we do not
    * answer for them.
    */
-  claim(totalMs: number, done: (conflict: Conflict | null) => void): void {
-    const addresses = this.#routes.addresses.map(({ ip }) => ip);
+  claim(addresses: readonly number[], totalMs: number, done: (conflict: Conflict | null) => void): void {
     const ask = (): void => {
       for (const ip of addresses) this.#probe(ip);
     };
+    this.#claimed = addresses;
     this.#claim = new Claim(this.#clock, this.#timers, totalMs, ask, (conflict) => {
       this.#claim = null;
       done(conflict);
@@ -108,7 +109,7 @@ export class Arp implements AddressResolver {
   #whileClaiming(bytes: Uint8Array, arp: ArpPacket, claim: Claim): number {
     if (equalBytes(bytes, arp.senderMacOffset, this.#link.mac, 0, MAC_LENGTH)) return DROP_ARP_NOT_FOR_US;
     const ip = arp.senderIp === 0 && arp.operation === ARP_REQUEST ? arp.targetIp : arp.senderIp;
-    if (!this.#routes.isLocal(ip)) return DROP_ARP_NOT_FOR_US;
+    if (!this.#claimed.includes(ip)) return DROP_ARP_NOT_FOR_US;
     claim.lose({ ip, mac: bytes.slice(arp.senderMacOffset, arp.senderMacOffset + MAC_LENGTH) });
     return DROP_ARP_CONFLICT;
   }

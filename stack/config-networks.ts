@@ -15,6 +15,14 @@ interface Values {
 /** @throws NetdevConfigError */
 export function checkNetworks(config: StackConfig, values: Values): void {
   const { addresses, gateway, routes, arp } = config;
+  if (config.dhcp && addresses.length > 0) {
+    throw values.conflict('address', addresses[0], "'address' is dhcp and a fixed one: give one of them");
+  }
+  if (config.dhcp && gateway !== null) {
+    throw values.conflict('gateway', gateway, "'gateway' comes from the server with 'address = dhcp': leave it out");
+  }
+  // Whether routes and neighbours fit an address that is not known yet cannot be said.
+  if (config.dhcp) return;
   const seen = new Set<number>();
   for (const address of addresses) {
     const { ip } = address;

@@ -163,7 +163,8 @@ function readPrefix(value: string): InterfaceAddress {
   return { ip, prefixLength: Number(length) };
 }
 
-function readInterfaceAddress(value: string): InterfaceAddress | Ipv6Prefix {
+function readInterfaceAddress(value: string): InterfaceAddress | Ipv6Prefix | 'dhcp' {
+  if (value === 'dhcp') return value;
   if (value.includes(':')) {
     const prefix = readIpv6Prefix(value);
     readHostIpv6(value.split('/')[0]);
@@ -264,11 +265,12 @@ export const KEYS = {
     default: null,
     example: '10.77.0.1/24',
     repeatable: true,
-    allowed: 'ADDRESS/PREFIX-LENGTH',
+    allowed: 'ADDRESS/PREFIX-LENGTH | dhcp',
     read: readInterfaceAddress,
     description:
       "Our address and its network, IPv4 or IPv6. 'bind' in redis.conf names one of them. Repeat the key for more.\n" +
-      'With an IPv6 address we also have a link-local one, made from the hardware address.',
+      'With an IPv6 address we also have a link-local one, made from the hardware address. dhcp: the IPv4 address, its\n' +
+      'network and a gateway come from a server, and are renewed.',
   },
   gateway: {
     group: ADDRESS_GROUP,
@@ -296,6 +298,12 @@ export const KEYS = {
     allowed: 'IP MAC',
     read: readArp,
     description: 'A neighbour that is not asked for its hardware address. Repeat the key for more.',
+  },
+  'host-name': {
+    group: ADDRESS_GROUP,
+    default: 'wiredis',
+    ...text('letters, digits and dashes, at most 63', /^[A-Za-z0-9-]{1,63}$/),
+    description: 'What a DHCP server is told we are called.',
   },
   slaac: {
     group: ADDRESS_GROUP,

@@ -34,6 +34,8 @@ describe('parseNetdevConf', () => {
         ipv6: false,
       },
       addresses: [{ ip: 0x0a000001, prefixLength: 24 }],
+      dhcp: false,
+      hostName: 'wiredis',
       vlan: 0,
       addressCheckMs: 200,
       gateway: null,

@@ -39,6 +39,10 @@ export interface StaticNeighbor6 {
 
 export interface StackConfig {
   readonly engine: EngineOptions;
+  /** The IPv4 address comes from a DHCP server, and with it a gateway and routes. */
+  readonly dhcp: boolean;
+  /** What the DHCP server is told we are called. */
+  readonly hostName: string;
   /** IPv4; the first is what packets through the gateway come from unless it is in another one's network. */
   readonly addresses: readonly InterfaceAddress[];
   /** 802.1Q identifier of our VLAN; 0: frames are untagged. */
@@ -228,6 +232,8 @@ function buildConfig(settings: Settings): StackConfig {
       coalesceUs: settings.value('coalesce'),
     },
     addresses,
+    dhcp: settings.all('address').includes('dhcp'),
+    hostName: settings.value('host-name'),
     vlan: settings.value('vlan'),
     addressCheckMs: settings.value('address-check'),
     gateway: settings.all('gateway').find((gateway) => typeof gateway === 'number') ?? null,
@@ -253,12 +259,12 @@ function buildConfig(settings: Settings): StackConfig {
 }
 
 /** Which family a value of a key that takes both is of. */
-function isVersion4<T extends object>(value: T): value is Exclude<T, { readonly bytes: Uint8Array }> {
-  return !('bytes' in value);
+function isVersion4<T>(value: T): value is Exclude<T, string | { readonly bytes: Uint8Array }> {
+  return typeof value === 'object' && value !== null && !('bytes' in value);
 }
 
-function isVersion6<T extends object>(value: T): value is Extract<T, { readonly bytes: Uint8Array }> {
-  return 'bytes' in value;
+function isVersion6<T>(value: T): value is Extract<T, { readonly bytes: Uint8Array }> {
+  return typeof value === 'object' && value !== null && 'bytes' in value;
 }
 
 function buildIpv6(settings: Settings, slaac: boolean): Ipv6Config | null {
@@ -281,7 +287,8 @@ function checkTogether(config: StackConfig, settings: Settings): void {
 }
 
 /** Keys that the chosen engine has no use for. */
-function checkEngine({ engine, arp, vlan, ipv6 }: StackConfig, settings: Settings): void {
+function checkEngine(config: StackConfig, settings: Settings): void {
+  const { engine, arp, vlan, ipv6 } = config;
   const name = engine.engine;
   if (engine.busyPollUs > 0 && (name === 'pcap' || name === 'tap' || name === 'raw')) {
     throw settings.conflict(
@@ -295,12 +302,12 @@ function checkEngine({ engine, arp, vlan, ipv6 }: StackConfig, settings: Setting
     ['mac', engine.mac],
     ['arp', arp[0] ?? null],
     ['vlan', vlan === 0 ? null : vlan],
-    ['address', ipv6?.addresses[0] ?? null],
+    ['address', config.dhcp ? 'dhcp' : (ipv6?.addresses[0] ?? null)],
     ['slaac', ipv6?.slaac === true ? 'on' : null],
   ];
   for (const [key, value] of needless) {
     if (value === null) continue;
-    const what = key === 'address' ? 'an IPv6 address' : `'${key}'`;
+    const what = value === 'dhcp' ? "'address = dhcp'" : key === 'address' ? 'an IPv6 address' : `'${key}'`;
     throw settings.conflict(key, value, `${what} does nothing with engine raw: there is no Ethernet below it`);
   }
 }

@@ -5,6 +5,7 @@ import { Arp } from './arp.ts';
 import type { Conflict } from './claim.ts';
 import type { Clock, RandomSource } from './clock.ts';
 import type { Ipv6Config, StackConfig } from './config.ts';
+import { Dhcp } from './dhcp.ts';
 import { EthernetLink } from './ethernet-link.ts';
 import { Icmp, type IcmpErrorHandler, type PacketOutput } from './icmp.ts';
 import { Ipv6 } from './ipv6.ts';
@@ -86,6 +87,8 @@ export class Ip implements PacketOutput {
   readonly book: Ipv6Book;
   /** Null: netdev.conf has nothing for it. */
   readonly ipv6: Ipv6 | null;
+  /** Null: our IPv4 addresses stand in netdev.conf. */
+  readonly dhcp: Dhcp | null;
   readonly routes: Routes;
   readonly arp: Arp;
   readonly neighbors: Neighbors;
@@ -132,6 +135,7 @@ export class Ip implements PacketOutput {
     this.arp = new Arp(this.#link, clock, timers, this.routes, this.neighbors, stats);
     this.neighbors.arp = this.arp;
     this.icmp = new Icmp(engine, clock, this.routes, stats, this);
+    this.dhcp = config.dhcp ? this.#openDhcp(config, clock, timers, random) : null;
     this.reassembly = new Reassembly(clock, timers);
     this.reassembly.onFailure = () => this.#stats.ipReasmFails++;
     this.book = new Ipv6Book(random);
@@ -149,6 +153,12 @@ export class Ip implements PacketOutput {
     this.#onlyHop = new NextHop(0, this.neighbors);
     this.#onlyHop.resolved = true;
     this.#hop = this.#onlyHop;
+  }
+
+  #openDhcp({ addressCheckMs, hostName }: StackConfig, clock: Clock, timers: TimerWheel, random: RandomSource): Dhcp {
+    const { routes, arp } = this;
+    const shared = { link: this.#link, output: this, routes, arp, clock, timers, random, stats: this.#stats };
+    return new Dhcp({ ...shared, addressCheckMs, hostName });
   }
 
   #openIpv6(config: Ipv6Config, clock: Clock, timers: TimerWheel): Ipv6 {
@@ -226,11 +236,13 @@ export class Ip implements PacketOutput {
       waiting = Number.POSITIVE_INFINITY;
       done(conflict);
     };
-    this.arp.claim(totalMs, answered);
+    const addresses = this.routes.addresses.map(({ ip }) => ip);
+    this.arp.claim(addresses, totalMs, answered);
     this.ipv6?.ndp.claim(totalMs, answered);
   }
 
   close(): void {
+    this.dhcp?.close();
     this.reassembly.close();
     this.arp.close();
     this.ipv6?.close();
@@ -361,7 +373,7 @@ export class Ip implements PacketOutput {
     const payloadLength = length - headerLength;
     if (etherType === ETHERTYPE_IPV4) {
       // A unicast packet in a broadcast frame is dropped unheard (RFC 1122, 3.3.6); a broadcast one is dropped later.
-      if (!isForUs) return DROP_IPV4_BROADCAST;
+      if (!isForUs && this.dhcp === null) return DROP_IPV4_BROADCAST;
       return this.#ipv4Input(bytes, payload, payloadLength, flags);
     }
     if (etherType === ETHERTYPE_ARP) return this.arp.input(bytes, payload, payloadLength);
@@ -381,6 +393,9 @@ export class Ip implements PacketOutput {
     }
     const { sourceIp, destinationIp } = header;
     if (!this.routes.isLocal(destinationIp)) {
+      // A server may use the address that it is about to give us, or speak to everybody (RFC 2131 4.1).
+      if (header.protocol === PROTOCOL_UDP && this.dhcp?.input(bytes, header, this.#isTrusted(flags)) === true)
+        return OK;
       this.#stats.ipInAddrErrors++;
       const isGroup = isMulticastIp(destinationIp) || this.routes.isBroadcast(destinationIp);
       return isGroup ? DROP_IPV4_BROADCAST : DROP_IPV4_NOT_FOR_US;
@@ -410,20 +425,23 @@ export class Ip implements PacketOutput {
     return this.#deliver(whole, 0, header, 0);
   }
 
+  /** Whether the transport's checksum need not be verified. */
+  #isTrusted(flags: number): boolean {
+    return this.#rxChecksum === 'trust' || (this.#rxChecksum === 'auto' && (flags & RX_CHECKSUM_TRUSTED) !== 0);
+  }
+
   /** Hands a whole datagram to its protocol. `offset` is that of its IP header. */
   #deliver(bytes: Uint8Array, offset: number, header: Ipv4Header, flags: number): number {
     const { protocol } = header;
     if (protocol === PROTOCOL_TCP) {
       this.#stats.ipInDelivers++;
-      const isTrusted =
-        this.#rxChecksum === 'trust' || (this.#rxChecksum === 'auto' && (flags & RX_CHECKSUM_TRUSTED) !== 0);
       this.#tcp?.input(
         bytes,
         header.payloadOffset,
         header.payloadLength,
         header.sourceIp,
         header.destinationIp,
-        isTrusted,
+        this.#isTrusted(flags),
         header.trafficClass & 3,
       );
       return OK;
@@ -433,6 +451,7 @@ export class Ip implements PacketOutput {
       return this.icmp.input(bytes, header);
     }
     if (protocol === PROTOCOL_UDP) {
+      if (this.dhcp?.input(bytes, header, this.#isTrusted(flags)) === true) return OK;
       this.icmp.sendPortUnreachable(bytes, offset, header);
       return DROP_UDP_NO_PORT;
     }

@@ -16,12 +16,19 @@ export interface Route {
 }
 
 export class Routes {
-  readonly addresses: readonly LocalAddress[];
+  addresses: readonly LocalAddress[] = [];
   /** Longest prefix first; of equal ones the explicit route before our own network. */
-  readonly table: readonly Route[];
-  readonly #primaryIp: number;
+  table: readonly Route[] = [];
+  readonly #configured: readonly Route[];
+  #primaryIp = 0;
 
   constructor(addresses: readonly LocalAddress[], gateway: number | null, routes: readonly Route[]) {
+    this.#configured = routes;
+    this.setAddresses(addresses, gateway, []);
+  }
+
+  /** Others from now on (DHCP). @param learned routes beside the configured ones, which go first. */
+  setAddresses(addresses: readonly LocalAddress[], gateway: number | null, learned: readonly Route[]): void {
     this.addresses = addresses;
     this.#primaryIp = addresses.length > 0 ? addresses[0].ip : 0;
     const onLink = addresses.map(({ ip, prefixLength }) => ({
@@ -30,7 +37,9 @@ export class Routes {
       gateway: null,
     }));
     const defaults: Route[] = gateway === null ? [] : [{ network: 0, prefixLength: 0, gateway }];
-    this.table = [...routes, ...onLink, ...defaults].sort((a, b) => b.prefixLength - a.prefixLength);
+    this.table = [...this.#configured, ...learned, ...onLink, ...defaults].sort(
+      (a, b) => b.prefixLength - a.prefixLength,
+    );
   }
 
   /** True for an address that we answer for. */

@@ -8,6 +8,7 @@ import type { EngineChoice } from '../../io-engine/options.ts';
 import type { Conflict } from '../../stack/claim.ts';
 import { CLOSE_REASONS } from '../../stack/close-reasons.ts';
 import { parseNetdevConf, type StackConfig } from '../../stack/config.ts';
+import type { Dhcp } from '../../stack/dhcp.ts';
 import type { Socket, SocketEvents } from '../../stack/socket.ts';
 import { Stack } from '../../stack/stack.ts';
 import { listStats } from '../../stack/stats.ts';
@@ -59,7 +60,44 @@ export async function openUserspace(settings: UserspaceSettings): Promise<Usersp
   log.notice(`User-space TCP/IP on ${link.name}: engine ${engine.name}, ${addresses}, mtu ${link.mtu}`);
   ip.onConflict = (conflict) => log.warning(`Another host uses our address: ${owner(transport, conflict)}`);
   if (config.addressCheckMs > 0) await claimAddresses(transport, config.addressCheckMs);
+  if (ip.dhcp !== null) await leaseAddress(transport, ip.dhcp, settings);
   return transport;
+}
+
+/** How long a DHCP server may take before the start fails. */
+const LEASE_WAIT_MS = 30_000;
+
+/** Waits for an address, and goes on telling what becomes of it. @throws TransportError ETIMEDOUT. */
+async function leaseAddress(
+  transport: UserspaceTransport,
+  dhcp: Dhcp,
+  { log, scheduler }: UserspaceSettings,
+): Promise<void> {
+  const { ip, tcp } = transport.stack;
+  dhcp.onLost = (address, why) => {
+    log.warning(`DHCP: ${ip.format(address)} is not ours any more: ${why}`);
+    tcp.endAll(address);
+  };
+  const bound = await new Promise<boolean>((resolve) => {
+    const deadline = scheduler.createAlarm(() => resolve(false));
+    deadline.arm(LEASE_WAIT_MS);
+    dhcp.onBound = ({ ip: address, prefixLength, server, seconds }) => {
+      deadline.disarm();
+      const lease = `${ip.format(address)}/${prefixLength} from ${ip.format(server)} for ${seconds} s`;
+      log.notice(`DHCP: ${lease}`);
+      resolve(true);
+    };
+    log.notice('DHCP: asking for an address');
+    dhcp.start();
+    transport.tick();
+  });
+  if (bound) return;
+  await transport.close(0);
+  throw new TransportError(
+    'ETIMEDOUT',
+    `no DHCP server gave an address within ${LEASE_WAIT_MS / 1000} s: is there one on this network? ` +
+      `Otherwise set 'address' in netdev.conf`,
+  );
 }
 
 /** @throws TransportError EADDRINUSE when another host has one of our addresses; the transport is closed then. */
@@ -257,6 +295,8 @@ export class UserspaceTransport implements Transport {
     this.#closed = true;
     this.#alarm.disarm();
     this.stack.close();
+    // A lease that is given back.
+    this.#engine.flush();
     this.#engine.close();
   }
 

@@ -252,6 +252,19 @@ export class Tcp implements TcpHandler {
     this.end(c, kind === ICMP_HARD_UNREACHABLE ? CLOSE_REFUSED : CLOSE_UNREACHABLE);
   }
 
+  /** An address is not ours any more: ends every connection from it. */
+  endAll(localIp: number): void {
+    const gone: Flow[] = [];
+    this.flows.forEach((flow) => {
+      if (flow.localIp === localIp) gone.push(flow);
+    });
+    for (const flow of gone) {
+      if (flow.kind === FLOW_CONNECTION) this.end(flow as Connection, CLOSE_UNREACHABLE);
+      else if (flow.kind === FLOW_HANDSHAKE) this.endHandshake(flow as Handshake);
+      else this.endTimeWait(flow as TimeWait);
+    }
+  }
+
   /** Largest segment to and from an address: the link's MTU without the headers of its family. */
   mssFor(remoteIp: number): number {
     return isIpv6(remoteIp) ? this.mssMax - (IPV6_HEADER_LENGTH - IPV4_HEADER_LENGTH) : this.mssMax;

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Lab } from '../../src/cli/lab/lab.ts';
+import { hasProgram } from '../../src/cli/lab/process.ts';
 import { cliScript, describeLab, eventually, linkOf, OVER, openLab, PORT, root, serverCommand } from './fixture.ts';
 
 const engines = OVER.filter((over) => over !== 'redis' && over !== 'kernel');
@@ -82,5 +83,83 @@ describeLab('addresses', () => {
         await ended;
       }
     });
+  }
+});
+
+describeLab('DHCP', () => {
+  let lab: Lab;
+  let folder: string;
+
+  beforeAll(async () => {
+    lab = await openLab();
+    folder = mkdtempSync(join(tmpdir(), 'wiredis-dhcp-'));
+  });
+
+  afterAll(async () => {
+    await lab?.down();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  for (const over of engines) {
+    it.skipIf(!hasProgram('dnsmasq'))(
+      `${over}: a server with address = dhcp gets one from dnsmasq and serves on it`,
+      async () => {
+        const { veth, serverAddress, clientAddress } = linkOf(lab, over);
+        const leased = serverAddress.replace(/1$/, '77');
+        const words = [
+          'dnsmasq',
+          '--no-daemon',
+          '--conf-file=/dev/null',
+          '--port=0',
+          '--bind-interfaces',
+          '--log-dhcp',
+        ];
+        const range = [`--dhcp-range=${leased},${leased},255.255.255.0,120s`, `--interface=${veth}`];
+        const leases = [
+          `--dhcp-leasefile=${join(folder, `${over}.leases`)}`,
+          `--dhcp-option=3,${clientAddress}`,
+          '--user=root',
+        ];
+        const dnsmasq = lab.start('client', [...words, ...range, ...leases], { stdio: ['ignore', 'pipe', 'pipe'] });
+        let said = '';
+        for (const stream of [dnsmasq.stdout!, dnsmasq.stderr!]) stream.on('data', (chunk) => (said += chunk));
+        const ended = once(dnsmasq, 'exit');
+        try {
+          await eventually(
+            async () => said,
+            (text) => text.includes('started'),
+            5000,
+          );
+          const base = readFileSync(lab.netdevFile(over === 'tap' ? 'tap' : 'direct'), 'utf8');
+          writeFileSync(join(folder, `${over}.conf`), base.replace(/^address = .*$/m, 'address = dhcp'));
+          const command = serverCommand(lab, { over, address: leased, bind: '*' }, join(folder, `${over}.conf`));
+          const server = lab.start('server', command, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+          let log = '';
+          for (const stream of [server.stdout!, server.stderr!]) stream.on('data', (chunk) => (log += chunk));
+          const exited = once(server, 'exit');
+          try {
+            const reply = await eventually(
+              () => lab.run('client', ['timeout', '1', 'redis-cli', '-h', leased, 'PING']),
+              ({ stdout }) => stdout.trim() === 'PONG',
+              15_000,
+            );
+            expect(reply.code).toBe(0);
+            expect(log).toContain(`DHCP: ${leased}/24 from ${clientAddress} for 120 s`);
+          } finally {
+            server.kill('SIGTERM');
+            await exited;
+          }
+          // It gave the address back.
+          await eventually(
+            async () => said,
+            (text) => text.includes('DHCPRELEASE'),
+            3000,
+          );
+        } finally {
+          dnsmasq.kill('SIGTERM');
+          await ended;
+        }
+      },
+    );
   }
 });

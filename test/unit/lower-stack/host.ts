@@ -52,8 +52,8 @@ export class LowerHost {
   readonly #engine;
   readonly #peer;
 
-  constructor(settings = '', end: MemoryEndOptions = {}) {
-    this.config = parseNetdevConf(`interface = test0\naddress = ${HOST_IP}/24\n${settings}`, 'test.conf');
+  constructor(settings = '', end: MemoryEndOptions = {}, address = `address = ${HOST_IP}/24\n`) {
+    this.config = parseNetdevConf(`interface = test0\n${address}${settings}`, 'test.conf');
     this.wire = new MemoryWire({ ends: [end, { medium: end.medium ?? 'ethernet' }], wake: 'advance' });
     [this.#engine, this.#peer] = this.wire.ends;
     this.ip = new Ip(this.#engine, this.config, this.clock, new SeededRandom(1), this.timers, this.stats);

@@ -35,6 +35,8 @@ export function testConfig(ip: number, overrides: Partial<StackConfig> = {}): St
       ipv6: false,
     },
     addresses: [address],
+    dhcp: false,
+    hostName: 'wiredis',
     vlan: 0,
     addressCheckMs: 0,
     gateway: null,
