@@ -189,7 +189,8 @@ describe.skipIf(!redisInstalled)('append-only file', () => {
         await churn(peer, 100 + round);
       }
       expect(await infoField(peer, 'aof_last_bgrewrite_status')).toBe('ok');
-      expect(readdirSync(aofDirectory(ours)).sort()).toEqual([
+      // Old files are deleted in the background.
+      await expect.poll(() => readdirSync(aofDirectory(ours)).sort()).toEqual([
         `appendonly.aof.4.base.${preamble === 'yes' ? 'rdb' : 'aof'}`,
         'appendonly.aof.4.incr.aof',
         'appendonly.aof.manifest',
