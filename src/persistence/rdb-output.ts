@@ -9,6 +9,9 @@ export const FILE_BUFFER_BYTES = 1 << 20;
 const COMPRESS_ABOVE = 20;
 const INTEGER_DIGITS = 11;
 
+const eightBytes = new Uint8Array(8);
+const words = new DataView(eightBytes.buffer);
+
 export class RdbOutput {
   bytes: Uint8Array;
   length = 0;
@@ -131,15 +134,13 @@ export class RdbOutput {
   }
 
   double(value: number): void {
-    const bytes = Buffer.alloc(8);
-    bytes.writeDoubleLE(value);
-    this.raw(bytes, 0, 8);
+    words.setFloat64(0, value, true);
+    this.raw(eightBytes, 0, 8);
   }
 
   /** A 64-bit little-endian integer; what was rounded up past the largest is the largest. */
   int64(value: number): void {
-    const bytes = Buffer.alloc(8);
-    bytes.writeBigInt64LE(value >= 2 ** 63 ? INT64_MAX : BigInt(value));
-    this.raw(bytes, 0, 8);
+    words.setBigInt64(0, value >= 2 ** 63 ? INT64_MAX : BigInt(value), true);
+    this.raw(eightBytes, 0, 8);
   }
 }

@@ -190,11 +190,13 @@ describe.skipIf(!redisInstalled)('append-only file', () => {
       }
       expect(await infoField(peer, 'aof_last_bgrewrite_status')).toBe('ok');
       // Old files are deleted in the background.
-      await expect.poll(() => readdirSync(aofDirectory(ours)).sort()).toEqual([
-        `appendonly.aof.4.base.${preamble === 'yes' ? 'rdb' : 'aof'}`,
-        'appendonly.aof.4.incr.aof',
-        'appendonly.aof.manifest',
-      ]);
+      await expect
+        .poll(() => readdirSync(aofDirectory(ours)).sort())
+        .toEqual([
+          `appendonly.aof.4.base.${preamble === 'yes' ? 'rdb' : 'aof'}`,
+          'appendonly.aof.4.incr.aof',
+          'appendonly.aof.manifest',
+        ]);
       checkAof(ours);
       const expected = await digest(peer);
       const [, realPeer] = await start('real', on, ours.directory);
