@@ -106,9 +106,9 @@ export class StackTarget implements Target {
     return this.#nowUs;
   }
 
-  /** Timers of the stack count whole milliseconds. */
-  tolerance(): Tolerance {
-    return { earlyUs: 1000, lateUs: 2000 };
+  /** Timers of the stack count whole milliseconds, and timeouts have the round trip's milliseconds in them. */
+  tolerance(afterUs: number): Tolerance {
+    return { earlyUs: 1000 + afterUs * 0.01, lateUs: 3000 + afterUs * 0.03 };
   }
 
   inject(frame: Uint8Array): void {
