@@ -14,6 +14,9 @@ import type { ScriptRun } from './script-run.ts';
 export const BUSY_SCRIPT = 'BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.';
 export const BUSY_FUNCTION = 'BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.';
 
+/** What V8 throws when WebAssembly does what it must not, and when the stack is used up. */
+const LUA_FAILED = /^RuntimeError|Maximum call stack size exceeded/;
+
 export class Scripting {
   readonly server: Server;
   readonly scripts: ScriptCache;
@@ -73,8 +76,8 @@ export class Scripting {
     try {
       engine.invoke(call, ref, keys);
     } catch (error) {
-      // A trap, or no stack left: Lua's memory cannot be trusted any more.
-      if (!(error instanceof Error) || (error.name !== 'RuntimeError' && error.name !== 'RangeError')) throw error;
+      // A trap, or no stack left: Lua's memory cannot be trusted any more. Anything else is a bug of a command.
+      if (!(error instanceof Error) || !LUA_FAILED.test(`${error.name}: ${error.message}`)) throw error;
       this.#startAnew(error);
       call.reply.error(`ERR Error running script ${engine.run.name}, ${error.message}`);
     } finally {
