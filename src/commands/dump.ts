@@ -10,7 +10,7 @@ import { Crc64 } from '../persistence/crc64.ts';
 import { CHECKSUM_BYTES, RDB_STRING, RDB_VERSION, RdbError } from '../persistence/rdb-format.ts';
 import { RdbInput } from '../persistence/rdb-input.ts';
 import { RdbOutput } from '../persistence/rdb-output.ts';
-import { readCollection } from '../persistence/rdb-value-reader.ts';
+import { isVoid, readCollection } from '../persistence/rdb-value-reader.ts';
 import { rdbTypeOf, writeValue } from '../persistence/rdb-value-writer.ts';
 import { alreadyExpired } from './expiry-words.ts';
 import { propagateDeletion } from './key-deletion.ts';
@@ -159,7 +159,12 @@ function readPayload(call: Call): Collection | Element | null {
   const input = RdbInput.fromBytes(call.bytes, call.offsets[3], call.lengths[3] - TRAILER_BYTES);
   try {
     const type = input.byte();
-    if (type !== RDB_STRING) return readCollection(input, type, call.server.arena, call.server.config);
+    if (type !== RDB_STRING) {
+      const value = readCollection(input, type, call.server.arena, call.server.config);
+      if (!isVoid(value)) return value;
+      value.release();
+      return null;
+    }
     const text = new Element();
     input.string(text);
     return text;

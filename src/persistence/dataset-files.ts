@@ -493,7 +493,8 @@ export class DatasetFiles implements PersistenceControl {
     if (loaded === null || pace.abandoned()) return;
     persistence.lastLoadKeysLoaded = loaded.keysLoaded;
     persistence.lastLoadKeysExpired = loaded.keysExpired;
-    log.notice(`Done loading RDB, keys loaded: ${loaded.keysLoaded}, keys expired: ${loaded.keysExpired}.`);
+    const skipped = loaded.emptyKeysSkipped > 0 ? `, empty keys skipped: ${loaded.emptyKeysSkipped}` : '';
+    log.notice(`Done loading RDB, keys loaded: ${loaded.keysLoaded}, keys expired: ${loaded.keysExpired}${skipped}.`);
     log.notice(`DB loaded from disk: ${((stopwatch() - began) / 1e6).toFixed(3)} seconds`);
   }
 

@@ -20,7 +20,7 @@ import {
   RDB_VERSION,
 } from './rdb-format.ts';
 import type { RdbInput } from './rdb-input.ts';
-import { type EncodingLimits, readCollection } from './rdb-value-reader.ts';
+import { type EncodingLimits, isVoid, readCollection } from './rdb-value-reader.ts';
 
 const HEADER_BYTES = 9;
 
@@ -43,6 +43,8 @@ export class RdbReader {
   keysLoaded = 0;
   /** Keys that had expired and were left out. */
   keysExpired = 0;
+  /** Keys with a collection of nothing. */
+  emptyKeysSkipped = 0;
   /** Keys that are there already give way; otherwise they make the file invalid. */
   replaceKeys = false;
   /** Keys that have expired are kept: what follows in an append-only file may depend on them. */
@@ -145,14 +147,16 @@ export class RdbReader {
       }
     } else {
       const value = readCollection(input, type, this.#keyspace.arena, this.#limits);
-      if (expired) value.release();
-      else {
+      if (expired || isVoid(value)) {
+        if (!expired) this.emptyKeysSkipped++;
+        value.release();
+      } else {
         this.#assertNew(key);
         entry = db.addCollection(key, 0, key.length, value);
       }
     }
-    if (entry === 0) this.keysExpired++;
-    else this.#finish(entry);
+    if (entry !== 0) this.#finish(entry);
+    else if (expired) this.keysExpired++;
     this.#expiry = -1;
     this.#idle = -1;
     this.#frequency = -1;

@@ -11,6 +11,7 @@ import * as listpack from '../data/listpack.ts';
 import { parseDouble } from '../data/number-format.ts';
 import { SetValue } from '../data/set.ts';
 import { SortedSet } from '../data/sorted-set.ts';
+import { TYPE_STREAM } from '../data/value-type.ts';
 import { readZiplist, readZipmap } from './old-packs.ts';
 import {
   NODE_PACKED,
@@ -48,12 +49,16 @@ export interface EncodingLimits {
 
 const element = new Element();
 
-/** Reads the value behind type byte `type`, which is not a string's. @throws RdbError */
+/** Whether a key cannot hold this: Redis once wrote empty collections. A stream may well be empty. */
+export function isVoid(value: Collection): boolean {
+  return value.length === 0 && value.type !== TYPE_STREAM;
+}
+
+/** Reads the value behind type byte `type`, which is not a string's. It may be void. @throws RdbError */
 export function readCollection(input: RdbInput, type: number, arena: Arena, limits: EncodingLimits): Collection {
   let value = start(type, arena, limits, input);
   try {
     value = fill(input, type, value, limits);
-    if (value.length === 0) input.fail('Empty collection');
     return value;
   } catch (error) {
     value.release();

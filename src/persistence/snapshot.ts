@@ -46,6 +46,7 @@ export interface SaveResult {
 export interface LoadResult {
   readonly keysLoaded: number;
   readonly keysExpired: number;
+  readonly emptyKeysSkipped: number;
   readonly bytes: number;
 }
 
@@ -230,7 +231,12 @@ class SnapshotLoad {
 
   get result(): LoadResult {
     const reader = this.#reader;
-    return { keysLoaded: reader?.keysLoaded ?? 0, keysExpired: reader?.keysExpired ?? 0, bytes: this.#bytes };
+    return {
+      keysLoaded: reader?.keysLoaded ?? 0,
+      keysExpired: reader?.keysExpired ?? 0,
+      emptyKeysSkipped: reader?.emptyKeysSkipped ?? 0,
+      bytes: this.#bytes,
+    };
   }
 
   close(): void {
