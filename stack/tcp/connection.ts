@@ -78,12 +78,8 @@ export class Connection implements TimerNode {
   sndWndMax = 0;
   /** Payload bytes a segment may carry beside the options that every segment has. */
   mss = 0;
-  /** What `mss` was when the connection began, and since when it is less. */
-  mssLimit = 0;
-  mssLoweredMs = 0;
-  /** Largest segment that has arrived; what ICMP claims against that, 0: nothing (RFC 5927 7.2). */
+  /** Largest segment that has arrived (RFC 5927 7.2). */
   provenMss = 0;
-  claimedMss = 0;
   sndWindShift = 0;
 
   // Receive sequence space.
@@ -92,8 +88,7 @@ export class Connection implements TimerNode {
   rcvWindShift = 0;
   /** Bytes kept for the reader at most: grows with what he reads a round trip, see receive-space.ts. */
   rcvSpace = 0;
-  rcvRttUs = 0;
-  rcvRoundUs = 0;
+  rcvRoundEndUs = 0;
   rcvRoundSeq = 0;
   /** Right edge of the window as last offered: it never moves left. */
   rcvAdv = 0;
@@ -105,9 +100,8 @@ export class Connection implements TimerNode {
   rcvFin = 0;
 
   options = 0;
-  /** What ECN owes, ecn.ts, and the end of the window that was slowed down for. */
+  /** What ECN owes, ecn.ts. */
   ecn = 0;
-  ecnEnd = 0;
   tsRecent = 0;
   tsRecentAtMs = 0;
   tsOffset = 0;
@@ -120,7 +114,6 @@ export class Connection implements TimerNode {
   backoff = 0;
   /** Smallest round trip of late, microseconds; 0: no sample yet. */
   minRttUs = 0;
-  minRttAtMs = 0;
   /** When our SYN left; meaningful while `synTimed`. */
   synSentUs = 0;
   synTimed = false;
@@ -137,10 +130,9 @@ export class Connection implements TimerNode {
   readonly sendRing = new SendRing();
   readonly receiveBuffer = new ReceiveBuffer();
   outOfOrder: Assembler | null = null;
-  /** A range that came twice, to be reported with the next segment (RFC 2883); meaningful while `dsackDue`. */
-  dsackDue = false;
+  /** A range that came twice, to be reported with the next segment (RFC 2883); length 0: none. */
   dsackStart = 0;
-  dsackEnd = 0;
+  dsackLength = 0;
   /** Payload of this batch, readable in the engine's memory; length 0: none. It is in order and unread. */
   inPlaceOffset = 0;
   inPlaceLength = 0;
@@ -175,9 +167,9 @@ export class Connection implements TimerNode {
   // Timers: true deadlines here, one entry in the wheel for the earliest.
   timers = 0;
   retransmitAt = 0;
+  /** Of TIMER_PROBE, TIMER_REORDER or TIMER_FIN_WAIT_2: no two of them are set at a time. */
   lossAt = 0;
   delayedAckAt = 0;
-  finWait2At = 0;
   lastReceivedMs = 0;
   lastSentMs = 0;
   /** Retransmissions or probes that nothing came back for. */
@@ -224,7 +216,7 @@ export function resetConnection(c: Connection): void {
   c.rcvMss = 0;
   c.rcvFin = 0;
   c.options = c.ecn = 0;
-  c.mssLoweredMs = c.provenMss = c.claimedMss = 0;
+  c.provenMss = 0;
   c.tsRecent = c.tsRecentAtMs = c.tsOffset = 0;
   c.srtt = c.rttvar = c.backoff = c.minRttUs = 0;
   c.synTimed = c.synAgain = false;
@@ -233,8 +225,8 @@ export function resetConnection(c: Connection): void {
   c.ackNow = false;
   c.quickAcks = QUICK_ACKS;
   c.noDelay = true;
-  c.dsackDue = c.orphan = false;
-  c.rcvRttUs = 0;
+  c.orphan = false;
+  c.dsackLength = 0;
   c.paused = c.writeBlocked = c.forceSend = false;
   c.dirty = c.ready = c.retired = false;
   c.events = 0;
@@ -246,7 +238,7 @@ export function resetConnection(c: Connection): void {
 /** Sets the send sequence space to a new ISS (RFC 9293 3.10.1). */
 export function setIss(c: Connection, iss: number): void {
   c.iss = iss;
-  c.sndUna = c.sndNxt = c.ecnEnd = iss;
+  c.sndUna = c.sndNxt = iss;
 }
 
 /** Sets the receive sequence space from a peer's SYN. */

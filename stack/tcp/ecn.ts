@@ -4,7 +4,7 @@
 import { after } from '../sequence.ts';
 import { CWR, ECE, type TcpSegment } from '../wire/tcp.ts';
 import type { Connection } from './connection.ts';
-import { PHASE_OPEN } from './flight.ts';
+import { type Flight, PHASE_OPEN } from './flight.ts';
 import { reduce } from './recovery.ts';
 import type { Tcp } from './tcp.ts';
 
@@ -38,18 +38,24 @@ export function onEcnSegment(tcp: Tcp, c: Connection, segment: TcpSegment, codeP
     c.ecn |= ECHO;
     c.ackNow = true;
   }
-  if ((segment.flags & ECE) === 0 || !after(segment.ack, c.ecnEnd)) return;
+  if ((segment.flags & ECE) === 0 || isSlowedAlready(c, segment.ack)) return;
   // RFC 3168 6.1.2: as for a loss, once a window; a recovery has reduced already.
   tcp.stats.tcpEcnReductions++;
-  c.ecnEnd = c.sndNxt;
-  c.ecn |= CWR_DUE;
   c.flight ??= tcp.takeFlight();
   if (c.flight.phase === PHASE_OPEN) reduce(tcp, c, c.flight);
+  onLossReduction(c, c.flight);
+}
+
+/** The mark is on something that was sent before the last reduction. */
+function isSlowedAlready(c: Connection, ack: number): boolean {
+  return c.flight !== null && c.flight.isSlowed && !after(ack, c.flight.slowedUntil);
 }
 
 /** A loss made us slow down too (RFC 3168 6.1.2). */
-export function onLossReduction(c: Connection): void {
-  c.ecnEnd = c.sndNxt;
+export function onLossReduction(c: Connection, f: Flight): void {
+  f.keeps = true;
+  f.isSlowed = true;
+  f.slowedUntil = c.sndNxt;
   c.ecn |= CWR_DUE;
 }
 

@@ -101,6 +101,8 @@ export class Flight {
   probeEnd = 0;
   probeAgain = false;
 
+  /** When the smallest round trip was seen that the connection goes by. */
+  minRttAtUs = 0;
   /** One round trip is smoothed at a time: until the acknowledgement of this. */
   rttSeq = 0;
 
@@ -108,6 +110,15 @@ export class Flight {
   limited = false;
   usageEnd = 0;
   usageMost = 0;
+
+  // path-mtu.ts: what the MSS was before it was lowered (0: it was not), when that was, and what ICMP claims (0: nothing).
+  mssLimit = 0;
+  mssLoweredMs = 0;
+  claimedMss = 0;
+
+  /** ecn.ts: the window that was slowed down for ends here; meaningful while `isSlowed`. */
+  isSlowed = false;
+  slowedUntil = 0;
 
   /** Something in here has to outlive this flight. */
   keeps = false;
@@ -149,7 +160,7 @@ export class Flight {
 
   /** A segment was sent for the first time. */
   push(start: number, end: number, nowUs: number): void {
-    if (this.first === this.next) this.#begin(start);
+    if (this.first === this.next) this.#begin(start, nowUs);
     else if (this.next - this.first > this.mask) this.#grow();
     const at = this.next++ & this.mask;
     this.starts[at] = start;
@@ -158,12 +169,13 @@ export class Flight {
     this.end = end;
   }
 
-  #begin(start: number): void {
+  #begin(start: number, nowUs: number): void {
     this.first = this.next = this.lostHint = this.freshHint = 0;
     this.againFirst = this.againNext = 0;
     this.fack = this.rttSeq = this.usageEnd = start;
     this.usageMost = 0;
     this.blocks = 0;
+    if (!this.keeps) this.minRttAtUs = nowUs;
   }
 
   #grow(): void {
@@ -388,7 +400,8 @@ export class Flight {
     this.rackValid = this.reordering = this.inDsackRound = this.probeOut = false;
     this.reoWndMult = 1;
     this.reoWndPersist = 0;
-    this.limited = this.keeps = false;
+    this.limited = this.keeps = this.isSlowed = false;
+    this.mssLimit = this.claimedMss = 0;
     this.hystart = 0;
     this.wMax = this.k = this.wEst = this.cwndPrior = this.fraction = this.undoWMax = 0;
     this.undoK = this.undoWEst = this.undoCwndPrior = 0;

@@ -257,7 +257,7 @@ function advance(tcp: Tcp, c: Connection, segment: TcpSegment, acked: number): v
   // RFC 6298 5.2, 5.3.
   if (c.sndUna === c.sndNxt) {
     disarmRetransmit(c);
-    if (c.mss < c.mssLimit) raiseMss(tcp, c);
+    if (c.flight !== null && c.flight.mssLimit !== 0) raiseMss(tcp, c, c.flight);
   } else {
     armRetransmit(tcp, c);
     if (c.flight !== null) armProbe(tcp, c, c.flight);

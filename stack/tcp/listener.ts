@@ -263,7 +263,7 @@ function sendCookie(tcp: Tcp, listener: Listener, segment: TcpSegment, localIp: 
 
 /**
  * An ACK for nobody: perhaps one that brings a cookie back.
- * @returns false when it does not: the peer gets RST.
+ * @returns false when it cannot: the peer gets RST.
  */
 function arrivesWithCookie(
   tcp: Tcp,

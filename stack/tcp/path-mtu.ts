@@ -4,6 +4,7 @@
 import { isIpv6 } from '../ipv6-book.ts';
 import { atOrAfter, before, distance } from '../sequence.ts';
 import { type Connection, OPTION_TIMESTAMPS } from './connection.ts';
+import type { Flight } from './flight.ts';
 import type { Tcp } from './tcp.ts';
 
 /** No believable path takes less (RFC 5927 7.2 leaves it to us; Linux's min_pmtu): an attacker would like tiny segments. */
@@ -28,19 +29,25 @@ export function onPacketTooBig(tcp: Tcp, c: Connection, seq: number, mtu: number
   if (before(seq, c.sndUna) || atOrAfter(seq, c.sndNxt)) return;
   const mss = mssFor(c, Math.max(mtu, PATH_MTU_MIN));
   if (mss >= c.mss) return;
-  if (mss >= c.provenMss || c.retries > 0) lowerMss(tcp, c, mss);
+  if (mss >= c.provenMss || c.retries > 0) {
+    lowerMss(tcp, c, mss);
+    return;
+  }
   // RFC 5927 7.2: segments of that size have arrived; it is believed only if one times out now.
-  else c.claimedMss = mss;
+  c.flight ??= tcp.takeFlight();
+  c.flight.keeps = true;
+  c.flight.claimedMss = mss;
 }
 
 /** The retransmission timer ran out. */
 export function suspectPath(tcp: Tcp, c: Connection): void {
-  if (c.claimedMss > 0) {
-    lowerMss(tcp, c, c.claimedMss);
+  const f = c.flight;
+  if (f === null) return;
+  if (f.claimedMss > 0) {
+    lowerMss(tcp, c, f.claimedMss);
     return;
   }
-  const f = c.flight;
-  if (f === null || f.first === f.next || c.retries < BLACK_HOLE_TIMEOUTS || f.lengthOf(f.first) < c.mss) return;
+  if (f.first === f.next || c.retries < BLACK_HOLE_TIMEOUTS || f.lengthOf(f.first) < c.mss) return;
   for (const mtu of BLACK_HOLE_MTUS) {
     const mss = mssFor(c, mtu);
     if (mss >= c.mss) continue;
@@ -52,21 +59,24 @@ export function suspectPath(tcp: Tcp, c: Connection): void {
 
 function lowerMss(tcp: Tcp, c: Connection, mss: number): void {
   tcp.stats.tcpMssLowered++;
+  c.flight ??= tcp.takeFlight();
+  const f = c.flight;
+  f.keeps = true;
+  if (f.mssLimit === 0) f.mssLimit = c.mss;
+  f.mssLoweredMs = tcp.nowMs;
+  f.claimedMss = 0;
   c.mss = mss;
   c.provenMss = Math.min(c.provenMss, mss);
-  c.claimedMss = 0;
-  c.mssLoweredMs = tcp.nowMs;
-  const f = c.flight;
-  if (f === null || f.first === f.next) return;
+  if (f.first === f.next) return;
   // RFC 1191 6.4: sent again at once, and no sign of congestion.
   f.cut(mss, c.finSent);
-  f.keeps = true;
   f.forced = true;
   tcp.markDirty(c);
 }
 
 /** Everything is acknowledged: time to see whether the path takes more again. */
-export function raiseMss(tcp: Tcp, c: Connection): void {
-  if (distance(tcp.nowMs, c.mssLoweredMs) < RAISE_AFTER_MS) return;
-  c.mss = c.mssLimit;
+export function raiseMss(tcp: Tcp, c: Connection, f: Flight): void {
+  if (distance(tcp.nowMs, f.mssLoweredMs) < RAISE_AFTER_MS) return;
+  c.mss = f.mssLimit;
+  f.mssLimit = 0;
 }

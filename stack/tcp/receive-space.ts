@@ -16,19 +16,22 @@ export function beginSpace(tcp: Tcp, c: Connection): void {
   c.rcvSpace = Math.min(tcp.receiveBufferMax, SPACE_MIN);
 }
 
+/** The connection is established: its first round trip begins. */
+export function beginRounds(tcp: Tcp, c: Connection): void {
+  c.rcvRoundSeq = c.rcvNxt;
+  c.rcvRoundEndUs = (tcp.nowUs + Math.max(c.srtt >> 3, RTT_MIN_US)) | 0;
+}
+
 /** In-order data came: at the end of each round trip, looks at how much was read in it. */
 export function tuneSpace(tcp: Tcp, c: Connection, segment: TcpSegment): void {
-  if (distance(tcp.nowUs, c.rcvRoundUs) < c.rcvRttUs) return;
+  if (distance(tcp.nowUs, c.rcvRoundEndUs) < 0) return;
   const readSeq = (c.rcvNxt - c.unread) | 0;
-  if (c.rcvRttUs > 0) {
-    const read = distance(readSeq, c.rcvRoundSeq);
-    // Not while memory is short: the pool is everybody's.
-    if (read * ROUNDS > c.rcvSpace && tcp.blocks.used < tcp.blocks.limit >> 1) {
-      c.rcvSpace = Math.min(read * ROUNDS, tcp.receiveBufferMax);
-    }
+  const read = distance(readSeq, c.rcvRoundSeq);
+  // Not while memory is short: the pool is everybody's.
+  if (read * ROUNDS > c.rcvSpace && tcp.blocks.used < tcp.blocks.limit >> 1) {
+    c.rcvSpace = Math.min(read * ROUNDS, tcp.receiveBufferMax);
   }
-  c.rcvRttUs = roundTripUs(tcp, c, segment);
-  c.rcvRoundUs = tcp.nowUs;
+  c.rcvRoundEndUs = (tcp.nowUs + roundTripUs(tcp, c, segment)) | 0;
   c.rcvRoundSeq = readSeq;
 }
 

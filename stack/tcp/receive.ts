@@ -58,10 +58,9 @@ export function receive(tcp: Tcp, c: Connection, segment: TcpSegment, bytes: Uin
 /** RFC 2883 4: `length` bytes at `seq` came before; the next segment says so. */
 export function noteTwice(tcp: Tcp, c: Connection, seq: number, length: number): void {
   if ((c.options & OPTION_SACK) === 0) return;
-  if (!c.dsackDue) tcp.stats.tcpOutDsacks++;
-  c.dsackDue = true;
+  if (c.dsackLength === 0) tcp.stats.tcpOutDsacks++;
   c.dsackStart = seq;
-  c.dsackEnd = (seq + length) | 0;
+  c.dsackLength = length;
 }
 
 /** @returns false when there was no memory for it: not received. */

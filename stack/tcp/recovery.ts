@@ -15,7 +15,7 @@ import type { Tcp } from './tcp.ts';
 /** RFC 5681 3.2. */
 const DUP_THRESH = 3;
 /** A smallest round trip this old says nothing about today's path. */
-const MIN_RTT_AGE_MS = 10_000;
+const MIN_RTT_AGE_US = 10_000_000;
 
 /** What the acknowledgement at hand told; one record, for one segment at a time. */
 const told = {
@@ -80,7 +80,7 @@ export function onAcknowledgement(
 function onLoneAcked(tcp: Tcp, c: Connection, f: Flight): void {
   const rtt = distance(tcp.nowUs, f.sentUs[f.first & f.mask]);
   if (rtt >= 0) {
-    noteRoundTrip(tcp, c, rtt);
+    noteRoundTrip(tcp, c, f, rtt);
     addSample(c, rtt);
   }
   const length = distance(f.end, f.startOf(f.first));
@@ -210,17 +210,17 @@ function sample(tcp: Tcp, c: Connection, f: Flight, segment: TcpSegment, acked: 
     if (acked > 0) sampleByEcho(tcp, c, segment);
     return;
   }
-  noteRoundTrip(tcp, c, latestUs);
+  noteRoundTrip(tcp, c, f, latestUs);
   if (acked > 0 && atOrAfter(c.sndUna, f.rttSeq)) {
     addSample(c, told.earliestUs);
     f.rttSeq = c.sndNxt;
   }
 }
 
-function noteRoundTrip(tcp: Tcp, c: Connection, us: number): void {
-  if (c.minRttUs !== 0 && us > c.minRttUs && distance(tcp.nowMs, c.minRttAtMs) <= MIN_RTT_AGE_MS) return;
+function noteRoundTrip(tcp: Tcp, c: Connection, f: Flight, us: number): void {
+  if (c.minRttUs !== 0 && us > c.minRttUs && distance(tcp.nowUs, f.minRttAtUs) <= MIN_RTT_AGE_US) return;
   c.minRttUs = us > 0 ? us : 1;
-  c.minRttAtMs = tcp.nowMs;
+  f.minRttAtUs = tcp.nowUs;
 }
 
 /** D-SACK (RFC 2883): something was sent again that had arrived. */
@@ -285,7 +285,7 @@ export function noteUsage(c: Connection, f: Flight): void {
 function setThreshold(tcp: Tcp, c: Connection, f: Flight): void {
   const used = Math.max(pipe(c), f.usageMost, distance(c.sndNxt, c.sndUna) - f.sacked);
   tcp.congestion.onCongestion(c, f, Math.min(used, c.cwnd));
-  if ((c.options & OPTION_ECN) !== 0) onLossReduction(c);
+  if ((c.options & OPTION_ECN) !== 0) onLossReduction(c, f);
   f.keeps = true;
 }
 

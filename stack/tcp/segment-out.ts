@@ -49,7 +49,7 @@ export function emit(tcp: Tcp, c: Connection, seq: number, flags: number, length
   if ((c.options & OPTION_TIMESTAMPS) !== 0) {
     options += writeTimestampsOption(memory, options, (tcp.nowMs + c.tsOffset) | 0, c.tsRecent);
   }
-  if (c.outOfOrder !== null || c.dsackDue) options += writeSack(c, memory, options, length);
+  if (c.outOfOrder !== null || c.dsackLength !== 0) options += writeSack(c, memory, options, length);
   const optionsLength = options - at - TCP_HEADER_LENGTH;
   const window = offerWindow(tcp, c);
   writeTcpHeader(memory, at, c.localPort, c.remotePort, seq, c.rcvNxt, flags, window, optionsLength);
@@ -105,13 +105,13 @@ function writeSack(c: Connection, memory: Uint8Array, at: number, length: number
   if ((c.options & OPTION_SACK) === 0) return 0;
   const ranges = c.outOfOrder;
   // RFC 2883 4: what came twice goes before the others.
-  const first = c.dsackDue ? 1 : 0;
+  const first = c.dsackLength !== 0 ? 1 : 0;
   let count = Math.min(first + (ranges === null ? 0 : ranges.count), (c.options & OPTION_TIMESTAMPS) !== 0 ? 3 : 4);
   while (count > 0 && length + sackOptionLength(count) > c.mss) count--;
-  if (c.dsackDue && count > 0) {
+  if (first === 1 && count > 0) {
     sackEdges[0] = c.dsackStart;
-    sackEdges[1] = c.dsackEnd;
-    c.dsackDue = false;
+    sackEdges[1] = (c.dsackStart + c.dsackLength) | 0;
+    c.dsackLength = 0;
   }
   let turn = 0x7fffffff;
   for (let i = first; i < count && ranges !== null; i++) {

@@ -40,7 +40,7 @@ import { arrivesForHandshake, arrivesForListener, Handshake, type Listener, rtoA
 import { newReno } from './newreno.ts';
 import { output } from './output.ts';
 import { onPacketTooBig } from './path-mtu.ts';
-import { beginSpace } from './receive-space.ts';
+import { beginRounds, beginSpace } from './receive-space.ts';
 import { addSample } from './rtt.ts';
 import { answerWithReset } from './segment-out.ts';
 import { SynCookies } from './syn-cookies.ts';
@@ -360,9 +360,9 @@ export class Tcp implements TcpHandler {
   started(c: Connection, sampleUs: number): void {
     if (sampleUs >= 0) addSample(c, sampleUs);
     rtoAfterHandshake(c, c.retries > 0);
-    c.mssLimit = c.mss;
     c.progressMs = this.nowMs;
     if ((c.options & OPTION_ECN) !== 0) this.stats.tcpEcnConnections++;
+    beginRounds(this, c);
     startWindow(c, c.retries > 0);
     c.retries = 0;
     c.backoff = 0;

@@ -61,9 +61,9 @@ export function armDelayedAck(tcp: Tcp, c: Connection): void {
 
 /** RFC 9293 3.6 leaves half-closed connections open for as long as the application likes; this is for those it let go. */
 export function armFinWait2(tcp: Tcp, c: Connection): void {
-  c.timers |= TIMER_FIN_WAIT_2;
-  c.finWait2At = (tcp.nowMs + FIN_WAIT_2_MS) | 0;
-  tcp.wheel.armBy(c, c.finWait2At);
+  c.timers = (c.timers & ~(TIMER_PROBE | TIMER_REORDER)) | TIMER_FIN_WAIT_2;
+  c.lossAt = (tcp.nowMs + FIN_WAIT_2_MS) | 0;
+  tcp.wheel.armBy(c, c.lossAt);
 }
 
 export function armKeepalive(tcp: Tcp, c: Connection): void {
@@ -91,7 +91,7 @@ export function onConnectionTimer(tcp: Tcp, c: Connection, nowMs: number): void 
     if ((c.timers & TIMER_PERSIST) !== 0) onPersist(tcp, c);
     else onRetransmit(tcp, c);
   }
-  if ((c.timers & TIMER_FIN_WAIT_2) !== 0 && atOrBefore(c.finWait2At, nowMs)) onFinWait2(tcp, c, nowMs);
+  if ((c.timers & TIMER_FIN_WAIT_2) !== 0 && atOrBefore(c.lossAt, nowMs)) onFinWait2(tcp, c, nowMs);
   if ((c.timers & TIMER_KEEPALIVE) !== 0 && atOrBefore(keepaliveAt(c), nowMs)) onKeepalive(tcp, c);
   rearm(tcp, c, nowMs);
 }
@@ -100,9 +100,8 @@ function rearm(tcp: Tcp, c: Connection, nowMs: number): void {
   if (c.state === CLOSED || c.timers === 0) return;
   let at = (nowMs + 0x3fffffff) | 0;
   if ((c.timers & TIMER_DELAYED_ACK) !== 0) at = earlier(at, c.delayedAckAt);
-  if ((c.timers & (TIMER_PROBE | TIMER_REORDER)) !== 0) at = earlier(at, c.lossAt);
+  if ((c.timers & (TIMER_PROBE | TIMER_REORDER | TIMER_FIN_WAIT_2)) !== 0) at = earlier(at, c.lossAt);
   if ((c.timers & (TIMER_RETRANSMIT | TIMER_PERSIST)) !== 0) at = earlier(at, c.retransmitAt);
-  if ((c.timers & TIMER_FIN_WAIT_2) !== 0) at = earlier(at, c.finWait2At);
   if ((c.timers & TIMER_KEEPALIVE) !== 0) {
     // An answer to a probe brings the next deadline forward without touching the wheel: look again by then.
     at = earlier(at, earlier(keepaliveAt(c), (nowMs + c.keepaliveMs) | 0));
@@ -169,7 +168,7 @@ function onFinWait2(tcp: Tcp, c: Connection, nowMs: number): void {
     return;
   }
   c.timers |= TIMER_FIN_WAIT_2;
-  c.finWait2At = (c.lastReceivedMs + FIN_WAIT_2_MS) | 0;
+  c.lossAt = (c.lastReceivedMs + FIN_WAIT_2_MS) | 0;
 }
 
 function onKeepalive(tcp: Tcp, c: Connection): void {

@@ -379,7 +379,6 @@ function drawStackConfig(random: SeededRandom, ip: string): StackConfig {
       `rto-min = ${one('50ms', '200ms', '1s')}`,
       `congestion = ${one('cubic', 'newreno')}`,
       `ecn = ${one('off', 'accept', 'on')}`,
-      `syn-cookies = ${one('on', 'on', 'always')}`,
     ].join('\n'),
     `${ip}.conf`,
   );

@@ -87,7 +87,6 @@ function randomConfig(random: SeededRandom): Partial<StackConfig> {
     timeWaitMs: 1000,
     congestion: random.below(2) === 0 ? 'cubic' : 'newreno',
     ecn: random.below(2) === 0 ? 'on' : 'accept',
-    synCookies: random.below(4) === 0 ? 'always' : 'on',
   };
 }
 

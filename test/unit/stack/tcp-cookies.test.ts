@@ -80,6 +80,7 @@ describe('SYN cookies (RFC 4987 3.6)', () => {
     net.b.poll();
     net.b.flush();
     expect(answers()).toEqual([RST]);
+    expect(net.b.stats.tcpSynCookiesFailed).toBe(1);
     inject(net, { ...ports, seq: 5000, flags: SYN, mss: 1460 });
     net.b.poll();
     net.b.flush();
