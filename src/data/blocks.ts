@@ -1,6 +1,6 @@
 // Blocks that grow and shrink with what is in them. The arena's size classes are close enough together that asking for
 // the exact size costs few moves. Only src/data/ imports this file.
-import type { Arena } from './arena.ts';
+import { Arena } from './arena.ts';
 
 /**
  * Makes room in a block.
@@ -14,6 +14,11 @@ export function grow(arena: Arena, ref: number, used: number, needed: number): n
 /** Gives back what a block no longer needs, once that is half of it. */
 export function shrink(arena: Arena, ref: number, used: number): number {
   return used * 2 > arena.capacityOf(ref) || used < 32 ? ref : move(arena, ref, used, used);
+}
+
+/** Gives back whatever a block does not need: nothing will be added to it soon. */
+export function giveBack(arena: Arena, ref: number, used: number): number {
+  return arena.capacityOf(ref) > Arena.capacityFor(used) ? move(arena, ref, used, used) : ref;
 }
 
 function move(arena: Arena, ref: number, used: number, size: number): number {

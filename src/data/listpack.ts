@@ -336,6 +336,22 @@ function writePlanned(bytes: Uint8Array, at: number, source: Uint8Array, offset:
   writeBackLength(bytes, at + plannedBody, plannedBody);
 }
 
+/** Bytes that the entry of an integer takes. */
+export function integerBytes(high: number, low: number): number {
+  planInteger(high, low);
+  return plannedBody + backLengthBytes(plannedBody);
+}
+
+/** As `append`, for an integer. */
+export function appendInteger(bytes: Uint8Array, base: number, high: number, low: number): void {
+  insertPlanned(bytes, base, end(bytes, base), integerBytes(high, low), bytes, 0, 0);
+}
+
+/** As `replace`, for an integer. */
+export function replaceInteger(bytes: Uint8Array, base: number, at: number, high: number, low: number): void {
+  replacePlanned(bytes, base, at, integerBytes(high, low), bytes, 0, 0);
+}
+
 /**
  * Inserts an element before the entry (or end mark) at `at`. There must be room for what `plan` said behind the end,
  * and the element must not lie in this listpack.
@@ -348,7 +364,18 @@ export function insert(
   offset: number,
   length: number,
 ): void {
-  const size = plan(source, offset, length);
+  insertPlanned(bytes, base, at, plan(source, offset, length), source, offset, length);
+}
+
+function insertPlanned(
+  bytes: Uint8Array,
+  base: number,
+  at: number,
+  size: number,
+  source: Uint8Array,
+  offset: number,
+  length: number,
+): void {
   const total = readInt32(bytes, base);
   const stop = base + total;
   if (at === stop - 1) bytes[at + size] = END;
@@ -371,7 +398,18 @@ export function replace(
   offset: number,
   length: number,
 ): void {
-  const size = plan(source, offset, length);
+  replacePlanned(bytes, base, at, plan(source, offset, length), source, offset, length);
+}
+
+function replacePlanned(
+  bytes: Uint8Array,
+  base: number,
+  at: number,
+  size: number,
+  source: Uint8Array,
+  offset: number,
+  length: number,
+): void {
   const old = entryBytes(bytes, at);
   const total = readInt32(bytes, base);
   if (size !== old) {
