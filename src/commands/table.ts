@@ -18,6 +18,7 @@ import { setCommands } from './set.ts';
 import { sortCommands } from './sort.ts';
 import { sortedSetCommands } from './sorted-set.ts';
 import { blockingSortedSetCommands } from './sorted-set-blocking.ts';
+import { streamCommands } from './stream.ts';
 import { stringCommands } from './string.ts';
 import { transactionCommands } from './transactions.ts';
 
@@ -40,6 +41,7 @@ export const commandTable: readonly CommandSpec[] = [
   ...setCommands,
   ...sortCommands,
   ...sortedSetCommands,
+  ...streamCommands,
   ...stringCommands,
   ...transactionCommands,
 ];

@@ -8,6 +8,7 @@ import { List } from '../data/list.ts';
 import { formatDouble } from '../data/number-format.ts';
 import { SetValue } from '../data/set.ts';
 import { SortedSet } from '../data/sorted-set.ts';
+import { Stream, StreamWalker } from '../data/stream.ts';
 import { TYPE_STRING } from '../data/value-type.ts';
 import type { Database } from './database.ts';
 import type { Keyspace } from './keyspace.ts';
@@ -69,6 +70,7 @@ export function digestValue(digest: Digest, db: Database, entry: number): void {
     } else if (value instanceof SetValue) digestSet(digest, value);
     else if (value instanceof SortedSet) digestSortedSet(digest, value);
     else if (value instanceof Hash) digestHash(digest, value);
+    else if (value instanceof Stream) digestStream(digest, value);
     else (value as unknown as Partial<Digestible>).addTo?.(digest);
   }
   if (db.expiryOf(entry) !== -1) digest.xor(EXPIRES);
@@ -102,6 +104,15 @@ function digestHash(digest: Digest, hash: Hash): void {
     mixElement(part);
     digest.xor(part.bytes);
   });
+}
+
+/** Entries only: groups take no part. */
+function digestStream(digest: Digest, stream: Stream): void {
+  const walk = new StreamWalker().begin(stream, null, null, false);
+  while (walk.next()) {
+    digest.mix(Buffer.from(walk.id.toString().replace('-', '.'), 'latin1'));
+    walk.emit({ bulk: (bytes, offset, length) => digest.mix(bytes, offset, length) });
+  }
 }
 
 function forEachHandle(value: SetValue | Hash, visit: (handle: number) => void): void {

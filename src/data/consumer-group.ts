@@ -113,7 +113,7 @@ export class ConsumerGroup {
   assign(cursor: IdCursor, id: StreamId, consumer: Consumer): void {
     const old = this.ownerOf(cursor);
     if (old === consumer) return;
-    if (old !== null && old.pending.seek(id, found)) old.pending.remove(found);
+    if (old?.pending.seek(id, found)) old.pending.remove(found);
     consumer.pending.insert(id, found);
     this.pending.setWord(cursor, OWNER, consumer.slot + 1);
   }

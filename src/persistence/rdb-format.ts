@@ -23,6 +23,8 @@ export const RDB_HASH_LISTPACK = 16;
 export const RDB_ZSET_LISTPACK = 17;
 export const RDB_LIST_QUICKLIST_2 = 18;
 export const RDB_STREAM_LISTPACKS_2 = 19;
+/** Redis 7.2: consumers have a time of their latest success too. */
+export const RDB_STREAM_LISTPACKS_3 = 21;
 
 export const OPCODE_FUNCTION_2 = 245;
 export const OPCODE_FUNCTION_PRE_GA = 246;

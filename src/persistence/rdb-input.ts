@@ -1,5 +1,6 @@
 // Where RDB bytes come from: a file read piece by piece, or a payload that is there as a whole. Knows the format's
 // lengths and strings, not its records. Only src/persistence/ and DUMP import this file.
+import type { Counter64 } from '../data/counter64.ts';
 import { Element } from '../data/element.ts';
 import { writeInteger } from '../data/integer.ts';
 import { Crc64 } from './crc64.ts';
@@ -153,6 +154,18 @@ export class RdbInput {
     return value;
   }
 
+  /** A length where no encoding may stand, of up to 64 bits, exact. */
+  count64(counter: Counter64): void {
+    if (this.bytes[this.take(1)] !== 0x81) {
+      this.#at--;
+      counter.set(0, this.count());
+      return;
+    }
+    const at = this.take(8);
+    const view = new DataView(this.bytes.buffer, this.bytes.byteOffset + at, 8);
+    counter.set(view.getInt32(0), view.getInt32(4));
+  }
+
   /** Points `element` at the next string; valid until the next read. */
   string(element: Element): void {
     const length = this.size();
@@ -202,6 +215,13 @@ export class RdbInput {
   int64(): number {
     const at = this.take(8);
     return Number(new DataView(this.bytes.buffer, this.bytes.byteOffset + at, 8).getBigInt64(0, true));
+  }
+
+  /** A 64-bit little-endian integer, exact. */
+  int64To(counter: Counter64): void {
+    const at = this.take(8);
+    const view = new DataView(this.bytes.buffer, this.bytes.byteOffset + at, 8);
+    counter.set(view.getInt32(4, true), view.getInt32(0, true));
   }
 
   /** A double of the oldest format: its length in a byte, then text; 253 to 255 stand for themselves. */

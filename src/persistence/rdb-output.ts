@@ -92,6 +92,17 @@ export class RdbOutput {
     }
   }
 
+  /** A length of 64 bits, in the shortest form that holds it. */
+  size64(high: number, low: number): void {
+    if (high === 0) {
+      this.size(low >>> 0);
+      return;
+    }
+    this.byte(0x81);
+    for (let shift = 24; shift >= 0; shift -= 8) this.byte(high >>> shift);
+    for (let shift = 24; shift >= 0; shift -= 8) this.byte(low >>> shift);
+  }
+
   /** A string: as an integer if it is a short one, compressed if that pays, else as it is. */
   string(from: Uint8Array, offset: number, length: number): void {
     if (length <= INTEGER_DIGITS) {
@@ -136,6 +147,12 @@ export class RdbOutput {
   double(value: number): void {
     words.setFloat64(0, value, true);
     this.raw(eightBytes, 0, 8);
+  }
+
+  /** A 64-bit little-endian integer in halves. */
+  int64Halves(high: number, low: number): void {
+    for (let shift = 0; shift < 32; shift += 8) this.byte(low >>> shift);
+    for (let shift = 0; shift < 32; shift += 8) this.byte(high >>> shift);
   }
 
   /** A 64-bit little-endian integer; what was rounded up past the largest is the largest. */

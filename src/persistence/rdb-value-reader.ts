@@ -1,4 +1,5 @@
-// Values out of RDB, in every encoding Redis up to 7.0 wrote for strings, lists, sets, sorted sets and hashes. What is
+// Values out of RDB, in every encoding Redis up to 7.0 wrote for lists, sets, sorted sets and hashes; streams
+// are in rdb-stream-reader.ts. What is
 // packed in today's form and small enough is taken over as it is, after a check; older forms are rebuilt element by
 // element. Types that this server does not have are named in the error. Imported by the snapshot and by RESTORE.
 import type { Arena } from '../data/arena.ts';
@@ -11,6 +12,7 @@ import * as listpack from '../data/listpack.ts';
 import { parseDouble } from '../data/number-format.ts';
 import { SetValue } from '../data/set.ts';
 import { SortedSet } from '../data/sorted-set.ts';
+import { Stream } from '../data/stream.ts';
 import { TYPE_STREAM } from '../data/value-type.ts';
 import { readZiplist, readZipmap } from './old-packs.ts';
 import {
@@ -30,12 +32,14 @@ import {
   RDB_SET_INTSET,
   RDB_STREAM_LISTPACKS,
   RDB_STREAM_LISTPACKS_2,
+  RDB_STREAM_LISTPACKS_3,
   RDB_ZSET,
   RDB_ZSET_2,
   RDB_ZSET_LISTPACK,
   RDB_ZSET_ZIPLIST,
 } from './rdb-format.ts';
 import type { RdbInput } from './rdb-input.ts';
+import { fillStream } from './rdb-stream-reader.ts';
 
 /** The settings that decide how values are kept; a Config is one. */
 export interface EncodingLimits {
@@ -89,7 +93,8 @@ function start(type: number, arena: Arena, limits: EncodingLimits, input: RdbInp
       return new Hash(arena);
     case RDB_STREAM_LISTPACKS:
     case RDB_STREAM_LISTPACKS_2:
-      return input.fail('The dump holds a stream, a type this server does not support');
+    case RDB_STREAM_LISTPACKS_3:
+      return new Stream(arena);
     case RDB_MODULE:
     case RDB_MODULE_2:
       return input.fail('The dump holds a value of a module, which this server does not support');
@@ -101,6 +106,7 @@ function start(type: number, arena: Arena, limits: EncodingLimits, input: RdbInp
 /** @returns the value, or another that took its place. */
 function fill(input: RdbInput, type: number, value: Collection, limits: EncodingLimits): Collection {
   if (value instanceof List) fillList(input, type, value);
+  else if (value instanceof Stream) fillStream(input, type, value);
   else if (value instanceof SetValue) return fillSet(input, type, value, limits);
   else if (value instanceof SortedSet) return fillSortedSet(input, type, value, limits);
   else return fillHash(input, type, value as Hash, limits);

@@ -8,6 +8,7 @@ import { Hash } from '../data/hash.ts';
 import { List } from '../data/list.ts';
 import { SetValue } from '../data/set.ts';
 import { SortedSet } from '../data/sorted-set.ts';
+import { Stream } from '../data/stream.ts';
 import { TYPE_STRING } from '../data/value-type.ts';
 import type { Slices } from './dataset-format.ts';
 import {
@@ -18,11 +19,13 @@ import {
   RDB_LIST_QUICKLIST_2,
   RDB_SET,
   RDB_SET_INTSET,
+  RDB_STREAM_LISTPACKS_2,
   RDB_STRING,
   RDB_ZSET_2,
   RDB_ZSET_LISTPACK,
 } from './rdb-format.ts';
 import type { RdbOutput } from './rdb-output.ts';
+import { streamSlices } from './rdb-stream-writer.ts';
 
 const element = new Element();
 
@@ -36,6 +39,7 @@ function collectionType(value: Collection): number {
   if (value instanceof SetValue) return value.isIntset ? RDB_SET_INTSET : RDB_SET;
   if (value instanceof SortedSet) return value.isListpack ? RDB_ZSET_LISTPACK : RDB_ZSET_2;
   if (value instanceof Hash) return value.isListpack ? RDB_HASH_LISTPACK : RDB_HASH;
+  if (value instanceof Stream) return RDB_STREAM_LISTPACKS_2;
   throw new Error(`assert: type ${value.type} cannot be saved`);
 }
 
@@ -67,6 +71,7 @@ function startCollection(out: RdbOutput, value: Collection): Slices | null {
   if (value instanceof List) return listSlices(out, value);
   if (value instanceof SetValue) return value.intsetBlob(element) ? writeElement(out) : setSlices(out, value);
   if (value instanceof SortedSet) return value.listpackBlob(element) ? writeElement(out) : zsetSlices(out, value);
+  if (value instanceof Stream) return streamSlices(out, value);
   const hash = value as Hash;
   return hash.listpackBlob(element) ? writeElement(out) : hashSlices(out, hash);
 }
