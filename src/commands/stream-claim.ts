@@ -8,6 +8,7 @@ import type { Stream } from '../data/stream.ts';
 import { StreamId } from '../data/stream-id.ts';
 import { integerFrom } from './collection-words.ts';
 import { readGroup, seenConsumer } from './stream-groups.ts';
+import { propagateClaim, propagateGroupId } from './stream-propagation.ts';
 import { cText, IdList, isId, parseId, parseRangeStart, replyEntryAt, replyId } from './stream-words.ts';
 
 /** Entries looked at for each one asked for. */
@@ -92,10 +93,11 @@ function refuse(call: Call, i: number): false {
 const options = new ClaimOptions();
 
 export function xclaim(call: Call): void {
-  const found = readGroup(call);
+  const found = readGroup(call, true);
   if (found === null || !options.parse(call)) return;
   const { stream, group } = found;
   const { reply, server } = call;
+  call.dontPropagate();
   let lastIdChanged = options.lastId.compare(group.lastId) > 0;
   if (lastIdChanged) group.lastId.copy(options.lastId);
   let consumer: Consumer | null = null;
@@ -106,7 +108,7 @@ export function xclaim(call: Call): void {
     let pending = group.pending.seek(id, cursor);
     if (!stream.has(id)) {
       if (pending) {
-        dropPending(call, group, id);
+        dropPending(call, group, id, call.word(i));
         lastIdChanged = false;
       }
       continue;
@@ -125,17 +127,22 @@ export function xclaim(call: Call): void {
     if (options.deliveriesGiven) group.setDeliveries(cursor, options.deliveries);
     else if (!options.justId) group.addDelivery(cursor);
     replyClaimed(call, stream, id, options.justId);
+    propagateClaim(call, 1, group, cursor, call.word(i));
     replied++;
     server.dirty++;
     lastIdChanged = false;
   }
-  if (lastIdChanged) server.dirty++;
+  if (lastIdChanged) {
+    propagateGroupId(call, 1, group);
+    server.dirty++;
+  }
   reply.closeArray(mark, replied);
   ids.done();
 }
 
 /** The entry at `cursor` is no longer in the stream, so it is pending no more. */
-function dropPending(call: Call, group: ConsumerGroup, id: StreamId): void {
+function dropPending(call: Call, group: ConsumerGroup, id: StreamId, idWord: Uint8Array | null): void {
+  propagateClaim(call, 1, group, cursor, idWord);
   group.removePending(cursor, id);
   call.server.dirty++;
 }
@@ -174,7 +181,7 @@ export function xautoclaim(call: Call): void {
   if (Number.isNaN(minIdle) || !parseRangeStart(call, 5, start)) return;
   const asked = parseAutoOptions(call);
   if (asked === null) return;
-  const found = readGroup(call);
+  const found = readGroup(call, true);
   if (found === null) return;
   if (asked.count > COUNT_MEMORY_MAX) {
     reply.error('ERR Insufficient memory, failed allocating transient memory, COUNT too high.');
@@ -182,6 +189,7 @@ export function xautoclaim(call: Call): void {
   }
   const { stream, group } = found;
   const { pending } = group;
+  call.dontPropagate();
   let consumer: Consumer | null = null;
   let claims = 0;
   let gone = 0;
@@ -192,7 +200,7 @@ export function xautoclaim(call: Call): void {
     pending.readId(cursor, id);
     if (!stream.has(id)) {
       deleted.at(gone++).copy(id);
-      dropPending(call, group, id);
+      dropPending(call, group, id, null);
       continue;
     }
     if (minIdle <= 0 || now - group.deliveryTime(cursor) >= minIdle) {
@@ -200,6 +208,7 @@ export function xautoclaim(call: Call): void {
       group.assign(cursor, id, consumer);
       group.setDeliveryTime(cursor, now);
       if (!asked.justId) group.addDelivery(cursor);
+      propagateClaim(call, 1, group, cursor, null);
       server.dirty++;
       claims++;
     }

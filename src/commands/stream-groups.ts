@@ -1,7 +1,7 @@
 // Consumer groups: XGROUP, XACK, XPENDING, and what the other group commands share. stream.ts lists the commands.
 import type { Call } from '../core/call.ts';
 import type { CommandSpec } from '../core/command.ts';
-import { readCollection, writeCollection } from '../core/lookup.ts';
+import { readCollection, readToChange, writeCollection } from '../core/lookup.ts';
 import { NOTIFY_STREAM } from '../core/notify-flags.ts';
 import { type Consumer, type ConsumerGroup, IdCursor } from '../data/consumer-group.ts';
 import { Counter64 } from '../data/counter64.ts';
@@ -62,9 +62,10 @@ function changed(call: Call, keyAt: number, event: string): void {
   db.keyspace.event(NOTIFY_STREAM, event, db, call.bytes, call.offsets[keyAt], call.lengths[keyAt]);
 }
 
-/** The group of words 1 and 2; null after an error reply. */
-export function readGroup(call: Call): { stream: Stream; group: ConsumerGroup } | null {
-  const stream = readCollection<Stream>(call, 1, TYPE_STREAM);
+/** The group of words 1 and 2; null after an error reply. @param changes whether the command may change it. */
+export function readGroup(call: Call, changes: boolean): { stream: Stream; group: ConsumerGroup } | null {
+  const lookUp = changes ? readToChange : readCollection;
+  const stream = lookUp<Stream>(call, 1, TYPE_STREAM);
   if (stream === undefined) return null;
   const group = stream === null ? null : findGroup(call, stream, 2);
   if (stream !== null && group !== null) return { stream, group };
@@ -217,7 +218,7 @@ const GROUP_HELP = [
 // ---- XACK ----
 
 export function xack(call: Call): void {
-  const stream = readCollection<Stream>(call, 1, TYPE_STREAM);
+  const stream = readToChange<Stream>(call, 1, TYPE_STREAM);
   if (stream === undefined) return;
   const group = stream === null ? null : findGroup(call, stream, 2);
   let acknowledged = 0;
@@ -267,7 +268,7 @@ export function xpending(call: Call): void {
     return;
   }
   if (argc > 3 && !parsePendingRange(call)) return;
-  const found = readGroup(call);
+  const found = readGroup(call, false);
   if (found === null) return;
   if (argc === 3) replyPendingSummary(call, found.group);
   else replyPendingRange(call, found.group);

@@ -1,13 +1,15 @@
 // XREAD and XREADGROUP: entries behind given ids from several streams, for a reader on its own or for a consumer of a
 // group, whose entries then are pending. stream.ts lists them.
 import type { Call } from '../core/call.ts';
-import { readCollection } from '../core/lookup.ts';
+import { readCollection, readToChange } from '../core/lookup.ts';
 import { type Consumer, type ConsumerGroup, IdCursor } from '../data/consumer-group.ts';
 import { Counter64 } from '../data/counter64.ts';
 import { type Stream, StreamWalker } from '../data/stream.ts';
 import { StreamId } from '../data/stream-id.ts';
 import { TYPE_STREAM } from '../data/value-type.ts';
+import { timeoutMilliseconds } from './blocking-words.ts';
 import { findGroup, seenConsumer } from './stream-groups.ts';
+import { propagateClaim, propagateConsumer, propagateGroupId } from './stream-propagation.ts';
 import { cText, IdList, parseId, replyEntry, replyEntryAt, replyId } from './stream-words.ts';
 
 const DOLLAR_IN_GROUP =
@@ -38,7 +40,9 @@ class ReadOptions {
     for (let i = 1; i < call.argc && this.keysAt === 0; i++) {
       const more = call.argc - 1 - i;
       if (call.is(i, 'block') && more > 0) {
-        this.timeoutMs = parseTimeout(call, ++i);
+        if (call.client?.caller)
+          return refuse(call, `ERR ${cText(call, 0)} command is not allowed with BLOCK option from scripts`);
+        this.timeoutMs = timeoutMilliseconds(call, ++i);
         if (Number.isNaN(this.timeoutMs)) return false;
       } else if (call.is(i, 'count') && more > 0) {
         this.count = call.integer(++i);
@@ -72,18 +76,14 @@ function refuse(call: Call, message: string): false {
   return false;
 }
 
-/** @returns milliseconds, NaN after an error reply. */
-function parseTimeout(call: Call, i: number): number {
-  const timeout = call.integer(i, 'ERR timeout is not an integer or out of range');
-  if (timeout < 0) call.reply.error('ERR timeout is negative');
-  else if (timeout > Number.MAX_SAFE_INTEGER) call.reply.error('ERR timeout is out of range');
-  else return timeout;
-  return Number.NaN;
-}
-
 const options = new ReadOptions();
 /** For each stream: entries behind this id; the greatest one: those that the group was not given (`>`). */
 const behind = new IdList();
+
+/** Entries that a client gets which has waited, unless it said how many. */
+const WAITED_COUNT = 1000;
+const GONE = 'UNBLOCKED the stream key no longer exists';
+const GROUP_GONE = 'NOGROUP the consumer group this client was blocked on no longer exists';
 
 export function xread(call: Call): void {
   read(call, false);
@@ -95,18 +95,65 @@ export function xreadgroup(call: Call): void {
 
 function read(call: Call, isGroup: boolean): void {
   if (!options.parse(call, isGroup)) return;
+  // What the group gives out is told entry by entry.
+  call.dontPropagate();
   for (let n = 0; n < options.streams; n++) if (!resolveId(call, n)) return;
   const { reply } = call;
   const mark = reply.openDeferred();
   let served = 0;
   for (let n = 0; n < options.streams; n++) {
-    const stream = readCollection<Stream>(call, options.keysAt + n, TYPE_STREAM);
+    const lookUp = isGroup ? readToChange : readCollection;
+    const stream = lookUp<Stream>(call, options.keysAt + n, TYPE_STREAM);
     if (stream && serve(call, stream, n)) served++;
   }
-  behind.done();
-  if (served === 0) reply.nullArray();
-  else if (reply.protocol === 2) reply.closeArray(mark, served);
+  if (served === 0) {
+    if (options.timeoutMs >= 0) wait(call);
+    else reply.nullArray();
+  } else if (reply.protocol === 2) reply.closeArray(mark, served);
   else reply.closeMap(mark, served);
+  behind.done();
+}
+
+/** The client waits until one of its streams has something for it. */
+function wait(call: Call): void {
+  const { isGroup, keysAt, streams, timeoutMs } = options;
+  // As resolved now: `$` is where the stream ends today.
+  const ids = Array.from({ length: isGroup ? 0 : streams }, (_, n) => {
+    const resolved = new StreamId();
+    resolved.copy(behind.at(n));
+    return resolved;
+  });
+  call.block({
+    kind: 'stream',
+    timeoutMs,
+    keys: { first: keysAt, last: keysAt + streams - 1, type: TYPE_STREAM },
+    serve: (again, word) => serveWaiting(again, word, isGroup ? null : ids[word - keysAt]),
+    ...(isGroup ? { goneError: GONE } : {}),
+  });
+}
+
+/** @param after entries behind this id; null: a group's. @returns false, with nothing replied, when there is nothing. */
+function serveWaiting(call: Call, word: number, after: StreamId | null): boolean {
+  const { reply } = call;
+  options.parse(call, after === null);
+  if (options.count === 0) options.count = WAITED_COUNT;
+  call.dontPropagate();
+  const { bytes, db, lengths, offsets } = call;
+  const stream = db.getCollection(bytes, offsets[word], lengths[word]) as Stream;
+  const group = after === null ? findGroup(call, stream, options.groupAt) : null;
+  if (after === null && group === null) {
+    reply.error(GROUP_GONE);
+    return true;
+  }
+  const last = group?.lastId ?? (after as StreamId);
+  // The latest id counts, though its entry may be gone again.
+  if (stream.lastId.compare(last) <= 0) return false;
+  start.copy(last);
+  start.increment();
+  if (reply.protocol === 2) reply.array(1);
+  else reply.map(1);
+  replyStream(call, stream, word, group, false);
+  return true;
 }
 
 /** Finds out where stream `n` is to be read from. @returns false after an error reply. */
@@ -139,7 +186,6 @@ const GREATER_ALONE =
 
 /** Replies what stream `n` has for the reader. @returns whether it has anything. */
 function serve(call: Call, stream: Stream, n: number): boolean {
-  const { reply } = call;
   const id = behind.at(n);
   const group = options.isGroup ? findGroup(call, stream, options.groupAt) : null;
   const isHistory = group !== null && !id.isMax;
@@ -149,18 +195,25 @@ function serve(call: Call, stream: Stream, n: number): boolean {
   }
   start.copy(id);
   start.increment();
+  replyStream(call, stream, options.keysAt + n, group, isHistory);
+  if (group !== null) call.server.dirty++;
+  return true;
+}
+
+/** A stream's name and what it has from `start` on. @param keyAt word of its key. */
+function replyStream(call: Call, stream: Stream, keyAt: number, group: ConsumerGroup | null, isHistory: boolean): void {
+  const { reply } = call;
   if (reply.protocol === 2) reply.array(2);
-  const key = options.keysAt + n;
-  reply.bulk(call.bytes, call.offsets[key], call.lengths[key]);
+  reply.bulk(call.bytes, call.offsets[keyAt], call.lengths[keyAt]);
   if (group === null) {
     readOn(call, stream);
-  } else {
-    const consumer = seenConsumer(call, group, options.consumerAt, key);
-    if (isHistory) replyHistory(call, stream, group, consumer);
-    else deliver(call, stream, group, consumer);
-    call.server.dirty++;
+    return;
   }
-  return true;
+  const { size } = group.consumers;
+  const consumer = seenConsumer(call, group, options.consumerAt, keyAt);
+  if (options.noAck && group.consumers.size > size) propagateConsumer(call, keyAt, group, consumer.name);
+  if (isHistory) replyHistory(call, stream, group, consumer);
+  else deliver(call, stream, keyAt, group, consumer);
 }
 
 const start = new StreamId();
@@ -182,13 +235,17 @@ function readOn(call: Call, stream: Stream): void {
 }
 
 /** Entries from `start` on that the group was not given; the consumer's from now on. */
-function deliver(call: Call, stream: Stream, group: ConsumerGroup, consumer: Consumer): void {
+function deliver(call: Call, stream: Stream, keyAt: number, group: ConsumerGroup, consumer: Consumer): void {
   const { reply } = call;
+  let advanced = false;
   const mark = reply.openDeferred();
   let replied = 0;
   walk.begin(stream, start, null, false);
   for (; (options.count === 0 || replied < options.count) && walk.next(); replied++) {
-    if (walk.id.compare(group.lastId) > 0) advance(stream, group, walk.id);
+    if (walk.id.compare(group.lastId) > 0) {
+      advance(stream, group, walk.id);
+      advanced = true;
+    }
     replyEntry(reply, walk);
     if (options.noAck) continue;
     // After XGROUP SETID to an earlier id the entry may be pending already, with whomever.
@@ -196,7 +253,9 @@ function deliver(call: Call, stream: Stream, group: ConsumerGroup, consumer: Con
     group.assign(cursor, walk.id, consumer);
     group.setDeliveryTime(cursor, call.server.clock.unixMs);
     group.setDeliveries(cursor, one);
+    propagateClaim(call, keyAt, group, cursor, null);
   }
+  if (advanced && options.noAck) propagateGroupId(call, keyAt, group);
   reply.closeArray(mark, replied);
 }
 

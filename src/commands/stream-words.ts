@@ -250,9 +250,11 @@ export class TrimOptions implements TrimLimit {
       } else return refuse(call, SYNTAX);
       if (i === -1) return -1;
     }
-    const problem = this.#problem(isAdd);
+    const problem = this.#problem(isAdd, call.client?.obeyed);
     if (problem !== null) return refuse(call, problem);
-    if (!this.#limitGiven && this.approximate) this.limit = defaultLimit(call.server.config.streamNodeMaxEntries);
+    // What a master or a file says was made exact there.
+    if (call.client?.obeyed) this.limit = 0;
+    else if (!this.#limitGiven && this.approximate) this.limit = defaultLimit(call.server.config.streamNodeMaxEntries);
     return i;
   }
 
@@ -278,12 +280,12 @@ export class TrimOptions implements TrimLimit {
     return i;
   }
 
-  #problem(isAdd: boolean): string | null {
+  #problem(isAdd: boolean, obeyed: boolean): string | null {
     if (this.limit !== 0 && !this.trims) {
       return 'ERR syntax error, LIMIT cannot be used without specifying a trimming strategy';
     }
     if (!isAdd && !this.trims) return 'ERR syntax error, XTRIM must be called with a trimming strategy';
-    if (this.#limitGiven && !this.approximate) {
+    if (this.#limitGiven && !this.approximate && !obeyed) {
       return 'ERR syntax error, LIMIT cannot be used without the special ~ option';
     }
     return null;

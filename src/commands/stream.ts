@@ -14,6 +14,7 @@ import { keyChanged } from './collection-words.ts';
 import { xautoclaim, xclaim } from './stream-claim.ts';
 import { xack, xgroupCommand, xpending } from './stream-groups.ts';
 import { xinfoCommand } from './stream-info.ts';
+import { propagateAdd, propagateTrim } from './stream-propagation.ts';
 import { xread, xreadgroup } from './stream-read.ts';
 import {
   createStream,
@@ -66,6 +67,9 @@ function xadd(call: Call): void {
   replyId(reply, newId);
   keyModified(call, 1, NOTIFY_STREAM, 'xadd');
   if (options.trims && stream.trim(options) > 0) notify(call, 'xtrim');
+  if (options.automatic || options.sequenceOpen || options.approximate) {
+    propagateAdd(call, stream, options, idAt, newId);
+  }
   call.db.keyspace.hooks.keyReady(call.db, TYPE_STREAM, call.bytes, call.offsets[1], call.lengths[1]);
 }
 
@@ -147,7 +151,10 @@ function xtrim(call: Call): void {
   const stream = writeCollection<Stream>(call, 1, TYPE_STREAM, null);
   if (stream === undefined) return;
   const deleted = stream === null ? 0 : stream.trim(options);
-  if (deleted > 0) keyChanged(call, 1, NOTIFY_STREAM, 'xtrim', deleted);
+  if (stream !== null && deleted > 0) {
+    keyChanged(call, 1, NOTIFY_STREAM, 'xtrim', deleted);
+    propagateTrim(call, stream, options);
+  }
   call.reply.integer(deleted);
 }
 

@@ -85,7 +85,7 @@ export class Database {
   find(bytes: Uint8Array, offset: number, length: number): number {
     const entry = this.peek(bytes, offset, length);
     if (entry !== 0) {
-      if (this.keyspace.snapshot !== null) this.#beforeChange(entry);
+      if (this.keyspace.snapshot !== null) this.beforeChange(entry);
       this.touch(entry);
     }
     return entry;
@@ -94,7 +94,7 @@ export class Database {
   // --- snapshots ---
 
   /** The entry is going to change: a snapshot that has not taken it does so now. */
-  #beforeChange(entry: number): void {
+  beforeChange(entry: number): void {
     const { epoch, snapshot } = this.keyspace;
     if (snapshot !== null && this.epochOf(entry) !== epoch) snapshot.beforeChange(this, entry);
   }
@@ -243,7 +243,7 @@ export class Database {
   }
 
   #overwrite(entry: number, valueLength: number, keepTtl: boolean, how: number): number {
-    if (this.keyspace.snapshot !== null) this.#beforeChange(entry);
+    if (this.keyspace.snapshot !== null) this.beforeChange(entry);
     const meta = this.dict.extra(entry, META);
     if (this.keyspace.deletionsWanted) this.#tellDeleted(entry);
     if ((meta & TYPE_MASK) !== TYPE_STRING) this.#dropCollection(entry, this.keyspace.lazyServerDel);
@@ -330,7 +330,7 @@ export class Database {
   /** Deletes an entry without releasing its collection, which the caller takes over. */
   detachCollection(entry: number): Collection {
     if (this.keyspace.deletionsWanted) this.#tellDeleted(entry);
-    if (this.keyspace.snapshot !== null) this.#beforeChange(entry);
+    if (this.keyspace.snapshot !== null) this.beforeChange(entry);
     const collection = this.collectionOf(entry);
     this.#forget(entry);
     this.removeExpiry(entry);
@@ -370,7 +370,7 @@ export class Database {
   /** Removes an entry, its value and its expiry; tells nobody. @param lazy a large value is freed later. */
   deleteEntry(entry: number, lazy = false): void {
     if (this.keyspace.deletionsWanted) this.#tellDeleted(entry);
-    if (this.keyspace.snapshot !== null) this.#beforeChange(entry);
+    if (this.keyspace.snapshot !== null) this.beforeChange(entry);
     if (this.typeOf(entry) !== TYPE_STRING) this.#dropCollection(entry, lazy);
     this.removeExpiry(entry);
     this.dict.deleteEntry(entry);
@@ -437,7 +437,7 @@ export class Database {
 
   /** @param unixMs when the key goes. */
   setExpiry(entry: number, unixMs: number): void {
-    if (this.keyspace.snapshot !== null) this.#beforeChange(entry);
+    if (this.keyspace.snapshot !== null) this.beforeChange(entry);
     const slot = this.dict.extra(entry, EXPIRY_SLOT);
     if (slot !== 0) this.expiries.setTime(slot - 1, unixMs);
     else this.dict.setExtra(entry, EXPIRY_SLOT, this.expiries.add(entry, unixMs) + 1);
@@ -447,7 +447,7 @@ export class Database {
   removeExpiry(entry: number): boolean {
     const slot = this.dict.extra(entry, EXPIRY_SLOT);
     if (slot === 0) return false;
-    if (this.keyspace.snapshot !== null) this.#beforeChange(entry);
+    if (this.keyspace.snapshot !== null) this.beforeChange(entry);
     const moved = this.expiries.remove(slot - 1);
     if (moved !== 0) this.dict.setExtra(moved, EXPIRY_SLOT, slot);
     this.dict.setExtra(entry, EXPIRY_SLOT, 0);

@@ -35,6 +35,17 @@ export function readCollection<T extends Collection>(call: Call, i: number, type
 }
 
 /**
+ * As `readCollection`, of a command that looks keys up as a reader does and yet changes what it finds: XACK and others.
+ */
+export function readToChange<T extends Collection>(call: Call, i: number, type: number): T | null | undefined {
+  const { db } = call;
+  const entry = db.findForRead(call.bytes, call.offsets[i], call.lengths[i]);
+  if (entry === 0) return null;
+  if (db.keyspace.snapshot !== null) db.beforeChange(entry);
+  return typed<T>(call, entry, type);
+}
+
+/**
  * As `readCollection`, for a command that writes.
  * @param create makes the collection of a missing key, which is added at once; null: a missing key stays missing.
  */

@@ -3,12 +3,11 @@
 // away at the head and adding at the tail cost nothing but the entry. Only src/data/ and src/persistence/ import it.
 //
 // Leaf, in int32 words: number of entries | entry ...; entry: ms high, ms low, sequence high, sequence low, own words.
-import type { Arena } from './arena.ts';
+import { type Arena, SEGMENT_SHIFT } from './arena.ts';
 import type { StreamId } from './stream-id.ts';
 
 const LEAF_MAX = 64;
 const ID_WORDS = 4;
-const SEGMENT_SHIFT = 22;
 const OBJECT_BYTES = 96;
 
 /** A place in a tree, which inserting and removing by way of another cursor makes worthless. */

@@ -6,20 +6,21 @@ import type { Collection } from '../data/collection.ts';
 import { EntryList } from '../data/dict.ts';
 import { Element } from '../data/element.ts';
 import { Hash } from '../data/hash.ts';
-import { INTEGER_DIGITS_MAX, writeInteger } from '../data/integer.ts';
 import { List, ListCursor } from '../data/list.ts';
 import { formatDouble } from '../data/number-format.ts';
 import { SetValue } from '../data/set.ts';
 import { SortedSet } from '../data/sorted-set.ts';
+import { Stream } from '../data/stream.ts';
 import { TYPE_STRING } from '../data/value-type.ts';
+import { bulk, header, text } from './command-words.ts';
 import type { DatasetFormat, Slices } from './dataset-format.ts';
 import type { RdbOutput } from './rdb-output.ts';
+import { streamSlices } from './stream-command-writer.ts';
 
 /** Elements of one command. */
 const ITEMS_MAX = 64;
 
 const element = new Element();
-const digits = new Uint8Array(INTEGER_DIGITS_MAX);
 
 /** Key and expiry of the entry that is written. */
 interface Key {
@@ -93,6 +94,7 @@ function* collectionSlices(out: RdbOutput, key: Key, value: Collection): Slices 
       value.value(handle, element);
       writeElement(out);
     });
+  else if (value instanceof Stream) yield* streamSlices(out, key.bytes, value);
   else throw new Error(`assert: type ${value.type} cannot be written as commands`);
   writeExpiry(out, key);
 }
@@ -146,31 +148,6 @@ function begin(out: RdbOutput, command: string, key: Key, words: number): void {
   header(out, words + 2);
   text(out, command);
   bulk(out, key.bytes, 0, key.bytes.length);
-}
-
-function header(out: RdbOutput, words: number): void {
-  line(out, 42 /* * */, words);
-}
-
-function line(out: RdbOutput, prefix: number, value: number): void {
-  out.byte(prefix);
-  out.raw(digits, 0, writeInteger(digits, 0, value));
-  out.byte(13);
-  out.byte(10);
-}
-
-function bulk(out: RdbOutput, bytes: Uint8Array, offset: number, length: number): void {
-  line(out, 36 /* $ */, length);
-  out.raw(bytes, offset, length);
-  out.byte(13);
-  out.byte(10);
-}
-
-function text(out: RdbOutput, value: string): void {
-  line(out, 36, value.length);
-  out.latin1(value);
-  out.byte(13);
-  out.byte(10);
 }
 
 function writeElement(out: RdbOutput): void {
