@@ -11,7 +11,7 @@
 #   --server redis the redis-server that is installed, to see that the count is right
 #   --record       with --own-servers --server redis: keeps its results as the reference, test/redis/own-servers.tsv
 #   --port         first of 500 ports to use (default 21000)
-#   --no-progress  a unit is given up when no test ends for so long (default 60); --cap: or after so long in all (600)
+#   --no-progress  a unit is given up when no test ends for so long (default 120); --cap: or after so long in all (600)
 #   --dist         a build to test, instead of one made from the sources here
 # The runner's output of each unit is in $WIREDIS_SUITE/logs.
 set -eu

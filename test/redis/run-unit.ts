@@ -60,7 +60,7 @@ export async function runUnit(argv: readonly string[], folder: string, limits: L
   killAll();
   await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 1000))]);
   const outcome = parseRunnerOutput(output);
-  const stuck = output.includes('[TIMEOUT]') ? `no progress for ${limits.noProgressSeconds} s` : null;
+  const stuck = outcome.timedOut ? `no progress for ${limits.noProgressSeconds} s` : null;
   const ending = killedFor ?? stuck ?? (outcome.done ? 'done' : 'the runner stopped early');
   return { outcome, seconds: (performance.now() - started) / 1000, ending, output };
 }

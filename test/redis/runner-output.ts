@@ -14,6 +14,8 @@ export interface UnitOutcome {
   readonly ignored: string[];
   /** The runner said that the unit came to its end. */
   done: boolean;
+  /** It gave up since nothing moved. */
+  timedOut: boolean;
   /** The test that was running when the runner gave up, if it said so. */
   stuckIn: string | null;
 }
@@ -25,7 +27,7 @@ const REASON_LENGTH = 300;
 
 /** @param text everything the runner wrote. */
 export function parseRunnerOutput(text: string): UnitOutcome {
-  const outcome: UnitOutcome = { passed: [], failed: [], ignored: [], done: false, stuckIn: null };
+  const outcome: UnitOutcome = { passed: [], failed: [], ignored: [], done: false, timedOut: false, stuckIn: null };
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the colours of a terminal are control characters
   const lines = text.replace(/\x1b\[[\d;]*m/g, '').split('\n');
   for (let i = 0; i < lines.length; i++) {
@@ -42,6 +44,7 @@ export function parseRunnerOutput(text: string): UnitOutcome {
     if (tag === 'ok') outcome.passed.push(rest.replace(/ \(\d+ ms\)$/, ''));
     else if (tag === 'ignore') outcome.ignored.push(rest);
     else if (tag === 'err' || tag === 'exception') outcome.failed.push(readFailure(rest, lines, i + 1));
+    else if (tag === 'TIMEOUT') outcome.timedOut = true;
     else if (/^\d+\/\d+ done$/.test(tag)) outcome.done = true;
   }
   return outcome;

@@ -30,6 +30,7 @@ test('each test ends in one line of the runner, with its reason when it failed',
     failed: [{ name: 'SCAN COUNT', reason: "Expected '1' to be equal to '2' (context: type eval)" }],
     ignored: ['SCAN big: large memory flag not provided'],
     done: true,
+    timedOut: false,
     stuckIn: null,
   });
 });
@@ -40,14 +41,17 @@ test('a runner that stops says why outside of a test, or where it hung', () => {
   );
   expect(stopped.failed).toEqual([{ name: OUTSIDE, reason: "ERR unknown command 'function'. while executing" }]);
   expect(stopped.done).toBe(false);
-  const hung = parseRunnerOutput('[TIMEOUT]: clients state report follows.\nsock1 => (IN PROGRESS) BLPOP: one\n');
+  const hung = parseRunnerOutput(
+    '[\x1b[1;31mTIMEOUT\x1b[0m]: clients state report follows.\nsock1 => (IN PROGRESS) BLPOP: one\n',
+  );
+  expect(hung.timedOut).toBe(true);
   expect(hung.stuckIn).toBe('BLPOP: one');
 });
 
 test('a name counts as often as both have it; what was not seen counts as failed', () => {
   const reference = { unit: 'u', passed: ['a', 'a', 'b', 'c', 'd'], ignored: [] };
   const failed = [{ name: 'b', reason: 'no' }];
-  const outcome = { passed: ['a', 'x'], failed, ignored: [], done: false, stuckIn: 'c' };
+  const outcome = { passed: ['a', 'x'], failed, ignored: [], done: false, timedOut: false, stuckIn: 'c' };
   expect(compare(reference, outcome)).toEqual({
     unit: 'u',
     expected: 5,
