@@ -47,7 +47,7 @@ need() {
 
 # With apt lists of our own, so that the machine's sources stay as they are.
 fetch_suite() {
-  [ ! -e "$cache/$suite/tests/test_helper.tcl" ] || return 0
+  [ ! -e "$cache/$suite/debian/patches/series" ] || return 0
   say "fetching the source package of redis into $cache"
   mkdir -p "$cache/lists/partial"
   keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -61,13 +61,14 @@ LIST
     options="-qq -o Dir::Etc::sourcelist=$cache/src.list -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists=$cache/lists"
     apt-get $options update
     apt-get $options source --download-only redis
-    rm -rf unpacked && mkdir unpacked
-    tar -xzf redis_7.0.15.orig.tar.gz -C unpacked
-    mv unpacked/* "$suite" && rmdir unpacked
+    # With Debian's patches: they bring tests for what they mend.
+    rm -rf unpacked "$suite"
+    dpkg-source --no-check -x redis_7.0.15-*.dsc unpacked >/dev/null
+    mv unpacked "$suite"
   ) || fail 'the source package could not be fetched'
 }
 
-need tclsh tcl redis-server redis-server redis-benchmark redis-tools
+need tclsh tcl dpkg-source dpkg-dev redis-server redis-server redis-benchmark redis-tools
 fetch_suite
 [ -e "$root/node_modules" ] || "$root/scripts/setup.sh" --no-build
 

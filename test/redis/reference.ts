@@ -54,21 +54,28 @@ function rows(file: string): string[][] {
 }
 
 export function compare(reference: ReferenceUnit, outcome: UnitOutcome): Comparison {
-  const left = countNames(outcome.passed);
+  const left = countNames(outcome.passed.map(plain));
   const reasons = new Map<string, string[]>();
-  for (const { name, reason } of outcome.failed) reasons.set(name, [...(reasons.get(name) ?? []), reason]);
+  for (const { name, reason } of outcome.failed) {
+    reasons.set(plain(name), [...(reasons.get(plain(name)) ?? []), reason]);
+  }
   const missed: Failure[] = [];
   let passed = 0;
   for (const name of reference.passed) {
-    const have = left.get(name) ?? 0;
+    const have = left.get(plain(name)) ?? 0;
     if (have > 0) {
-      left.set(name, have - 1);
+      left.set(plain(name), have - 1);
       passed++;
     } else {
-      missed.push({ name, reason: reasons.get(name)?.shift() ?? notReached(name, outcome) });
+      missed.push({ name, reason: reasons.get(plain(name))?.shift() ?? notReached(name, outcome) });
     }
   }
   return { unit: reference.unit, expected: reference.passed.length, passed, missed };
+}
+
+/** Tcl prints other characters as the locale has it. */
+function plain(name: string): string {
+  return name.replace(/[^ -~]/g, '');
 }
 
 function notReached(name: string, outcome: UnitOutcome): string {
