@@ -58,6 +58,7 @@ export class AofFileLoad {
     this.#bytes = fstatSync(this.#file).size;
     this.#input = RdbInput.fromSource((into, offset, length) => readSync(this.#file, into, offset, length, null));
     this.#client = server.nested.createClient('aof');
+    this.#client.obeyed = true;
     this.#expiryMode = server.keyspace.expiryMode;
     server.keyspace.expiryMode = EXPIRY_IGNORE;
   }
