@@ -144,7 +144,9 @@ class SuiteRun {
     const server = await SuiteServer.start(place);
     try {
       const where = ['--host', place.host, '--port', String(place.port), '--baseport', String(place.port + 1)];
-      const argv = place.client([...this.#runner(unit), ...where, '--portcount', '400']);
+      // Not only not counted: the one that needs the process id leaves its settings behind where it stops.
+      const skipped = LEFT_OUT.flatMap(([name]) => ['--skiptest', name]);
+      const argv = place.client([...this.#runner(unit), ...skipped, ...where, '--portcount', '400']);
       const run = await runUnit(argv, this.#folder, this.#options.limits);
       const { alive } = server;
       if (!alive) writeFileSync(join(this.#logs, `${unit.replaceAll('/', '-')}.server.log`), server.output);
