@@ -9,6 +9,7 @@ import { DirectiveError } from './core/directive.ts';
 import { Keyspace } from './core/keyspace.ts';
 import { REDIS_VERSION, type ReloadRequest, Server, ServerStartError, type ShutdownRequest } from './core/server.ts';
 import { Arena } from './data/arena.ts';
+import { openControl } from './observe/open-control.ts';
 import { DatasetFiles } from './persistence/dataset-files.ts';
 import { loadSnapshotNow, SnapshotError } from './persistence/snapshot.ts';
 import { type ServerClock, SystemClock } from './platform/clock.ts';
@@ -83,6 +84,8 @@ export class RunningServer {
   readonly server: Server;
   readonly transport: Transport;
   readonly #files: DatasetFiles;
+  /** Closed when the server stops: what shows it to the outside. */
+  readonly companions: { close(): void }[] = [];
   /** Called when everything is closed after SHUTDOWN or `shutdown()`. */
   onStopped: () => void = () => {};
   #listeners: Listener[] = [];
@@ -295,6 +298,7 @@ export class RunningServer {
   async #stop(): Promise<void> {
     const { server } = this;
     server.stop();
+    for (const companion of this.companions) companion.close();
     for (const listener of this.#listeners) listener.close();
     for (const client of server.clients.values()) client.closeAfterReply();
     // SHUTDOWN may stand behind other commands: their replies leave first.
@@ -348,9 +352,12 @@ export async function startServer(
   const running = new RunningServer(createServer(settings, world, transport.name), transport);
   created(running);
   try {
+    const control = await openControl(running.server, transport);
+    if (control !== null) running.companions.push(control);
     await running.start();
     return running;
   } catch (error) {
+    for (const companion of running.companions) companion.close();
     running.removePidFile();
     running.server.stop();
     await transport.close(0);

@@ -1,4 +1,4 @@
-// Every directive of redis.conf that Redis 7.0.15 knows, and ours (transport, netdev, engine): type, default, range,
+// Every directive of redis.conf that Redis 7.0.15 knows, and ours (transport, netdev, engine, control-socket): type, default, range,
 // whether it can change at run time, and whether it does anything: `ignored` has no effect, and a warning says so;
 // `refused` would be dangerous to ignore. The names are the keys; src/core/config.ts turns them into typed fields.
 import {
@@ -254,6 +254,7 @@ export const directives = {
   'cluster-replica-no-failover': ignored(bool(false, { alias: 'cluster-slave-no-failover' })),
   'cluster-replica-validity-factor': ignored(count(10, { alias: 'cluster-slave-validity-factor' })),
   'cluster-require-full-coverage': ignored(bool(true)),
+  'control-socket': text('auto', own),
   'crash-log-enabled': bool(true),
   'crash-memcheck-enabled': ignored(bool(true)),
   daemonize: bool(false, fixed),

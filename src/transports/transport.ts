@@ -1,6 +1,8 @@
 // What the Redis core knows of the network. Two implementations: `userspace` (our stack) and `kernel`
 // (node:net); everything above this file is the same code for both.
 
+import type { ConnectionFacts, StackFacts } from './userspace.ts';
+
 export type TransportName = 'userspace' | 'kernel';
 
 /** Why a connection is gone: null when both sides closed in order. */
@@ -59,7 +61,19 @@ export interface Listener {
   close(): void;
 }
 
+/** Looks into our own stack, for tools: plain data, made when asked for. */
+export interface StackInsight {
+  stackFacts(): StackFacts;
+  /**
+   * The stack's connections.
+   * @param idOf the number of a handler that an acceptor has given; 0: it has none. @param limit at most so many.
+   */
+  connectionFacts(idOf: (handler: ConnectionHandler) => number, limit: number): ConnectionFacts[];
+}
+
 export interface Transport {
+  /** Only a transport of our own has one. */
+  readonly insight?: StackInsight;
   readonly name: TransportName;
   /**
    * Called once a tick, after every `onData` and before any byte written leaves: the place for the append-only

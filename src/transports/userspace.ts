@@ -9,6 +9,7 @@ import type { Conflict } from '../../stack/claim.ts';
 import { CLOSE_REASONS } from '../../stack/close-reasons.ts';
 import { parseNetdevConf, type StackConfig } from '../../stack/config.ts';
 import type { Dhcp } from '../../stack/dhcp.ts';
+import { type ConnectionFacts, connectionFacts, type StackFacts, stackFacts } from '../../stack/facts.ts';
 import type { Socket, SocketEvents } from '../../stack/socket.ts';
 import { Stack } from '../../stack/stack.ts';
 import { listStats } from '../../stack/stats.ts';
@@ -19,8 +20,10 @@ import type { ServerClock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import type { Random } from '../platform/random.ts';
 import type { Alarm, Scheduler } from '../platform/timers.ts';
-import type { Acceptor, Connection, ConnectionHandler, Listener, Transport } from './transport.ts';
+import type { Acceptor, Connection, ConnectionHandler, Listener, StackInsight, Transport } from './transport.ts';
 import { TransportError } from './transport.ts';
+
+export type { ConnectionFacts, ListenerFacts, NeighborFacts, RouteFacts, StackFacts } from '../../stack/facts.ts';
 
 const DYNAMIC_PORT_MIN = 49152;
 const DYNAMIC_PORTS = 65536 - DYNAMIC_PORT_MIN;
@@ -124,8 +127,9 @@ function readNetdevConf(path: string): string {
   }
 }
 
-export class UserspaceTransport implements Transport {
+export class UserspaceTransport implements Transport, StackInsight {
   readonly name = 'userspace' as const;
+  readonly insight = this;
   beforeOutput: () => void = () => {};
   /** The stack, for tools that show its insides. */
   readonly stack: Stack;
@@ -175,6 +179,15 @@ export class UserspaceTransport implements Transport {
       ['connections', this.#open.size],
       ...listStats(stats),
     ];
+  }
+
+  stackFacts(): StackFacts {
+    return stackFacts(this.stack, this.#engine);
+  }
+
+  connectionFacts(idOf: (handler: ConnectionHandler) => number, limit: number): ConnectionFacts[] {
+    const idOfUser = (user: unknown): number => (user instanceof UserspaceConnection ? idOf(user.handler) : 0);
+    return connectionFacts(this.stack, idOfUser, limit);
   }
 
   /** One run to completion. Called by the engine's wake-up, the stack's earliest timer, or work from outside. */

@@ -174,6 +174,8 @@ export class Connection implements TimerNode {
   lastSentMs = 0;
   /** Retransmissions or probes that nothing came back for. */
   retries = 0;
+  /** Segments sent again in its life: for tools. */
+  retransmitted = 0;
   keepaliveProbes = 0;
   /** Silence after which the peer is probed; 0: never. */
   keepaliveMs = 0;
@@ -232,7 +234,7 @@ export function resetConnection(c: Connection): void {
   c.events = 0;
   c.closeReason = 0;
   c.timers = 0;
-  c.retries = c.keepaliveProbes = 0;
+  c.retries = c.retransmitted = c.keepaliveProbes = 0;
 }
 
 /** Sets the send sequence space to a new ISS (RFC 9293 3.10.1). */

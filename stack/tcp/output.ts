@@ -53,6 +53,7 @@ function outputSyn(tcp: Tcp, c: Connection): boolean {
     c.synTimed = true;
   } else if (c.synAgain) {
     tcp.stats.tcpRetransSegs++;
+    c.retransmitted++;
     c.synTimed = false;
   }
   c.synAgain = false;
@@ -87,6 +88,7 @@ function sendAgain(tcp: Tcp, c: Connection, f: Flight, n: number): boolean {
   if (!emit(tcp, c, seq, flags, data)) return false;
   noteAgain(tcp, f, n);
   tcp.stats.tcpRetransSegs++;
+  c.retransmitted++;
   return true;
 }
 

@@ -520,6 +520,11 @@ export class Tcp implements TcpHandler {
     listener.closed = true;
   }
 
+  /** Every listener, for tools; allocates. */
+  listListeners(): Listener[] {
+    return [...this.#listeners.values()].flat();
+  }
+
   findListener(port: number, ip: number): Listener | null {
     const candidates = this.#listeners.get(port);
     if (candidates === undefined) return null;

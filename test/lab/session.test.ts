@@ -32,7 +32,7 @@ const UNORDERED = /^(SMEMBERS|KEYS) /;
 const PLACE = new Set(['bind', 'dir', 'pidfile', 'logfile', 'protected-mode', 'maxclients']);
 
 /** What wiredis has beyond redis.conf. */
-const OWN_DIRECTIVES = ['transport', 'netdev', 'engine'];
+const OWN_DIRECTIVES = ['transport', 'netdev', 'engine', 'control-socket'];
 
 interface Replies {
   readonly typed: ReadonlyMap<string, string | readonly string[]>;

@@ -30,4 +30,19 @@ export const tools: readonly ToolRow[] = [
     summary: 'bulk transfers through a bad network, beside the kernel',
     load: async () => (await import('./goodput.ts')).goodput,
   },
+  {
+    name: 'netstat',
+    summary: "a running server's connections, listeners, counters and dropped packets",
+    load: async () => (await import('./netstat.ts')).netstat,
+  },
+  {
+    name: 'arp',
+    summary: "hardware addresses that a running server's stack knows",
+    load: async () => (await import('./arp.ts')).arp,
+  },
+  {
+    name: 'route',
+    summary: "addresses and routes of a running server's stack",
+    load: async () => (await import('./route.ts')).route,
+  },
 ];

@@ -1,0 +1,75 @@
+// What the control socket answers: the questions of `wiredis netstat`, `arp`, `route`, `top`, `capture` and `doctor`. Handed
+// the server and its transport by the composition root; asks them only when somebody asks.
+import { Client } from '../core/client.ts';
+import { clientFlags } from '../core/client-info.ts';
+import type { Server } from '../core/server.ts';
+import type { ConnectionHandler, StackInsight, Transport } from '../transports/transport.ts';
+import { type ControlAnswers, ControlError, type ControlRequest } from './control-server.ts';
+
+/** Connections in one answer unless the asker wants others: building them all could hold up a busy server. */
+const CONNECTIONS_DEFAULT = 1000;
+const CONNECTIONS_MAX = 20_000;
+
+/** Who is at the other end of a connection, as the core knows it. */
+export interface ClientFacts {
+  readonly id: number;
+  readonly address: string;
+  readonly name: string;
+  readonly flags: string;
+  readonly command: string;
+  readonly ageMs: number;
+}
+
+export function controlAnswers(server: Server, transport: Transport): ControlAnswers {
+  return {
+    server: () => serverFacts(server, transport),
+    stack: () => insightOf(transport).stackFacts(),
+    connections: (request) => {
+      const limit = Math.min(CONNECTIONS_MAX, numberOf(request, 'limit', CONNECTIONS_DEFAULT));
+      return insightOf(transport).connectionFacts(handlerId, limit);
+    },
+    clients: () => [...server.clients.values()].slice(0, CONNECTIONS_MAX).map((client) => clientFacts(server, client)),
+  };
+}
+
+/** CLIENT LIST's number of the handler. */
+export function handlerId(handler: ConnectionHandler): number {
+  return handler instanceof Client ? handler.id : 0;
+}
+
+export function insightOf(transport: Transport): StackInsight {
+  if (transport.insight !== undefined) return transport.insight;
+  throw new ControlError(
+    'KERNEL',
+    "this server uses the kernel's sockets: 'ss -tin', 'ip neigh', 'ip route' and 'tcpdump' show what it does",
+  );
+}
+
+export function numberOf(request: ControlRequest, name: string, fallback: number): number {
+  const value = request[name];
+  return typeof value === 'number' && value >= 0 ? value : fallback;
+}
+
+function serverFacts(server: Server, transport: Transport): object {
+  const { config, stats } = server;
+  return {
+    pid: process.pid,
+    transport: transport.name,
+    netdev: config.netdev,
+    port: config.port,
+    bind: config.bind,
+    clients: server.clients.size,
+    commands: stats.commandsProcessed,
+  };
+}
+
+function clientFacts(server: Server, client: Client): ClientFacts {
+  return {
+    id: client.id,
+    address: client.address,
+    name: client.name,
+    flags: clientFlags(client),
+    command: client.lastCommand?.spec.name ?? '',
+    ageMs: server.clock.unixMs - client.createdAt,
+  };
+}
