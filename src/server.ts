@@ -2,7 +2,7 @@
 // and takes it all down again. The only place besides the CLI that knows which transport there is.
 import { appendFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
-import { keyWords } from './commands/command-details.ts';
+import { commandDetails } from './commands/command-details.ts';
 import { commandTable } from './commands/table.ts';
 import { type Config, ignoredSettings, isIgnored, refusedSettings } from './core/config.ts';
 import { DirectiveError } from './core/directive.ts';
@@ -70,7 +70,7 @@ export function createServer(settings: ServerSettings, world: World, transport: 
     config,
     keyspace,
     commands: commandTable,
-    keyWords,
+    details: commandDetails,
     transport,
     renames: settings.renames ?? [],
     configFile: settings.configFile === undefined ? '' : resolve(settings.configFile),

@@ -3,14 +3,8 @@ import type { Call } from '../core/call.ts';
 import type { CommandFlag, CommandSpec } from '../core/command.ts';
 import type { Command } from '../core/command-table.ts';
 import { globToRegExp } from '../core/glob-text.ts';
-import {
-  type CommandArgument,
-  commandArguments,
-  commandDetails,
-  findKeys,
-  type KeySpec,
-  keysBeyondSpecs,
-} from './command-details.ts';
+import { hasKeys, type KeySpec } from '../core/key-specs.ts';
+import { type CommandArgument, commandArguments } from './command-details.ts';
 import { DEPRECATIONS, SYSTEM_COMMANDS } from './deprecations.ts';
 import { helpReply } from './help.ts';
 
@@ -31,7 +25,7 @@ function lookUp(call: Call, i: number): Command | null {
 function infoReply(call: Call, one: Command): void {
   const { reply } = call;
   const { spec } = one;
-  const details = commandDetails(spec.name);
+  const details = call.server.detailsOf(spec);
   reply.array(10);
   reply.bulkLatin1(one.parent === null ? one.calledAs : spec.name);
   reply.integer(spec.arity);
@@ -111,7 +105,7 @@ function commandList(call: Call): void {
     }
     if (call.is(3, 'aclcat')) {
       const category = `@${value.toLowerCase()}`;
-      wanted = (one) => commandDetails(one.spec.name).categories.includes(category);
+      wanted = (one) => call.server.detailsOf(one.spec).categories.includes(category);
     } else if (call.is(3, 'pattern')) {
       const matches = globToRegExp(value);
       wanted = (one) => matches.test(fullName(one));
@@ -221,8 +215,7 @@ function commandGetKeys(call: Call, withFlags: boolean): void {
     reply.error('ERR Invalid command specified');
     return;
   }
-  const specs = commandDetails(one.spec.name).keySpecs;
-  if (specs.length === 0) {
+  if (!hasKeys(call.server.detailsOf(one.spec).keySpecs)) {
     reply.error('ERR The command has no key arguments');
     return;
   }
@@ -231,8 +224,8 @@ function commandGetKeys(call: Call, withFlags: boolean): void {
     reply.error('ERR Invalid number of arguments specified for command');
     return;
   }
-  const keys = keysBeyondSpecs(call, 2) ?? findKeys(call, 2, specs);
-  if (keys === null || (keys.length === 0 && !one.spec.flags.includes('no_mandatory_keys'))) {
+  const keys = call.server.keysOf(call, one.spec, 2);
+  if (keys.length === 0 && !one.spec.flags.includes('no_mandatory_keys')) {
     reply.error('ERR Invalid arguments specified for command');
     return;
   }

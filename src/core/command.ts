@@ -1,6 +1,7 @@
 // A command is one declarative row: what Redis tells clients about it, and the function that runs it.
 // `src/commands/` holds the rows; the table is handed to the server, so a test can build a two-command server.
 import type { Call } from './call.ts';
+import type { KeySpec } from './key-specs.ts';
 
 export type CommandGroup =
   | 'string'
@@ -44,6 +45,14 @@ export type CommandFlag =
   | 'allow_busy'
   | 'movablekeys';
 
+/** What COMMAND tells beyond a row, and access rules go by. */
+export interface CommandDetails {
+  /** `@read`, ... */
+  readonly categories: readonly string[];
+  readonly tips: readonly string[];
+  readonly keySpecs: readonly KeySpec[];
+}
+
 export interface CommandSpec {
   /** Lower case; subcommands as `client|list`. */
   readonly name: string;
@@ -61,4 +70,6 @@ export interface CommandSpec {
   readonly subcommands?: readonly CommandSpec[];
   /** Of a command that runs scripts: FLAG_* bits for these words. @param flags those of the command. */
   readonly flagsOf?: (call: Call, flags: number) => number;
+  /** Of a command that Redis does not have. */
+  readonly details?: CommandDetails;
 }

@@ -14,7 +14,7 @@ import { Blocking } from './blocking.ts';
 import type { Call } from './call.ts';
 import { Client, HELD_BY_PAUSE } from './client.ts';
 import { ClientMemory } from './client-memory.ts';
-import type { CommandSpec } from './command.ts';
+import type { CommandDetails, CommandSpec } from './command.ts';
 import { CommandTable } from './command-table.ts';
 import type { Config, NamedDirective } from './config.ts';
 import type { Database } from './database.ts';
@@ -32,10 +32,11 @@ import {
 } from './dispatch.ts';
 import { EVICTION_FAILED, Eviction } from './eviction.ts';
 import { activeExpireCycle } from './expire.ts';
+import { findKeys, type KeyPosition } from './key-specs.ts';
 import { EXPIRY_DELETE, EXPIRY_HIDE, type Keyspace } from './keyspace.ts';
 import { LatencyEvents } from './latency-events.ts';
 import { monitorLine } from './monitor.ts';
-import { NestedCalls } from './nested-call.ts';
+import { type ArgVector, NestedCalls } from './nested-call.ts';
 import { NOTIFY_KEYEVENT, NOTIFY_KEYSPACE } from './notify-flags.ts';
 import { type PausePurpose, Pauses } from './pause.ts';
 import { Persistence, type PersistenceControl } from './persistence.ts';
@@ -46,6 +47,8 @@ import { Slowlog } from './slowlog.ts';
 import { Stats } from './stats.ts';
 import { Tracking } from './tracking.ts';
 import { Watches } from './transaction.ts';
+
+const NO_DETAILS: CommandDetails = { categories: [], tips: [], keySpecs: [] };
 
 /** The version whose behaviour this is. */
 export const REDIS_VERSION = '7.0.15';
@@ -122,8 +125,8 @@ export interface ServerParts {
   readonly renames?: readonly (readonly [string, string])[];
   /** Absolute path of redis.conf; absent: none. */
   readonly configFile?: string;
-  /** Which words of a call are keys. */
-  readonly keyWords?: (call: Call) => readonly number[];
+  /** Details of Redis's commands, by name; absent: none has any. */
+  readonly details?: (name: string) => CommandDetails;
 }
 
 export class Server {
@@ -192,7 +195,7 @@ export class Server {
 
   #nextClientId = 1;
   #loading = false;
-  readonly #keyWords: (call: Call) => readonly number[];
+  readonly #details: (name: string) => CommandDetails;
   #queryBuffers: Uint8Array[] = [];
   #parsers: RequestParser[] = [];
   #cronAlarm: Alarm | null = null;
@@ -243,7 +246,7 @@ export class Server {
     this.clientMemory = new ClientMemory(this);
     this.blocking = new Blocking(this);
     this.tracking = new Tracking(this);
-    this.#keyWords = parts.keyWords ?? (() => []);
+    this.#details = parts.details ?? (() => NO_DETAILS);
     this.keyspace.hooks = {
       keyModified: (db, bytes, offset, length) => {
         if (this.watches.size > 0) this.watches.touch(db, bytes, offset, length);
@@ -442,12 +445,27 @@ export class Server {
     return this.blocking.receiver ?? this.current;
   }
 
+  /** Categories, tips and key specifications of a command. */
+  detailsOf(spec: CommandSpec): CommandDetails {
+    return spec.details ?? this.#details(spec.name);
+  }
+
+  /** Which words are keys, the command's name being word `first`. */
+  keysOf(words: ArgVector, spec: CommandSpec, first = 0): KeyPosition[] {
+    return findKeys(words, spec.name, this.detailsOf(spec).keySpecs, first);
+  }
+
   /** A client that tracks has read something. */
   rememberKeys(call: Call): void {
     // What a script reads are the keys it was called with, and only if it does read.
     if (call.spec.group === 'scripting') return;
     const reader = call.client.callerCall ?? call;
-    if (reader.client.tracking !== null) this.tracking.remember(reader, this.#keyWords(reader));
+    if (reader.client.tracking !== null) {
+      this.tracking.remember(
+        reader,
+        this.keysOf(reader, reader.spec).map(({ position }) => position),
+      );
+    }
   }
 
   /** A command, transaction or script has ended: what it made possible for others happens now. */
