@@ -106,7 +106,10 @@ export class RunningServer {
       this.removePidFile();
       process.exit(1);
     });
-    server.beforeOutput = () => this.#files.beforeOutput();
+    server.beforeOutput = () => {
+      server.replication.beforeOutput();
+      this.#files.beforeOutput();
+    };
     transport.beforeOutput = () => server.beforeOutput();
     server.hooks = {
       shutdown: (request) => this.shutdown(request),
@@ -116,6 +119,7 @@ export class RunningServer {
       connect: (host, port, attach, signal) => transport.connect(host, port, attach, signal),
       serveClients: () => transport.serveNow?.(),
       pendingChange: () => this.#takePending(),
+      roleChanged: () => this.adjustOomScore(),
       transportFacts: () => transport.facts?.() ?? [],
       configChanged: (named) => {
         if (isIgnored(server.config, named)) server.log.warning(`'${named.name}' has no effect in this version`);
@@ -142,6 +146,7 @@ export class RunningServer {
     const { log } = server;
     server.loading = true;
     this.#warnOfIgnoredSettings();
+    server.replication.startAsConfigured();
     this.adjustOomScore();
     this.#listeners = await this.#listen();
     this.#openAddress = this.#address();
@@ -155,14 +160,17 @@ export class RunningServer {
     if (this.#stopping) return;
     server.dirty = 0;
     server.loading = false;
+    server.updateExpiryMode();
+    server.replication.connectAtStart();
     log.notice('Ready to accept connections');
   }
 
   /** `oom-score-adj`, and again whenever the server becomes a replica or a master. @returns whether the kernel took it. */
   adjustOomScore(): boolean {
     const { config, log } = this.server;
-    const [asMaster] = config.oomScoreAdjValues;
-    const problem = this.#oomScore.apply(config.oomScoreAdj, asMaster);
+    const [asMaster, asReplica] = config.oomScoreAdjValues;
+    const value = this.server.replication.isReplica ? asReplica : asMaster;
+    const problem = this.#oomScore.apply(config.oomScoreAdj, value);
     if (problem !== null) log.warning(`Unable to change oom_score_adj: ${problem}`);
     return problem === null;
   }
@@ -299,6 +307,7 @@ export class RunningServer {
     const { server } = this;
     server.stop();
     for (const companion of this.companions) companion.close();
+    server.replication.stop();
     for (const listener of this.#listeners) listener.close();
     for (const client of server.clients.values()) client.closeAfterReply();
     // SHUTDOWN may stand behind other commands: their replies leave first.

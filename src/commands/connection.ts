@@ -103,7 +103,7 @@ function helloReply(call: Call): void {
   reply.bulkLatin1('mode');
   reply.bulkLatin1('standalone');
   reply.bulkLatin1('role');
-  reply.bulkLatin1('master');
+  reply.bulkLatin1(call.server.replication.isReplica ? 'replica' : 'master');
   reply.bulkLatin1('modules');
   reply.emptyArray();
 }

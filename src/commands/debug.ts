@@ -284,7 +284,8 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
   'htstats-key': exactly(3, htstatsKey),
   'change-repl-id': exactly(2, (call) => {
     call.server.log.warning('Changing replication IDs after receiving DEBUG change-repl-id');
-    call.server.changeReplicationId();
+    call.server.replication.changeId();
+    call.server.replication.clearId2();
     call.reply.ok();
   }),
   'stringmatch-test': exactly(2, stringMatchTest),

@@ -24,13 +24,6 @@ function time(call: Call): void {
   call.reply.bulkInteger((unixMs % 1000) * 1000);
 }
 
-function role(call: Call): void {
-  call.reply.array(3);
-  call.reply.bulkLatin1('master');
-  call.reply.integer(0);
-  call.reply.emptyArray();
-}
-
 function monitor(call: Call): void {
   if (call.client.inExec) {
     call.reply.error("ERR MONITOR isn't allowed for DENY BLOCKING client");
@@ -178,14 +171,6 @@ export const serverCommands: readonly CommandSpec[] = [
     '1.0.0',
     'Shows every command the server runs.',
     monitor,
-  ),
-  row(
-    'role',
-    1,
-    ['noscript', 'loading', 'stale', 'fast'],
-    '2.8.12',
-    'Tells the part the server plays in replication.',
-    role,
   ),
   row(
     'shutdown',

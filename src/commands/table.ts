@@ -12,6 +12,7 @@ import { listCommands } from './list.ts';
 import { blockingListCommands } from './list-blocking.ts';
 import { memoryCommands } from './memory.ts';
 import { pubsubCommands } from './pubsub.ts';
+import { replicationCommands } from './replication.ts';
 import { scriptingCommands } from './scripting.ts';
 import { serverCommands } from './server.ts';
 import { setCommands } from './set.ts';
@@ -36,6 +37,7 @@ export const commandTable: readonly CommandSpec[] = [
   ...listCommands,
   ...pubsubCommands,
   ...memoryCommands,
+  ...replicationCommands,
   ...scriptingCommands,
   ...serverCommands,
   ...setCommands,

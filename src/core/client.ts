@@ -1,6 +1,7 @@
 // One connected client. Requests are parsed and run in the bytes the transport hands in; only what is left of an
 // incomplete one is copied to a query buffer. Replies of a batch go to the connection at once; what it does not take
 // waits in `#output`. An idle client owns no buffer.
+import type { Replica } from '../replication/replica.ts';
 import { BROKEN, INCOMPLETE, REQUEST, type RequestLimits, type RequestParser } from '../resp/parser.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transports/transport.ts';
@@ -33,6 +34,8 @@ export const HELD_BY_BLOCK = 4;
 export const GATE_SUBSCRIBED = 1;
 /** The keys it reads are remembered. */
 export const GATE_TRACKING = 2;
+/** It is a replica: it gets the stream, and has nothing to do with keys. */
+export const GATE_REPLICA = 4;
 
 export type ClientType = 'normal' | 'master' | 'replica' | 'pubsub';
 
@@ -63,6 +66,10 @@ export class Client implements ConnectionHandler, RequestLimits {
   monitor = false;
   /** The other end of replication; null: a client like any other. */
   link: 'replica' | 'master' | null = null;
+  /** What it said of itself as a replica, and how far it is; null: nothing. */
+  replica: Replica | null = null;
+  /** Offset in the replication stream of the latest change it made: for WAIT. */
+  writeOffset = 0;
   noEvict = false;
   transaction: Transaction | null = null;
   /** EXEC is running its queue: commands must neither wait nor turn the connection into a stream. */
@@ -133,7 +140,8 @@ export class Client implements ConnectionHandler, RequestLimits {
   updateGate(): void {
     this.gate =
       (this.subscriptions !== null && this.protocol === 2 ? GATE_SUBSCRIBED : 0) |
-      (this.tracking !== null ? GATE_TRACKING : 0);
+      (this.tracking !== null ? GATE_TRACKING : 0) |
+      (this.link === 'replica' ? GATE_REPLICA : 0);
   }
 
   // --- figures for CLIENT LIST and INFO ---
@@ -362,8 +370,9 @@ export class Client implements ConnectionHandler, RequestLimits {
   checkOutputLimit(): void {
     const { server } = this;
     const limit = server.config.clientOutputBufferLimit[LIMIT_CLASS[this.type]];
-    let over = limit.hard > 0 && this.#outputBytes >= limit.hard;
-    if (limit.soft > 0 && this.#outputBytes >= limit.soft) {
+    const bytes = this.#outputBytes + (this.replica?.reader?.heldBytes ?? 0);
+    let over = limit.hard > 0 && bytes >= limit.hard;
+    if (limit.soft > 0 && bytes >= limit.soft) {
       const now = server.clock.unixMs;
       if (this.#overSoftLimitSince < 0) this.#overSoftLimitSince = now;
       else if (now - this.#overSoftLimitSince > limit.softSeconds * 1000) over = true;
@@ -393,12 +402,13 @@ export class Client implements ConnectionHandler, RequestLimits {
     }
     if (done > 0) output.splice(0, done);
     if (this.#outputBytes < OUTPUT_LOW_WATER) this.release(HELD_BY_OUTPUT);
+    if (this.#outputBytes === 0) this.replica?.onDrain();
     this.#endIfDone();
   }
 
   /** Whether `timeout` applies: not to who waits for something to come. */
   get mayIdleOut(): boolean {
-    return this.blocked === null && this.subscriptions === null && !this.monitor;
+    return this.blocked === null && this.subscriptions === null && !this.monitor && this.link === null;
   }
 
   // --- the end ---

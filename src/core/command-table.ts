@@ -20,6 +20,8 @@ export const FLAG_READONLY = 1 << 11;
 export const FLAG_NOSCRIPT = 1 << 12;
 /** Runs while a script does not come to an end. */
 export const FLAG_ALLOW_BUSY = 1 << 13;
+/** Not while a dump is loaded beside the dataset. */
+export const FLAG_NO_ASYNC_LOADING = 1 << 14;
 
 const FLAG_BITS: Partial<Record<CommandFlag, number>> = {
   write: FLAG_WRITE,
@@ -36,6 +38,7 @@ const FLAG_BITS: Partial<Record<CommandFlag, number>> = {
   readonly: FLAG_READONLY,
   noscript: FLAG_NOSCRIPT,
   allow_busy: FLAG_ALLOW_BUSY,
+  no_async_loading: FLAG_NO_ASYNC_LOADING,
 };
 
 export class Command {

@@ -146,11 +146,6 @@ describe('what is not there is never silent', () => {
 
   test.each([
     ['tls-port 6380', 'TLS'],
-    ['replicaof 10.0.0.1 6379', 'replication'],
-    ['slaveof 10.0.0.1 6379', 'replication'],
-    ['masterauth secret', 'replication'],
-    ['masteruser alice', 'replication'],
-    ['min-replicas-to-write 1', 'replication'],
     ['cluster-enabled yes', 'cluster mode'],
     ['aclfile /etc/redis/users.acl', 'ACL users'],
     ['user alice on >secret ~* +@all', 'ACL users'],

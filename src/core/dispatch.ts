@@ -1,10 +1,13 @@
 // From the words of a request to the function that runs it: look-up, arity, and the checks Redis makes before a
 // command may run. In the common case all of them are two comparisons with zero. Also what is counted per command.
+
+import { NO_REPLICAS, READ_ONLY } from '../replication/replication.ts';
 import type { RequestParser } from '../resp/parser.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import { Call } from './call.ts';
 import {
   type Client,
+  GATE_REPLICA,
   GATE_SUBSCRIBED,
   GATE_TRACKING,
   HELD_BY_PAUSE,
@@ -20,12 +23,14 @@ import {
   FLAG_DENYOOM,
   FLAG_LOADING,
   FLAG_MAY_REPLICATE,
+  FLAG_NO_ASYNC_LOADING,
   FLAG_NO_AUTH,
   FLAG_NO_MULTI,
   FLAG_QUICK,
   FLAG_READONLY,
   FLAG_SKIP_MONITOR,
   FLAG_SKIP_SLOWLOG,
+  FLAG_STALE,
   FLAG_WRITE,
 } from './command-table.ts';
 import { OUT_OF_MEMORY } from './errors.ts';
@@ -47,6 +52,8 @@ export const GATE_MEMORY = 4;
 export const GATE_PAUSE = 8;
 export const GATE_MONITOR = 16;
 export const GATE_DISK = 32;
+/** A replica, or a master that has too few of them. */
+export const GATE_ROLE = 1 << 11;
 /** A script does not come to an end. */
 export const GATE_BUSY = 1 << 10;
 
@@ -232,13 +239,23 @@ export class Dispatcher {
       this.#refuse(call, command, server.diskError ?? '');
       return ANSWERED;
     }
-    if ((gate & GATE_LOADING) !== 0 && (command.flags & FLAG_LOADING) === 0) {
+    const byRole = (gate & GATE_ROLE) === 0 ? null : this.#roleRefusal(call, command, flags);
+    if (byRole !== null) {
+      this.#refuse(call, command, byRole);
+      return ANSWERED;
+    }
+    if ((gate & GATE_LOADING) !== 0 && this.#waitsForLoad(command)) {
       this.#refuse(call, command, 'LOADING Redis is loading the dataset in memory');
       return ANSWERED;
     }
     if ((gate & GATE_BUSY) !== 0 && (command.flags & FLAG_ALLOW_BUSY) === 0) {
       this.#refuse(call, command, server.busyError);
       return ANSWERED;
+    }
+    if ((client.gate & GATE_REPLICA) !== 0) {
+      const keys = FLAG_MAY_REPLICATE | FLAG_WRITE | FLAG_READONLY;
+      if ((flags & keys) !== 0) this.#refuse(call, command, "ERR Replica can't interact with the keyspace");
+      return (flags & keys) === 0 ? RUN : ANSWERED;
     }
     if (this.#mustWait(call, command, flags)) return WAIT;
     if (!queueing || this.#unqueued.has(command)) return RUN;
@@ -252,6 +269,19 @@ export class Dispatcher {
     if ((flags & FLAG_DENYOOM) !== 0) return true;
     if (client.transaction?.active !== true) return false;
     return command === this.#exec ? client.transaction.has(FLAG_DENYOOM) : !this.#unqueued.has(command);
+  }
+
+  #waitsForLoad({ flags }: Command): boolean {
+    return this.server.asyncLoading ? (flags & FLAG_NO_ASYNC_LOADING) !== 0 : (flags & FLAG_LOADING) === 0;
+  }
+
+  /** What a command may not do here because of the server's role. */
+  #roleRefusal(call: Call, command: Command, flags: number): string | null {
+    const { transaction } = call.client;
+    const executing = command === this.#exec && transaction !== null;
+    const writes = (flags & FLAG_WRITE) !== 0 || (executing && transaction.has(FLAG_WRITE));
+    const worksWhenStale = (flags & FLAG_STALE) !== 0 && !(executing && transaction.hasWithout(FLAG_STALE));
+    return this.server.replication.refusal(call, writes, worksWhenStale);
   }
 
   /** PING too: who watches the server by it shall notice. */
@@ -268,7 +298,10 @@ export class Dispatcher {
 
   /** Why no command of `client` may write now, or null; for what is checked in the middle of a script. */
   writeRefusal(client: Client): string | null {
-    return client.obeyed ? null : this.server.diskError;
+    if (client.obeyed) return null;
+    const { config, replication } = this.server;
+    if (replication.isReplica && config.replicaReadOnly) return READ_ONLY;
+    return this.server.diskError ?? (replication.tooFewReplicas ? NO_REPLICAS : null);
   }
 
   // --- running and counting ---

@@ -1,8 +1,10 @@
 // INFO: sections and fields as Redis 7.0 names them. What this server does not have (forks, replicas, a Lua engine)
 // is reported as Redis reports it when unused. The section `wiredis` is ours and comes only when asked for.
 
+import { replicationFields } from '../replication/info.ts';
 import type { Command } from './command-table.ts';
 import { memoryFacts } from './memory-facts.ts';
+import type { JobKind } from './persistence.ts';
 import { operatingSystem, processorTime } from './process-facts.ts';
 import { REDIS_VERSION, type Server } from './server.ts';
 
@@ -107,7 +109,7 @@ function clientsSection(server: Server): Field[] {
     output = Math.max(output, client.outputBytes);
   }
   return [
-    ['connected_clients', server.clients.size],
+    ['connected_clients', server.clients.size - server.replication.replicas.length],
     ['cluster_connections', 0],
     ['maxclients', server.config.maxclients],
     ['client_recent_max_input_buffer', input],
@@ -155,10 +157,10 @@ function memorySection(server: Server): Field[] {
     ['rss_overhead_bytes', 0],
     ['mem_fragmentation_ratio', ratio(resident, used)],
     ['mem_fragmentation_bytes', resident - used],
-    ['mem_not_counted_for_evict', 0],
-    ['mem_replication_backlog', 0],
-    ['mem_total_replication_buffers', 0],
-    ['mem_clients_slaves', 0],
+    ['mem_not_counted_for_evict', server.bytesNotEvictedFor],
+    ['mem_replication_backlog', facts.replicationBacklog],
+    ['mem_total_replication_buffers', server.replication.stream.memory],
+    ['mem_clients_slaves', facts.replicas],
     ['mem_clients_normal', clients],
     ['mem_cluster_links', 0],
     ['mem_aof_buffer', 0],
@@ -196,11 +198,11 @@ function persistenceSection(server: Server): Field[] {
   const { persistence } = server;
   const { job } = persistence;
   const second = Math.floor(server.clock.unixMs / 1000);
-  const running = (kind: 'rdb' | 'aof'): number => (job?.kind === kind ? second - job.startedAt : -1);
+  const running = (kind: JobKind): number => (job?.kind === kind ? second - job.startedAt : -1);
   const done = job === null || job.keysTotal === 0 ? 0 : (job.keysDone * 100) / job.keysTotal;
   const fields: Field[] = [
-    ['loading', server.loading ? 1 : 0],
-    ['async_loading', 0],
+    ['loading', server.loading && !server.asyncLoading ? 1 : 0],
+    ['async_loading', server.asyncLoading ? 1 : 0],
     ['current_cow_peak', 0],
     ['current_cow_size', 0],
     ['current_cow_size_age', 0],
@@ -208,7 +210,7 @@ function persistenceSection(server: Server): Field[] {
     ['current_save_keys_processed', job?.keysDone ?? 0],
     ['current_save_keys_total', job?.keysTotal ?? 0],
     ['rdb_changes_since_last_save', server.dirty],
-    ['rdb_bgsave_in_progress', job?.kind === 'rdb' ? 1 : 0],
+    ['rdb_bgsave_in_progress', job !== null && job.kind !== 'aof' ? 1 : 0],
     ['rdb_last_save_time', persistence.lastSaveTime],
     ['rdb_last_bgsave_status', persistence.lastSaveOk ? 'ok' : 'err'],
     ['rdb_last_bgsave_time_sec', persistence.lastSaveSeconds],
@@ -253,13 +255,16 @@ function statsSection(server: Server): Field[] {
     ['instantaneous_ops_per_sec', Math.round(stats.operations.perSecond)],
     ['total_net_input_bytes', stats.netInputBytes],
     ['total_net_output_bytes', stats.netOutputBytes],
-    ...zero('total_net_repl_input_bytes', 'total_net_repl_output_bytes'),
+    ['total_net_repl_input_bytes', stats.replicationInputBytes],
+    ['total_net_repl_output_bytes', stats.replicationOutputBytes],
     ['instantaneous_input_kbps', kilobytes(stats.input.perSecond)],
     ['instantaneous_output_kbps', kilobytes(stats.output.perSecond)],
     ['instantaneous_input_repl_kbps', '0.00'],
     ['instantaneous_output_repl_kbps', '0.00'],
     ['rejected_connections', stats.connectionsRejected],
-    ...zero('sync_full', 'sync_partial_ok', 'sync_partial_err'),
+    ['sync_full', server.replication.stats.full],
+    ['sync_partial_ok', server.replication.stats.partial],
+    ['sync_partial_err', server.replication.stats.partialRefused],
     ['expired_keys', keys.expiredKeys],
     ['expired_stale_perc', keys.expiredStalePercent.toFixed(2)],
     ['expired_time_cap_reached_count', keys.expiredTimeCapReached],
@@ -295,19 +300,7 @@ function statsSection(server: Server): Field[] {
 }
 
 function replicationSection(server: Server): Field[] {
-  return [
-    ['role', 'master'],
-    ['connected_slaves', 0],
-    ['master_failover_state', 'no-failover'],
-    ['master_replid', server.replicationId],
-    ['master_replid2', '0'.repeat(40)],
-    ['master_repl_offset', 0],
-    ['second_repl_offset', -1],
-    ['repl_backlog_active', 0],
-    ['repl_backlog_size', server.config.replBacklogSize],
-    ['repl_backlog_first_byte_offset', 0],
-    ['repl_backlog_histlen', 0],
-  ];
+  return replicationFields(server.replication);
 }
 
 function cpuSection(): Field[] {

@@ -38,6 +38,11 @@ export function memoryFacts(server: Server): MemoryFacts {
     keys += db.size;
     tables += db.tableBytes;
   }
+  const { config, replication } = server;
+  // What is kept for replicas that are slow, beyond what the backlog may have.
+  const buffer = replication.stream.memory;
+  const replicationBacklog = Math.min(buffer, config.replBacklogSize);
+  const replicas = buffer - replicationBacklog + memory.replicas;
   const used = server.usedMemory;
   const overhead = memory.overhead + tables;
   return {
@@ -50,8 +55,8 @@ export function memoryFacts(server: Server): MemoryFacts {
     keys,
     clients: memory.clients,
     connected: server.clients.size,
-    replicas: 0,
-    replicationBacklog: 0,
+    replicas,
+    replicationBacklog,
     aofBuffer: 0,
     allocated: arena.used + server.sharedBufferBytes + heapUsed,
     active: arena.reserved + server.sharedBufferBytes + heapTotal,

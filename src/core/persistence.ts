@@ -1,9 +1,15 @@
 // What the server knows of its files: the latest saves and loads, what is under way, and what the process around it can
 // be asked for. INFO, LASTSAVE, save points and the commands read it; src/persistence/ keeps it.
+import type { SnapshotJobParts, SnapshotSink } from '../persistence/snapshot-job.ts';
+
+type JobFormat = Pick<SnapshotJobParts, 'format' | 'checksum'>;
+
+/** What a save in the background is for: the dump file, the append-only file, or replicas that get it straight. */
+export type JobKind = 'rdb' | 'aof' | 'replicas';
 
 /** A save in the background. */
 export interface BackgroundJob {
-  readonly kind: 'rdb' | 'aof';
+  readonly kind: JobKind;
   /** Unix time, seconds. */
   readonly startedAt: number;
   readonly keysDone: number;
@@ -55,12 +61,34 @@ export class Persistence {
   }
 }
 
+/** A dump from a master. */
+export interface MasterLoad {
+  readonly path: string;
+  /** Into other databases, which take the place of what is here when all is loaded. */
+  readonly beside: boolean;
+  /** Clients may read what is here meanwhile. */
+  readonly serving: boolean;
+  /** Called between two slices. */
+  pause(): void;
+  /** True ends the load where it is. */
+  abandoned(): boolean;
+  /** What was loaded beside is about to take its place. */
+  beforeReplace(): void;
+}
+
 /** What the commands ask of the files. */
 export interface PersistenceControl {
   /** SAVE. @returns what went wrong, or null. */
   save(): string | null;
-  /** Starts a save in the background; one that fails shows in `Persistence`. */
-  startSave(): void;
+  /**
+   * Starts a save in the background; one that fails shows in `Persistence`.
+   * @param onEnd told how it went, when it is over. @returns whether it has begun.
+   */
+  startSave(onEnd?: (error: Error | null) => void): boolean;
+  /** Starts to write the dataset as it is now to a sink. Only while no job is under way; it is over when `onEnd` is called. */
+  startJob(kind: JobKind, sink: SnapshotSink, format: JobFormat, onEnd: (error: Error | null) => void): void;
+  /** Replaces the dataset by the dump that a master has sent. @returns the file's fields; null: it was given up. */
+  loadFromMaster(load: MasterLoad): Promise<ReadonlyMap<string, string> | null>;
   /** Starts a rewrite of the append-only file. @returns whether it has begun. */
   startRewrite(): boolean;
   /** A save in the background is of no use any more: the dataset was emptied. */

@@ -209,8 +209,12 @@ export class Propagation {
   }
 }
 
-/** A command as RESP, from Latin-1 words. */
-function encodeWords(words: readonly string[]): Uint8Array {
-  const bulks = words.map((word) => `$${word.length}\r\n${word}\r\n`);
-  return Buffer.from(`*${words.length}\r\n${bulks.join('')}`, 'latin1');
+/** A command as RESP. @param words Latin-1 text, or bytes. */
+export function encodeWords(words: readonly (string | Uint8Array)[]): Uint8Array {
+  const parts: Uint8Array[] = [Buffer.from(`*${words.length}\r\n`)];
+  for (const word of words) {
+    const bytes = typeof word === 'string' ? Buffer.from(word, 'latin1') : word;
+    parts.push(Buffer.from(`$${bytes.length}\r\n`), bytes, Buffer.from('\r\n'));
+  }
+  return Buffer.concat(parts);
 }

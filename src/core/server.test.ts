@@ -340,7 +340,9 @@ describe('what is counted', () => {
 
 const NO_PERSISTENCE: PersistenceControl = {
   save: () => null,
-  startSave() {},
+  startSave: () => false,
+  startJob() {},
+  loadFromMaster: () => Promise.resolve(null),
   startRewrite: () => false,
   stopSave() {},
   setAppendOnly: () => false,
@@ -360,6 +362,7 @@ describe('save points', () => {
           server.persistence.lastSaveTry = Math.floor(clock.unixMs / 1000);
           server.lastSaveOk = problem === null;
           if (problem === null) server.dirty = 0;
+          return true;
         },
       },
     };

@@ -6,6 +6,7 @@ import type { Log } from '../platform/log.ts';
 import type { Random } from '../platform/random.ts';
 import type { Stopwatch } from '../platform/stopwatch.ts';
 import type { Alarm, Scheduler } from '../platform/timers.ts';
+import { Replication } from '../replication/replication.ts';
 import { RequestParser } from '../resp/parser.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Scripting } from '../scripting/scripting.ts';
@@ -29,6 +30,7 @@ import {
   GATE_MEMORY,
   GATE_MONITOR,
   GATE_PAUSE,
+  GATE_ROLE,
 } from './dispatch.ts';
 import { EVICTION_FAILED, Eviction } from './eviction.ts';
 import { activeExpireCycle } from './expire.ts';
@@ -88,6 +90,8 @@ export interface ServerHooks {
   ): Promise<Connection>;
   /** Takes what clients have sent and sends what is for them, without waiting: while a script does not end. */
   serveClients?(): void;
+  /** The server has become a master or a replica. */
+  roleChanged?(): void;
   /** Facts about the transport for INFO: names and values. */
   transportFacts?(): readonly (readonly [name: string, value: string | number])[];
 }
@@ -158,14 +162,13 @@ export class Server {
   readonly debug = new DebugSwitches();
   readonly eviction: Eviction;
   /** Bytes outside the arena, by kind, and in all. */
-  readonly memory = { clients: 0, tables: 0, overhead: 0, startup: 0 };
+  readonly memory = { clients: 0, replicas: 0, tables: 0, overhead: 0, startup: 0 };
   /** What changes, for the append-only file and replicas. */
   readonly propagation = new Propagation();
   readonly persistence: Persistence;
   /** 40 hexadecimal digits, new at each start. */
   readonly runId: string;
-  /** 40 hexadecimal digits. */
-  replicationId: string;
+  readonly replication: Replication;
   /** Unix time, milliseconds. */
   readonly startedAt: number;
 
@@ -182,7 +185,6 @@ export class Server {
   dirty = 0;
   /** CLIENT PAUSE and its like. */
   readonly pauses: Pauses;
-  #expiryModeBefore = EXPIRY_DELETE;
   /** What a signal has asked for, until the next cron; SHUTDOWN ABORT calls it off. */
   scheduledShutdown: ShutdownRequest | null = null;
   /** Called once before any reply of a tick leaves; the transport's owner wires it. */
@@ -224,8 +226,7 @@ export class Server {
     }
     this.startedAt = this.clock.unixMs;
     this.persistence = new Persistence(Math.floor(this.startedAt / 1000));
-    this.runId = this.#hexId();
-    this.replicationId = this.#hexId();
+    this.runId = this.createHexId();
     this.dispatcher = new Dispatcher(this, this.commands);
     this.nested = new NestedCalls(this);
     this.keyspace.lazyFree.runtime = { soon: (task) => this.scheduler.soon(task), stopwatch: this.stopwatch };
@@ -234,12 +235,15 @@ export class Server {
       config: this.config,
       stopwatch: this.stopwatch,
       soon: (task) => this.scheduler.soon(task),
-      usedMemory: () => this.usedMemory,
+      usedMemory: () => this.usedMemory - this.bytesNotEvictedFor,
       measure: () => this.#measureAgain(),
       deleted: (db, key, lazy) => {
         if (this.propagation.wanted !== 0) this.propagation.command(db.index, lazy ? 'UNLINK' : 'DEL', key);
       },
-      mayEvict: () => !this.#loading && (this.dispatcher.gate & GATE_PAUSE) === 0,
+      mayEvict: () =>
+        !this.#loading &&
+        (this.dispatcher.gate & GATE_PAUSE) === 0 &&
+        !(this.replication.isReplica && this.config.replicaIgnoreMaxmemory),
     });
     this.latency = new LatencyEvents(this.clock, () => this.config.latencyMonitorThreshold);
     this.pauses = new Pauses(this.clock);
@@ -247,6 +251,7 @@ export class Server {
     this.blocking = new Blocking(this);
     this.tracking = new Tracking(this);
     this.#details = parts.details ?? (() => NO_DETAILS);
+    this.replication = new Replication(this, this.createHexId());
     this.keyspace.hooks = {
       keyModified: (db, bytes, offset, length) => {
         if (this.watches.size > 0) this.watches.touch(db, bytes, offset, length);
@@ -282,10 +287,6 @@ export class Server {
     this.applyConfig();
   }
 
-  changeReplicationId(): void {
-    this.replicationId = this.#hexId();
-  }
-
   /** A keyspace event to those who listen: the event on the key's channel, the key on the event's. */
   #notify(event: string, db: number, bytes: Uint8Array, offset: number, length: number): void {
     const flags = this.keyspace.notifyFlags;
@@ -300,7 +301,8 @@ export class Server {
     }
   }
 
-  #hexId(): string {
+  /** 40 random hexadecimal digits. */
+  createHexId(): string {
     let id = '';
     for (let i = 0; i < 5; i++) id += (this.random.int32() >>> 0).toString(16).padStart(8, '0');
     return id;
@@ -331,6 +333,9 @@ export class Server {
     this.updateDiskGate();
   }
 
+  /** A dump is being loaded beside the dataset, which is served meanwhile. */
+  asyncLoading = false;
+
   get loading(): boolean {
     return this.#loading;
   }
@@ -339,6 +344,18 @@ export class Server {
     this.#loading = value;
     this.propagation.paused = value;
     this.#setGate(GATE_LOADING, value);
+  }
+
+  /** To be called when the role or what it forbids has changed: replicas take no writes, and so on. */
+  updateRoleGate(): void {
+    const { config, replication } = this;
+    this.#setGate(GATE_ROLE, replication.isReplica || (config.minReplicasToWrite > 0 && replication.tooFewReplicas));
+  }
+
+  /** To be called when that which decides over expired keys has changed. Not while a dump is being loaded. */
+  updateExpiryMode(): void {
+    const hidden = this.replication.isReplica || this.pauses.active;
+    this.keyspace.expiryMode = hidden ? EXPIRY_HIDE : EXPIRY_DELETE;
   }
 
   /** Takes over everything that is kept outside the config for speed. */
@@ -355,6 +372,7 @@ export class Server {
     keyspace.lfuDecayTime = config.lfuDecayTime;
     if (config.hz < 1) config.hz = 1;
     if (config.hz > 500) config.hz = 500;
+    this.replication.configChanged();
     this.slowlog.trim(config.slowlogMaxLen);
     // Negative: percent of maxmemory.
     const { maxmemory, maxmemoryClients } = config;
@@ -404,14 +422,20 @@ export class Server {
       this.stats.connectionsRejected++;
       return refused;
     }
+    return this.addClient(connection);
+  };
+
+  /** A client on a connection that was accepted, or that this server has opened. */
+  addClient(connection: Connection): Client {
     const client = new Client(this, connection, this.#nextClientId++);
     this.clients.set(client.id, client);
     return client;
-  };
+  }
 
   /** The client is gone, or as good as: what it still gets is on its way. */
   forget(client: Client): void {
     this.clients.delete(client.id);
+    this.replication.forget(client);
     this.blocking.forget(client);
     this.pauses.forget(client);
     this.clientMemory.forget(client);
@@ -582,7 +606,6 @@ export class Server {
     if (wasActive) return;
     this.#setGate(GATE_PAUSE, true);
     // Keys whose time has come are hidden, and stay: their deletion would be a write.
-    this.#expiryModeBefore = this.keyspace.expiryMode;
     if (this.keyspace.expiryMode === EXPIRY_DELETE) this.keyspace.expiryMode = EXPIRY_HIDE;
   }
 
@@ -596,7 +619,7 @@ export class Server {
   #afterPause(): void {
     if (!this.pauses.active) {
       this.#setGate(GATE_PAUSE, false);
-      this.keyspace.expiryMode = this.#expiryModeBefore;
+      if (this.keyspace.expiryMode === EXPIRY_HIDE) this.updateExpiryMode();
     }
     for (const client of this.pauses.heldClients) this.continueLater(client, HELD_BY_PAUSE);
   }
@@ -606,6 +629,11 @@ export class Server {
   /** Bytes that `maxmemory` limits: keys and values, exact, and all else as of the latest `measureMemory`. */
   get usedMemory(): number {
     return this.arena.used + this.memory.overhead;
+  }
+
+  /** What is kept for replicas that lag behind: evicting keys for it would only make it more. */
+  get bytesNotEvictedFor(): number {
+    return Math.max(0, this.replication.stream.memory - this.config.replBacklogSize);
   }
 
   /** `measureMemory` unless it was done just now; the more clients there are, the longer that lasts. */
@@ -621,10 +649,14 @@ export class Server {
   measureMemory(): void {
     const { memory } = this;
     memory.clients = 0;
-    for (const client of this.clients.values()) memory.clients += client.memoryBytes;
+    memory.replicas = 0;
+    for (const client of this.clients.values()) {
+      if (client.link === 'replica') memory.replicas += client.memoryBytes;
+      else memory.clients += client.memoryBytes;
+    }
     memory.tables = 0;
     for (const db of this.databases) memory.tables += db.heapBytes;
-    memory.overhead = memory.clients + memory.tables;
+    memory.overhead = memory.clients + memory.replicas + memory.tables + this.replication.stream.memory;
     this.#measuredMs = this.clock.nowMs;
     this.stats.memoryPeak = Math.max(this.stats.memoryPeak, this.usedMemory);
   }
@@ -687,6 +719,7 @@ export class Server {
     if (this.tracking.clients > 0) this.tracking.limitKeys();
     this.settle();
     if (!this.#loading) this.hooks.persistence?.cron();
+    this.replication.cron();
     const second = Math.floor(unixMs / 1000);
     if (second !== this.#lastSecond) {
       this.#lastSecond = second;

@@ -38,6 +38,9 @@ export class Stats {
   commandsProcessed = 0;
   netInputBytes = 0;
   netOutputBytes = 0;
+  /** Of the two above: from a master, and to replicas. */
+  replicationInputBytes = 0;
+  replicationOutputBytes = 0;
   readsProcessed = 0;
   writesProcessed = 0;
   errorReplies = 0;

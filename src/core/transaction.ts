@@ -35,6 +35,11 @@ export class Transaction {
     return this.queue.some((queued) => (queued.flags & flags) !== 0);
   }
 
+  /** Whether any queued command has none of these FLAG_* bits. */
+  hasWithout(flags: number): boolean {
+    return this.queue.some((queued) => (queued.flags & flags) === 0);
+  }
+
   add(call: Call, command: Command, flags: number): void {
     this.queue.push({ command, flags, words: WordList.of(call) });
   }

@@ -2,13 +2,14 @@
 // background. Commands, save points, the cron and SHUTDOWN ask here. The composition root makes one.
 import { existsSync, mkdirSync, renameSync, rmSync, statSync, unlink } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import type { PersistenceControl } from '../core/persistence.ts';
+import type { JobKind, MasterLoad, PersistenceControl } from '../core/persistence.ts';
 import { REDIS_VERSION, type Server, ServerStartError } from '../core/server.ts';
 import { AofFileLoad } from './aof-loader.ts';
 import { AofManifest } from './aof-manifest.ts';
 import { AppendOnlyFile, reasonOf } from './append-only-file.ts';
 import { BackgroundFile } from './background-file.ts';
 import { CommandFormat } from './command-writer.ts';
+import { loadFromMaster } from './master-load.ts';
 import { loadSnapshot, SnapshotError, saveSnapshot, syncDirectory, writeSnapshot } from './snapshot.ts';
 import { rdbFormat, SnapshotJob, type SnapshotJobParts, type SnapshotSink } from './snapshot-job.ts';
 
@@ -26,7 +27,7 @@ export interface LoadPace {
 }
 
 interface RunningJob {
-  readonly kind: 'rdb' | 'aof';
+  readonly kind: JobKind;
   readonly startedAt: number;
   readonly job: SnapshotJob;
 }
@@ -71,7 +72,7 @@ export class DatasetFiles implements PersistenceControl {
     const { clock, config, keyspace, log, persistence } = server;
     persistence.saves++;
     try {
-      saveSnapshot(keyspace, config, REDIS_VERSION);
+      saveSnapshot(keyspace, config, REDIS_VERSION, server.replication.dumpFields);
     } catch (error) {
       if (!(error instanceof SnapshotError)) throw error;
       log.warning(error.message);
@@ -85,7 +86,7 @@ export class DatasetFiles implements PersistenceControl {
     return null;
   }
 
-  startSave(): void {
+  startSave(onEnd: (error: Error | null) => void = () => {}): boolean {
     const server = this.#server;
     const { config, log, persistence } = server;
     const dirtyBefore = server.dirty;
@@ -98,13 +99,13 @@ export class DatasetFiles implements PersistenceControl {
     if (sink === null) {
       log.warning('Background saving error');
       server.lastSaveOk = false;
-      return;
+      return false;
     }
     const withIdleTime = config.maxmemoryPolicy.endsWith('lru');
     this.startJob(
       'rdb',
       sink,
-      rdbFormat({ redisVersion: REDIS_VERSION, withIdleTime }, config.rdbchecksum),
+      rdbFormat({ redisVersion: REDIS_VERSION, withIdleTime, aux: server.replication.dumpFields }, config.rdbchecksum),
       (error) => {
         persistence.lastSaveSeconds = this.#endJob();
         if (error === null) {
@@ -117,9 +118,11 @@ export class DatasetFiles implements PersistenceControl {
           log.warning('Background saving error');
         }
         server.lastSaveOk = error === null;
+        onEnd(error);
       },
     );
     log.notice(`Background saving started by pid ${process.pid}`);
+    return true;
   }
 
   #openFile(temporary: string, target: string, incrementalSync: boolean): BackgroundFile | null {
@@ -134,7 +137,7 @@ export class DatasetFiles implements PersistenceControl {
   }
 
   /** @param kind `rdb`: what a save in the background is writing is of no use any more. */
-  stopJob(kind: 'rdb' | 'aof'): void {
+  stopJob(kind: JobKind): void {
     if (this.#running?.kind !== kind) return;
     this.#running.job.abort();
     this.#endJob();
@@ -151,7 +154,7 @@ export class DatasetFiles implements PersistenceControl {
    * @param onEnd is to call nothing that starts another job. The job is over when it is called.
    */
   startJob(
-    kind: 'rdb' | 'aof',
+    kind: JobKind,
     sink: SnapshotSink,
     format: Pick<SnapshotJobParts, 'format' | 'checksum'>,
     onEnd: (error: Error | null) => void,
@@ -163,9 +166,12 @@ export class DatasetFiles implements PersistenceControl {
       scheduler,
       stopwatch,
       sink,
-      compress: kind === 'rdb' || config.aofUseRdbPreamble ? config.rdbcompression : false,
+      compress: kind !== 'aof' || config.aofUseRdbPreamble ? config.rdbcompression : false,
       keyDelayUs: () => config.rdbKeySaveDelay,
-      onEnd,
+      onEnd: (error) => {
+        if (kind === 'replicas') this.#endJob();
+        onEnd(error);
+      },
     });
     const startedAt = this.#second;
     this.#running = { kind, startedAt, job };
@@ -489,8 +495,15 @@ export class DatasetFiles implements PersistenceControl {
   async #loadDump(pace: LoadPace): Promise<void> {
     const { config, keyspace, log, persistence, stopwatch } = this.#server;
     const began = stopwatch();
-    const loaded = await loadSnapshot(keyspace, config, pace);
-    if (loaded === null || pace.abandoned()) return;
+    const { replication } = this.#server;
+    replication.beforeLoad();
+    const loaded = await loadSnapshot(keyspace, config, pace, {
+      keepExpired: replication.isReplica,
+      onExpired: (db, key) => replication.expiredOnLoad(db, key),
+    });
+    if (pace.abandoned()) return;
+    replication.afterLoad(loaded?.aux ?? new Map());
+    if (loaded === null) return;
     persistence.lastLoadKeysLoaded = loaded.keysLoaded;
     persistence.lastLoadKeysExpired = loaded.keysExpired;
     const skipped = loaded.emptyKeysSkipped > 0 ? `, empty keys skipped: ${loaded.emptyKeysSkipped}` : '';
@@ -611,14 +624,18 @@ export class DatasetFiles implements PersistenceControl {
     }
   }
 
+  loadFromMaster(load: MasterLoad): Promise<ReadonlyMap<string, string> | null> {
+    return loadFromMaster(this.#server, load);
+  }
+
   // --- the end ---
 
   /** Before the server goes down. @returns false when the dataset would be lost. */
   prepareForExit(force: boolean): boolean {
     const { log, persistence } = this.#server;
-    if (this.#running?.kind === 'rdb') {
+    if (this.#running !== null && this.#running.kind !== 'aof') {
       log.warning('There is a child saving an .rdb. Killing it!');
-      this.stopJob('rdb');
+      this.stopJob(this.#running.kind);
     }
     if (this.#running?.kind === 'aof') {
       if (persistence.aofState === 'wait') {

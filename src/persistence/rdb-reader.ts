@@ -49,6 +49,8 @@ export class RdbReader {
   replaceKeys = false;
   /** Keys that have expired are kept: what follows in an append-only file may depend on them. */
   keepExpired = false;
+  /** Told of each key that had expired. */
+  onExpired: ((db: number, key: Uint8Array) => void) | null = null;
   /** Fields that describe the file, by name. */
   readonly aux = new Map<string, string>();
   readonly #input: RdbInput;
@@ -156,7 +158,10 @@ export class RdbReader {
       }
     }
     if (entry !== 0) this.#finish(entry);
-    else if (expired) this.keysExpired++;
+    else if (expired) {
+      this.keysExpired++;
+      this.onExpired?.(db.index, key);
+    }
     this.#expiry = -1;
     this.#idle = -1;
     this.#frequency = -1;

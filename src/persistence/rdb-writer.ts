@@ -28,6 +28,8 @@ export interface RdbWriteOptions {
   readonly aofBase?: boolean;
   /** More fields that describe the file: replication's. */
   readonly aux?: readonly (readonly [name: string, value: string])[];
+  /** Functions are left out. */
+  readonly withoutFunctions?: boolean;
 }
 
 export class RdbFormat implements DatasetFormat {
@@ -50,6 +52,7 @@ export class RdbFormat implements DatasetFormat {
     writeAux(out, 'used-mem', String(keyspace.arena.used));
     for (const [name, value] of aux) writeAux(out, name, value);
     writeAux(out, 'aof-base', aofBase ? '1' : '0');
+    if (this.#options.withoutFunctions === true) return;
     for (const code of keyspace.functions?.codes() ?? []) writeFunctions(out, code);
   }
 

@@ -43,7 +43,19 @@ export interface SaveResult {
   readonly bytes: number;
 }
 
+/** What becomes of some keys when a file is loaded. */
+export interface LoadOptions {
+  /** Over keys that are there. */
+  readonly replaceKeys?: boolean;
+  /** Expired keys are loaded too: someone else decides when they go. */
+  readonly keepExpired?: boolean;
+  /** Told of each key that had expired. */
+  readonly onExpired?: (db: number, key: Uint8Array) => void;
+}
+
 export interface LoadResult {
+  /** What the file says of itself. */
+  readonly aux: ReadonlyMap<string, string>;
   readonly keysLoaded: number;
   readonly keysExpired: number;
   readonly emptyKeysSkipped: number;
@@ -58,9 +70,29 @@ function reasonOf(error: unknown): string {
  * Writes the dataset. When this returns, the file of that name is complete and on the disk.
  * @throws SnapshotError when anything fails; the old file is then as it was.
  */
-export function saveSnapshot(keyspace: Keyspace, settings: SaveSettings, redisVersion: string): SaveResult {
+export function saveSnapshot(
+  keyspace: Keyspace,
+  settings: SaveSettings,
+  redisVersion: string,
+  aux: RdbWriteOptions['aux'] = [],
+): SaveResult {
   const directory = settings.dir === '' ? '.' : settings.dir;
-  return writeSnapshot(keyspace, join(directory, settings.dbfilename), settings, { redisVersion });
+  return writeSnapshot(keyspace, join(directory, settings.dbfilename), settings, { redisVersion, aux });
+}
+
+/** A dump without keys, and without functions if bit 2 of `filter` is set: what some ask of replication. */
+export function writeFiltered(keyspace: Keyspace, options: RdbWriteOptions, filter: number): Uint8Array {
+  const checksum = new Crc64();
+  let bytes: Uint8Array = new Uint8Array(0);
+  const drain = (piece: Uint8Array, length: number): void => {
+    bytes = Buffer.concat([bytes, piece.subarray(0, length)]);
+  };
+  const out = new RdbOutput(drain, false, checksum);
+  const format = new RdbFormat({ ...options, withoutFunctions: (filter & 2) !== 0 }, checksum);
+  format.begin(out, keyspace);
+  format.end(out);
+  out.flush();
+  return bytes;
 }
 
 /** As `saveSnapshot`, to any path. @param format in place of an RDB file. */
@@ -68,7 +100,7 @@ export function writeSnapshot(
   keyspace: Keyspace,
   target: string,
   settings: SaveSettings,
-  options: Pick<RdbWriteOptions, 'redisVersion' | 'aofBase'>,
+  options: Pick<RdbWriteOptions, 'redisVersion' | 'aofBase' | 'aux'>,
   format: DatasetFormat | null = null,
 ): SaveResult {
   const directory = dirname(target);
@@ -93,7 +125,7 @@ function writeFile(
   file: number,
   keyspace: Keyspace,
   settings: SaveSettings,
-  options: Pick<RdbWriteOptions, 'redisVersion' | 'aofBase'>,
+  options: Pick<RdbWriteOptions, 'redisVersion' | 'aofBase' | 'aux'>,
   format: DatasetFormat | null,
 ): SaveResult {
   const checksum = settings.rdbchecksum && format === null ? new Crc64() : null;
@@ -146,9 +178,11 @@ export async function loadSnapshot(
   keyspace: Keyspace,
   settings: LoadSettings,
   pace: LoadPace = { pause() {} },
+  options: LoadOptions = {},
 ): Promise<LoadResult | null> {
   const load = SnapshotLoad.open(keyspace, settings);
   if (load === null) return null;
+  load.options = options;
   try {
     while (load.slice()) {
       await pace.pause(load.fraction);
@@ -167,7 +201,7 @@ export async function loadSnapshot(
 export function loadSnapshotNow(keyspace: Keyspace, settings: LoadSettings, replaceKeys: boolean): LoadResult | null {
   const load = SnapshotLoad.open(keyspace, settings);
   if (load === null) return null;
-  load.replaceKeys = replaceKeys;
+  load.options = { replaceKeys };
   try {
     while (load.slice());
     return load.result;
@@ -186,7 +220,7 @@ class SnapshotLoad {
   readonly #input: RdbInput;
   readonly #settings: LoadSettings;
   #reader: RdbReader | null = null;
-  replaceKeys = false;
+  options: LoadOptions = {};
 
   /** @returns null when there is no file. */
   static open(keyspace: Keyspace, settings: LoadSettings): SnapshotLoad | null {
@@ -211,8 +245,7 @@ class SnapshotLoad {
   slice(): boolean {
     const input = this.#input;
     try {
-      this.#reader ??= new RdbReader(input, this.#keyspace, this.#settings);
-      this.#reader.replaceKeys = this.replaceKeys;
+      this.#reader ??= this.#open();
       const start = input.offset;
       for (let records = 0; records < SLICE_RECORDS && input.offset - start < SLICE_BYTES; records++) {
         if (!this.#reader.next()) return false;
@@ -222,6 +255,15 @@ class SnapshotLoad {
       const place = error instanceof RdbError ? ` at offset ${error.offset}` : '';
       throw new SnapshotError(`Cannot load ${this.#path}: ${reasonOf(error)}${place}`);
     }
+  }
+
+  #open(): RdbReader {
+    const { keepExpired = false, onExpired = null, replaceKeys = false } = this.options;
+    const reader = new RdbReader(this.#input, this.#keyspace, this.#settings);
+    reader.replaceKeys = replaceKeys;
+    reader.keepExpired = keepExpired;
+    reader.onExpired = onExpired;
+    return reader;
   }
 
   /** Of the file that is read, 0 to 1. */
@@ -236,6 +278,7 @@ class SnapshotLoad {
       keysExpired: reader?.keysExpired ?? 0,
       emptyKeysSkipped: reader?.emptyKeysSkipped ?? 0,
       bytes: this.#bytes,
+      aux: reader?.aux ?? new Map(),
     };
   }
 

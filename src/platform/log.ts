@@ -15,6 +15,8 @@ export class Log {
   readonly #sink: LogSink;
   readonly #unixMs: () => number;
   #threshold = 2;
+  /** Of the server, as Redis's lines tell it: M, S. */
+  role = 'M';
 
   /** @param unixMs gives the wall clock for the lines' date: the system's, as the server's own moves only once a tick. */
   constructor(sink: LogSink, unixMs: () => number = Date.now) {
@@ -44,7 +46,7 @@ export class Log {
 
   #write(level: number, message: string): void {
     if (level < this.#threshold) return;
-    this.#sink.write(`${process.pid}:M ${logTime(this.#unixMs())} ${MARKS[level]} ${message}\n`);
+    this.#sink.write(`${process.pid}:${this.role} ${logTime(this.#unixMs())} ${MARKS[level]} ${message}\n`);
   }
 }
 
