@@ -7,7 +7,7 @@ import { STRING_CHANGED, STRING_MADE, STRING_STORED } from '../core/database.ts'
 import { NOT_A_FLOAT, NOT_AN_INTEGER } from '../core/errors.ts';
 import { keyModified, readString, WRONG, writeString } from '../core/lookup.ts';
 import { NOTIFY_GENERIC, NOTIFY_STRING } from '../core/notify-flags.ts';
-import { copyBytes } from '../data/dict.ts';
+import { copyBytes } from '../data/bytes.ts';
 import {
   INTEGER_DIGITS_MAX,
   isInt64,

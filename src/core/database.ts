@@ -4,8 +4,10 @@
 //
 // Owner's words of an entry: 0: type (3 bits), string encoding (2), epoch of the latest snapshot that has it or that is
 // older than it (3), access bits (24); 1: expiry slot + 1, or 0.
+
+import { copyBytes } from '../data/bytes.ts';
 import type { Collection } from '../data/collection.ts';
-import { copyBytes, Dict } from '../data/dict.ts';
+import { Dict } from '../data/dict.ts';
 import { ExpiryIndex } from '../data/expiry-index.ts';
 import { parseInteger } from '../data/integer.ts';
 import { TYPE_STRING } from '../data/value-type.ts';

@@ -3,7 +3,7 @@
 // belongs together (EXEC, a script, a command with several effects) is collected and handed on between MULTI and EXEC.
 // The dispatcher opens and closes such units; with no sink it makes one comparison. core/, commands/ and what provides
 // a sink import it.
-import { copyBytes } from '../data/dict.ts';
+import { copyBytes } from '../data/bytes.ts';
 import { INTEGER_DIGITS_MAX, writeInteger } from '../data/integer.ts';
 import type { Call } from './call.ts';
 

@@ -5,7 +5,9 @@
 // Anyone in src/ may import it.
 //
 // Entry block, int32 words: key length, value length, `extraWords` words for the owner, then key and value bytes.
+
 import { SEGMENT_SHIFT as ARENA_SEGMENT_SHIFT, type Arena } from './arena.ts';
+import { copyBytes } from './bytes.ts';
 import { hashKey } from './key-hash.ts';
 
 // A constant of this module is one of the compiler's too; an imported one is not.
@@ -534,16 +536,4 @@ function reverseBits(value: number): number {
   v = ((v >>> 4) & 0x0f0f0f0f) | ((v & 0x0f0f0f0f) << 4);
   v = ((v >>> 8) & 0x00ff00ff) | ((v & 0x00ff00ff) << 8);
   return (v >>> 16) | (v << 16);
-}
-
-/** Copies a range; short ones byte by byte, which is faster than setting a view up. */
-export function copyBytes(
-  to: Uint8Array,
-  toOffset: number,
-  from: Uint8Array,
-  fromOffset: number,
-  length: number,
-): void {
-  if (length > 96) to.set(from.subarray(fromOffset, fromOffset + length), toOffset);
-  else for (let i = 0; i < length; i++) to[toOffset + i] = from[fromOffset + i];
 }

@@ -51,12 +51,3 @@ export function compareBytes(
   }
   return aLength - bLength;
 }
-
-/** Copies a range; short ones without the cost of a call into the runtime. Ranges must not overlap. */
-export function copyBytes(from: Uint8Array, offset: number, length: number, to: Uint8Array, at: number): void {
-  if (length > 64) {
-    to.set(from.subarray(offset, offset + length), at);
-    return;
-  }
-  for (let i = 0; i < length; i++) to[at + i] = from[offset + i];
-}

@@ -2,9 +2,10 @@
 // it is no longer small (they know the configuration) and call `toTable`. Anyone in src/ may import it.
 import type { Arena } from './arena.ts';
 import { grow, shrink, store } from './blocks.ts';
+import { copyBytes } from './bytes.ts';
 import type { Collection } from './collection.ts';
 import { Dict, EntryList } from './dict.ts';
-import { copyBytes, Element, type ElementSink } from './element.ts';
+import { Element, type ElementSink } from './element.ts';
 import { below, type RandomInts, sampleDict, takeSample, walkDict } from './handles.ts';
 import * as listpack from './listpack.ts';
 import { TYPE_HASH } from './value-type.ts';
@@ -246,7 +247,7 @@ export class Hash implements Collection {
       const ref = handles.refs[i];
       const length = table.valueLength(ref);
       const to = target.insert(table.bytesOf(ref), table.keyOffset(ref), table.keyLength(ref), length);
-      copyBytes(table.bytesOf(ref), table.valueOffset(ref), length, target.bytesOf(to), target.valueOffset(to));
+      copyBytes(target.bytesOf(to), target.valueOffset(to), table.bytesOf(ref), table.valueOffset(ref), length);
     }
     return twin;
   }

@@ -4,7 +4,8 @@
 //
 //   total bytes (u32) | entries (u16, 65535: count them) | entry ... | 0xff
 //   entry: encoding and data | back length: the size before it, 7 bits a byte, read from its end
-import { copyBytes, Element, type ElementSink } from './element.ts';
+import { copyBytes } from './bytes.ts';
+import { Element, type ElementSink } from './element.ts';
 import { int64, parseInt64, readInt32, writeInt32LE } from './int64.ts';
 
 export const HEADER_BYTES = 6;
@@ -320,13 +321,13 @@ function writePlanned(bytes: Uint8Array, at: number, source: Uint8Array, offset:
   const tag = plannedTag;
   bytes[at] = tag;
   if (tag >= 0x80 && tag < 0xc0) {
-    copyBytes(source, offset, length, bytes, at + 1);
+    copyBytes(bytes, at + 1, source, offset, length);
   } else if (tag >= 0xe0 && tag < 0xf0) {
     bytes[at + 1] = length;
-    copyBytes(source, offset, length, bytes, at + 2);
+    copyBytes(bytes, at + 2, source, offset, length);
   } else if (tag === STRING_32) {
     writeInt32LE(bytes, at + 1, length);
-    copyBytes(source, offset, length, bytes, at + 5);
+    copyBytes(bytes, at + 5, source, offset, length);
   } else {
     let rest = plannedLow;
     const low = Math.min(plannedBody, 5);
@@ -453,7 +454,7 @@ export function appendRange(
 ): void {
   const total = readInt32(bytes, base);
   const at = base + total - 1;
-  copyBytes(other, from, to - from, bytes, at);
+  copyBytes(bytes, at, other, from, to - from);
   bytes[at + to - from] = END;
   writeInt32LE(bytes, base, total + to - from);
   addToCount(bytes, base, entries);

@@ -3,7 +3,8 @@
 // listpack or the plain bytes. Only src/data/ imports this file.
 import { SEGMENT_SHIFT as ARENA_SEGMENT_SHIFT, type Arena } from './arena.ts';
 import { grow, shrink } from './blocks.ts';
-import { copyBytes, type Element, type ElementSink } from './element.ts';
+import { copyBytes } from './bytes.ts';
+import type { Element, ElementSink } from './element.ts';
 import * as listpack from './listpack.ts';
 
 /** Where a node's payload starts. */
@@ -133,7 +134,7 @@ export class Quicklist {
 
   #newPlain(bytes: Uint8Array, offset: number, length: number, previous: number, next: number): number {
     const node = this.#newNode(length, length, previous, next);
-    copyBytes(bytes, offset, length, this.arena.bytesOf(node), this.payloadOf(node));
+    copyBytes(this.arena.bytesOf(node), this.payloadOf(node), bytes, offset, length);
     return node;
   }
 

@@ -6,7 +6,7 @@ import { closeSync, fdatasync, fdatasyncSync, ftruncateSync, openSync, writeSync
 import type { Config } from '../core/config.ts';
 import type { Persistence } from '../core/persistence.ts';
 import { PROPAGATE_AOF, type PropagationSink } from '../core/propagation.ts';
-import { copyBytes } from '../data/dict.ts';
+import { copyBytes } from '../data/bytes.ts';
 import type { ServerClock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import { blockMs } from '../platform/stopwatch.ts';
