@@ -9,7 +9,9 @@ import { DirectiveError } from './core/directive.ts';
 import { Keyspace } from './core/keyspace.ts';
 import { REDIS_VERSION, type ReloadRequest, Server, ServerStartError, type ShutdownRequest } from './core/server.ts';
 import { Arena } from './data/arena.ts';
+import { type EarlySetting, Modules } from './modules/modules.ts';
 import { openControl } from './observe/open-control.ts';
+import { packageVersion } from './package-version.ts';
 import { DatasetFiles } from './persistence/dataset-files.ts';
 import { loadSnapshotNow, SnapshotError } from './persistence/snapshot.ts';
 import { type ServerClock, SystemClock } from './platform/clock.ts';
@@ -32,6 +34,10 @@ export interface ServerSettings {
   readonly renames?: readonly (readonly [string, string])[];
   /** Path of redis.conf; absent: none. */
   readonly configFile?: string;
+  /** Settings of modules that are to be loaded. */
+  readonly moduleSettings?: readonly EarlySetting[];
+  /** The error for a setting that none of them has. */
+  readonly unclaimed?: (name: string) => Error;
 }
 
 /** Time, chance and scheduling: the system's, or a simulator's. */
@@ -76,6 +82,8 @@ export function createServer(settings: ServerSettings, world: World, transport: 
     configFile: settings.configFile === undefined ? '' : resolve(settings.configFile),
   });
   keyspace.functions = functionLibraries(server);
+  server.modules = new Modules(server, packageVersion());
+  server.modules.earlySettings = settings.moduleSettings ?? [];
   return server;
 }
 
@@ -99,7 +107,15 @@ export class RunningServer {
   readonly #oomScore = new OomScore();
   #pidFile = '';
 
-  constructor(server: Server, transport: Transport) {
+  readonly #unclaimed: (name: string) => Error;
+
+  /** @param unclaimed the error for a setting that no module has. */
+  constructor(
+    server: Server,
+    transport: Transport,
+    unclaimed = (name: string): Error => new ServerStartError(`No module has the setting '${name}'`),
+  ) {
+    this.#unclaimed = unclaimed;
     this.server = server;
     this.transport = transport;
     this.#files = new DatasetFiles(server, () => {
@@ -156,6 +172,8 @@ export class RunningServer {
     );
     this.#writePidFile();
     server.start();
+    await this.#loadModules();
+    if (this.#stopping) return;
     await this.#files.load({ pause: () => this.#afterTick(), abandoned: () => this.#stopping });
     if (this.#stopping) return;
     server.dirty = 0;
@@ -163,6 +181,22 @@ export class RunningServer {
     server.updateExpiryMode();
     server.replication.connectAtStart();
     log.notice('Ready to accept connections');
+  }
+
+  /** Before the dataset, which may hold what is theirs. @throws ServerStartError */
+  async #loadModules(): Promise<void> {
+    const { config, log, modules } = this.server;
+    const { loadmodule, moduleAdd } = config;
+    if (modules === null || loadmodule.length + moduleAdd.length === 0) return;
+    modules.logBuiltin();
+    for (const [path, ...args] of loadmodule) {
+      if ((await modules.load(path, args)) === null) continue;
+      log.warning(`Can't load module from ${path}: server aborting`);
+      throw new ServerStartError(`Can't load module from ${path}; the log says why`);
+    }
+    for (const [path, ...args] of moduleAdd) await modules.add(path, args);
+    const [unclaimed] = modules.earlySettings;
+    if (unclaimed !== undefined) throw this.#unclaimed(unclaimed.name);
   }
 
   /** `oom-score-adj`, and again whenever the server becomes a replica or a master. @returns whether the kernel took it. */
@@ -358,7 +392,7 @@ export async function startServer(
   if (config.dir !== '') changeDirectory(config.dir);
   config.dir = process.cwd();
   const transport = await openTransport(config, world);
-  const running = new RunningServer(createServer(settings, world, transport.name), transport);
+  const running = new RunningServer(createServer(settings, world, transport.name), transport, settings.unclaimed);
   created(running);
   try {
     const control = await openControl(running.server, transport);

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { createConfig } from '../core/config.ts';
 import { argumentsToText, ConfigLoader } from '../core/config-file.ts';
 import { REDIS_VERSION } from '../core/server.ts';
+import { packageVersion } from '../package-version.ts';
 import { absolutePath, isPersonsError, type RunningServer, type ServerSettings, startServer } from '../server.ts';
 import { becomeDaemon, daemonFailed, daemonReady, isDaemon } from './daemon.ts';
 import { handleSignals, reportCrashes, surviveClosedOutput } from './process-events.ts';
@@ -52,19 +53,6 @@ async function main(args: readonly string[]): Promise<void> {
   daemonReady();
 }
 
-function packageVersion(): string {
-  // From dist/src/cli as well as from src/cli.
-  for (const up of ['../../package.json', '../../../package.json']) {
-    try {
-      const parsed = JSON.parse(readFileSync(new URL(up, import.meta.url), 'utf8')) as { version?: string };
-      return parsed.version ?? '';
-    } catch (error) {
-      if (!(error instanceof Error)) throw error;
-    }
-  }
-  return '';
-}
-
 /** @throws ConfigFileError */
 function readSettings(args: readonly string[]): { settings: ServerSettings; input: string } {
   const config = createConfig();
@@ -79,7 +67,8 @@ function readSettings(args: readonly string[]): { settings: ServerSettings; inpu
   loader.loadText(argumentsToText(words), '');
   loader.finish();
   config.netdev = absolutePath(config.netdev);
-  const settings = { config, renames: loader.renames };
+  const { moduleSettings, renames } = loader;
+  const settings = { config, renames, moduleSettings, unclaimed: (name: string) => loader.unclaimed(name) };
   return { settings: file === null ? settings : { ...settings, configFile: file }, input };
 }
 

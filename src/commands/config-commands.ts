@@ -4,37 +4,40 @@ import type { Call } from '../core/call.ts';
 import { isLoopback } from '../core/client-address.ts';
 import type { CommandFlag, CommandSpec } from '../core/command.ts';
 import {
+  broughtDirectives,
   type ChangeRules,
   type Config,
   changeConfig,
   directiveNames,
   failure,
-  findDirective,
+  findAnyDirective,
   getDirective,
 } from '../core/config.ts';
 import { rewriteConfigFile } from '../core/config-rewrite.ts';
 import { SENSITIVE } from '../core/directive.ts';
 import { globToRegExp } from '../core/glob-text.ts';
 import { helpReply } from './help.ts';
+import { addModules } from './module.ts';
 
 function configGet(call: Call): void {
   const { reply, server } = call;
   // By name; the value is the name as it was asked for.
   const chosen = new Map<string, string>();
+  const brought = broughtDirectives(server.config).map((named) => named.name);
   for (let i = 2; i < call.argc; i++) {
     const pattern = call.text(i);
     const name = pattern.toLowerCase();
     if (!/[*?[]/.test(pattern)) {
-      if (findDirective(name) !== undefined && !chosen.has(name)) chosen.set(name, pattern);
+      if (findAnyDirective(server.config, name) !== undefined && !chosen.has(name)) chosen.set(name, pattern);
       continue;
     }
     const matches = globToRegExp(name);
-    for (const one of directiveNames) if (matches.test(one) && !chosen.has(one)) chosen.set(one, one);
+    for (const one of [...directiveNames, ...brought]) if (matches.test(one) && !chosen.has(one)) chosen.set(one, one);
   }
   reply.map(chosen.size);
   for (const [name, asked] of chosen) {
     reply.bulkText(asked);
-    reply.bulkText(getDirective(server.config, findDirective(name)!));
+    reply.bulkText(getDirective(server.config, findAnyDirective(server.config, name)!));
   }
 }
 
@@ -47,9 +50,11 @@ function configSet(call: Call): void {
   const pairs: [string, string][] = [];
   for (let i = 2; i < call.argc; i += 2) {
     pairs.push([call.text(i), call.text(i + 1)]);
-    const named = findDirective(call.latin1(i));
+    const named = findAnyDirective(server.config, call.latin1(i));
     if (named !== undefined && (named.directive.flags & SENSITIVE) !== 0) call.redact(i + 1);
   }
+  const added = pairs.filter(([name]) => name.toLowerCase() === 'module-add').map(([, path]) => path);
+  const rest = pairs.filter(([name]) => name.toLowerCase() !== 'module-add');
   const { enableProtectedConfigs } = server.config;
   const rules: ChangeRules = {
     loading: server.loading,
@@ -58,16 +63,17 @@ function configSet(call: Call): void {
       (enableProtectedConfigs === 'local' && isLoopback(call.client.connection.remoteAddress)),
     apply: (named) => server.configChanged(named),
   };
-  const before = pairs.map(([name]): [string, string] => [name, currentValue(server.config, name)]);
-  const problem = changeConfig(server.config, pairs, rules);
+  const before = rest.map(([name]): [string, string] => [name, currentValue(server.config, name)]);
+  const problem = changeConfig(server.config, rest, rules);
   const pending = server.hooks.pendingChange?.() ?? null;
   if (problem !== null) reply.error(problem);
+  else if (added.length > 0) addModules(call, added);
   else if (pending === null || call.client.inExec) reply.ok();
   else awaitChange(call, pending, () => changeConfig(server.config, before, rules));
 }
 
 function currentValue(config: Config, name: string): string {
-  const named = findDirective(name);
+  const named = findAnyDirective(config, name);
   return named === undefined ? '' : getDirective(config, named);
 }
 

@@ -6,6 +6,7 @@ import { GATE_SUBSCRIBED, REPLY_ON, REPLY_SKIPPING } from '../core/client.ts';
 import type { CommandSpec } from '../core/command.ts';
 import { REDIS_VERSION } from '../core/server.ts';
 import { clientSubcommands } from './client-commands.ts';
+import { moduleList } from './module.ts';
 
 const WRONG_PASSWORD = 'WRONGPASS invalid username-password pair or user is disabled.';
 const NO_PASSWORD_SET =
@@ -105,7 +106,7 @@ function helloReply(call: Call): void {
   reply.bulkLatin1('role');
   reply.bulkLatin1(call.server.replication.isReplica ? 'replica' : 'master');
   reply.bulkLatin1('modules');
-  reply.emptyArray();
+  moduleList(call, false);
 }
 
 function ping(call: Call): void {

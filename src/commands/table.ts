@@ -11,6 +11,7 @@ import { hyperloglogCommands } from './hyperloglog.ts';
 import { listCommands } from './list.ts';
 import { blockingListCommands } from './list-blocking.ts';
 import { memoryCommands } from './memory.ts';
+import { moduleCommands } from './module.ts';
 import { pubsubCommands } from './pubsub.ts';
 import { replicationCommands } from './replication.ts';
 import { scriptingCommands } from './scripting.ts';
@@ -37,6 +38,7 @@ export const commandTable: readonly CommandSpec[] = [
   ...listCommands,
   ...pubsubCommands,
   ...memoryCommands,
+  ...moduleCommands,
   ...replicationCommands,
   ...scriptingCommands,
   ...serverCommands,

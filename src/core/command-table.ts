@@ -53,6 +53,8 @@ export class Command {
   readonly subcommands: CommandTable | null;
   readonly nameBytes: Uint8Array;
   readonly hash: number;
+  /** Name of the module that has brought it; empty: it is the server's own. */
+  readonly module: string;
 
   calls = 0;
   /** Microseconds spent in all calls. */
@@ -61,17 +63,36 @@ export class Command {
   failedCalls = 0;
   histogram: LatencyHistogram | null = null;
 
-  constructor(spec: CommandSpec, calledAs: string, parent: Command | null = null) {
+  constructor(spec: CommandSpec, calledAs: string, parent: Command | null = null, module = '') {
     this.spec = spec;
     this.calledAs = calledAs;
     this.parent = parent;
+    this.module = module;
     this.arity = spec.arity;
     // Storing one string is as quick as reading one, though Redis does not count it as fast.
-    this.flags = spec.flags.reduce((bits, flag) => bits | (FLAG_BITS[flag] ?? 0), spec.name === 'set' ? FLAG_QUICK : 0);
+    const flags = spec.flags.reduce(
+      (bits, flag) => bits | (FLAG_BITS[flag] ?? 0),
+      spec.name === 'set' ? FLAG_QUICK : 0,
+    );
+    // What a module calls fast is measured all the same.
+    this.flags = module === '' ? flags : flags & ~FLAG_QUICK;
     this.run = spec.run ?? null;
     this.nameBytes = Buffer.from(calledAs, 'latin1');
     this.hash = nameHash(this.nameBytes, 0, this.nameBytes.length);
     this.subcommands = spec.subcommands === undefined ? null : new CommandTable(spec.subcommands, this);
+  }
+
+  /** Goes on counting where another one, whose place it takes, has stopped. */
+  adoptCounters(other: Command): void {
+    this.calls = other.calls;
+    this.timeUs = other.timeUs;
+    this.rejectedCalls = other.rejectedCalls;
+    this.failedCalls = other.failedCalls;
+    this.histogram = other.histogram;
+    for (const sub of this.subcommands?.all ?? []) {
+      const before = other.subcommands?.named(sub.calledAs);
+      if (before != null) sub.adoptCounters(before);
+    }
   }
 
   /** @param timeUs microseconds per call. */
@@ -98,7 +119,7 @@ export class CommandTable {
   #all: Command[] = [];
 
   constructor(specs: readonly CommandSpec[], parent: Command | null = null) {
-    for (const spec of specs) this.#all.push(new Command(spec, lastPart(spec.name), parent));
+    for (const spec of specs) this.#all.push(new Command(spec, lastPart(spec.name), parent, parent?.module ?? ''));
     this.#build();
   }
 
@@ -135,6 +156,21 @@ export class CommandTable {
     if (to !== '') this.#all.push(new Command(command.spec, to));
     this.#build();
     return null;
+  }
+
+  /** Puts commands in the place of those that are called so, or adds them; null removes. By name, lower case. */
+  change(changes: ReadonlyMap<string, Command | null>): void {
+    const rest = new Map(changes);
+    const all: Command[] = [];
+    for (const command of this.#all) {
+      const changed = rest.get(command.calledAs);
+      rest.delete(command.calledAs);
+      if (changed === undefined) all.push(command);
+      else if (changed !== null) all.push(changed);
+    }
+    for (const command of rest.values()) if (command !== null) all.push(command);
+    this.#all = all;
+    this.#build();
   }
 
   #build(): void {

@@ -1,6 +1,8 @@
 // Every directive of redis.conf that Redis 7.0.15 knows, and ours (transport, netdev, engine, control-socket): type, default, range,
 // whether it can change at run time, and whether it does anything: `ignored` has no effect, and a warning says so;
 // `refused` would be dangerous to ignore. The names are the keys; src/core/config.ts turns them into typed fields.
+
+import { quoteArg } from '../resp/split-args.ts';
 import {
   bool,
   choice,
@@ -170,6 +172,19 @@ const replicaOf: Directive<{ readonly host: string; readonly port: number } | nu
   lines: (value) => (value === null ? [] : [`${value.host} ${value.port}`]),
 };
 
+/** `loadmodule PATH [ARG ...]` and its like: each line adds one. */
+const moduleLines: Directive<readonly (readonly string[])[]> = {
+  fallback: [],
+  flags: IMMUTABLE | MULTI_WORD | HIDDEN,
+  alias: undefined,
+  parse(words, previous) {
+    if (words.length === 0) throw new DirectiveError('wrong number of arguments');
+    return [...previous, words];
+  },
+  format: (modules) => modules.map((words) => words.join(' ')).join(' '),
+  lines: (modules) => modules.map((words) => words.map(quoteArg).join(' ')),
+};
+
 const oomScores: Directive<readonly number[]> = {
   fallback: [0, 200, 800],
   flags: MULTI_WORD,
@@ -264,7 +279,7 @@ export const directives = {
   'disable-thp': ignored(bool(true, fixed)),
   'dynamic-hz': ignored(bool(true)),
   'enable-debug-command': choice('no', PROTECTED_ACTION, fixed),
-  'enable-module-command': ignored(choice('no', PROTECTED_ACTION, fixed)),
+  'enable-module-command': choice('no', PROTECTED_ACTION, fixed),
   'enable-protected-configs': choice('no', PROTECTED_ACTION, fixed),
   engine: choice('auto', ['auto', 'afxdp', 'afpacket', 'pcap', 'tap', 'raw'], own),
   'hash-max-listpack-entries': number(512, 0, LONG_MAX, { alias: 'hash-max-ziplist-entries' }),
@@ -289,6 +304,7 @@ export const directives = {
   'list-compress-depth': ignored(count(0)),
   'list-max-listpack-size': number(-2, INT_MIN, INT_MAX, { alias: 'list-max-ziplist-size' }),
   'loading-process-events-interval-bytes': ignored(number(2 * 1024 ** 2, 1024, INT_MAX, hidden)),
+  loadmodule: moduleLines,
   logfile: text('', fixed),
   loglevel: choice('notice', ['debug', 'verbose', 'notice', 'warning']),
   'lua-enable-deprecated-api': ignored(bool(false, { flags: IMMUTABLE | HIDDEN })),
@@ -311,6 +327,8 @@ export const directives = {
   'maxmemory-samples': number(5, 1, INT_MAX),
   'min-replicas-max-lag': count(10, { alias: 'min-slaves-max-lag' }),
   'min-replicas-to-write': count(0, { alias: 'min-slaves-to-write' }),
+  'module-add': moduleLines,
+  'module-strict': bool(true, hidden),
   netdev: text('netdev.conf', own),
   'no-appendfsync-on-rewrite': bool(false),
   'notify-keyspace-events': notifications,

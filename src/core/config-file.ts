@@ -28,7 +28,7 @@ export class ConfigFileError extends Error {
 
 const INCLUDE_DEPTH_MAX = 16;
 const NO_ACL = "ACL users are not supported in this version: use 'requirepass'";
-const NO_MODULES = 'modules are not supported in this version: remove the line';
+const BAD_LINE = 'Bad directive or wrong number of arguments';
 
 /** Where a directive was last set. */
 interface Place {
@@ -43,6 +43,7 @@ export class ConfigLoader {
   readonly #config: Config;
   readonly #version: string;
   readonly #places = new Map<NamedDirective, Place>();
+  readonly #moduleSettings: { readonly name: string; readonly words: readonly string[]; readonly place: Place }[] = [];
   #saveSeen = false;
 
   constructor(config: Config, version: string) {
@@ -94,11 +95,14 @@ export class ConfigLoader {
       return null;
     }
     if (name === 'user' && words.length > 1) return grantsEverything(words) ? null : NO_ACL;
-    if (name === 'loadmodule' && words.length > 1) return NO_MODULES;
     const named = findDirective(name);
     // Those with several words may have none: `save` alone is no save point.
     const wordsMin = named !== undefined && (named.directive.flags & MULTI_WORD) !== 0 ? 1 : 2;
-    if (named === undefined || words.length < wordsMin) return 'Bad directive or wrong number of arguments';
+    if (named === undefined && words.length > 1 && this.#hasModules) {
+      this.#moduleSettings.push({ name, words: words.slice(1).map(fromBytes), place });
+      return null;
+    }
+    if (named === undefined || words.length < wordsMin) return BAD_LINE;
     const earlier = this.#config.save;
     try {
       setDirective(this.#config, named, words.slice(1).map(fromBytes));
@@ -113,6 +117,22 @@ export class ConfigLoader {
       this.#saveSeen = true;
     }
     return null;
+  }
+
+  /** Modules are to be loaded: what is unknown may be theirs. */
+  get #hasModules(): boolean {
+    return this.#config.loadmodule.length + this.#config.moduleAdd.length > 0;
+  }
+
+  /** Unknown directives behind a line that loads a module: settings of modules. */
+  get moduleSettings(): readonly { readonly name: string; readonly words: readonly string[] }[] {
+    return this.#moduleSettings;
+  }
+
+  /** The error for one of them that no module has asked for. */
+  unclaimed(name: string): ConfigFileError {
+    const { file, line, text } = this.#moduleSettings.find((one) => one.name === name)!.place;
+    return new ConfigFileError(this.#version, file, line, text, BAD_LINE);
   }
 
   #include(pattern: string, depth: number): string | null {

@@ -151,7 +151,6 @@ describe('what is not there is never silent', () => {
     ['user alice on >secret ~* +@all', 'ACL users'],
     ['user default on nopass ~app:* &* +@all', 'ACL users'],
     ['unixsocket /run/redis.sock', 'Unix sockets'],
-    ['loadmodule /usr/lib/module.so', 'modules'],
   ])('%j is refused with its line', (line, what) => {
     const place = `Reading the configuration file, at line 2 of redis.conf\n>>> '${line}'\n`;
     expect(() => finished(`port 1\n${line}\nhz 20`)).toThrow(place);

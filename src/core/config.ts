@@ -19,6 +19,8 @@ export interface NamedDirective {
   readonly name: DirectiveName;
   readonly field: keyof Config;
   readonly directive: Directive;
+  /** Of a module's directive: its value, which is none of the config's fields. */
+  readonly box?: { value: unknown };
 }
 
 const camelCase = (name: string): string => name.replace(/[-_](.)/g, (_, letter: string) => letter.toUpperCase());
@@ -46,6 +48,43 @@ export function findDirective(name: string): NamedDirective | undefined {
   return byName.get(name.toLowerCase());
 }
 
+/** Directives that modules have brought, by name, for each server's config. */
+const brought = new WeakMap<Config, Map<string, NamedDirective>>();
+
+/** A module's directive, at its default. @returns null when there is one of that name already. */
+export function addDirective(config: Config, name: string, directive: Directive): NamedDirective | null {
+  const known = brought.get(config) ?? new Map<string, NamedDirective>();
+  brought.set(config, known);
+  if (byName.has(name) || known.has(name)) return null;
+  const named = {
+    name: name as DirectiveName,
+    field: camelCase(name) as keyof Config,
+    directive,
+    box: { value: directive.fallback },
+  };
+  known.set(name, named);
+  return named;
+}
+
+export function removeDirective(config: Config, name: string): void {
+  brought.get(config)?.delete(name);
+}
+
+/** Modules' directives that this server has now. */
+export function broughtDirectives(config: Config): NamedDirective[] {
+  return [...(brought.get(config)?.values() ?? [])];
+}
+
+/** As `findDirective`, those of modules included. */
+export function findAnyDirective(config: Config, name: string): NamedDirective | undefined {
+  return findDirective(name) ?? brought.get(config)?.get(name.toLowerCase());
+}
+
+/** The value in force. */
+export function currentValue(config: Config, named: NamedDirective): unknown {
+  return named.box === undefined ? config[named.field] : named.box.value;
+}
+
 /** Every directive at its default. */
 export function createConfig(): Config {
   const config = Object.fromEntries(allDirectives.map(({ field, directive }) => [field, directive.fallback]));
@@ -54,7 +93,7 @@ export function createConfig(): Config {
 }
 
 export function getDirective(config: Config, named: NamedDirective): string {
-  return named.directive.format(config[named.field]);
+  return named.directive.format(currentValue(config, named));
 }
 
 export function isDefault(config: Config, named: NamedDirective): boolean {
@@ -92,13 +131,14 @@ export function ignoredSettings(config: Config): DirectiveName[] {
 
 /** @throws DirectiveError with Redis's words when the value is refused. */
 export function setDirective(config: Config, named: NamedDirective, words: readonly string[]): void {
-  const { directive, field } = named;
+  const { directive } = named;
   if (words.length !== 1 && (directive.flags & MULTI_WORD) === 0) throw new DirectiveError('wrong number of arguments');
-  assign(config, field, directive.parse(words, config[field]));
+  assign(config, named, directive.parse(words, currentValue(config, named)));
 }
 
-function assign(config: Config, field: keyof Config, value: unknown): void {
-  (config as Record<string, unknown>)[field] = value;
+function assign(config: Config, named: NamedDirective, value: unknown): void {
+  if (named.box !== undefined) named.box.value = value;
+  else (config as Record<string, unknown>)[named.field] = value;
 }
 
 export interface ChangeRules {
@@ -120,13 +160,13 @@ export function changeConfig(
 ): string | null {
   const found: { named: NamedDirective; name: string; value: string }[] = [];
   for (const [name, value] of pairs) {
-    const named = findDirective(name);
+    const named = findAnyDirective(config, name);
     if (named === undefined) return `ERR Unknown option or number of arguments for CONFIG SET - '${name}'`;
     const problem = found.some((other) => other.named === named) ? 'duplicate parameter' : forbidden(named, rules);
     if (problem !== null) return failure(name, problem);
     found.push({ named, name, value });
   }
-  const before = found.map(({ named }) => config[named.field]);
+  const before = found.map(({ named }) => currentValue(config, named));
   const refusedBefore = new Set(refusedSettings(config).map(({ named }) => named));
   let current = '';
   try {
@@ -142,14 +182,14 @@ export function changeConfig(
     }
     for (const [i, { named, name }] of found.entries()) {
       current = name;
-      if (config[named.field] !== before[i]) rules.apply(named);
+      if (currentValue(config, named) !== before[i]) rules.apply(named);
     }
     return null;
   } catch (error) {
     if (!(error instanceof DirectiveError)) throw error;
     found.forEach(({ named }, i) => {
-      const changed = config[named.field] !== before[i];
-      assign(config, named.field, before[i]);
+      const changed = currentValue(config, named) !== before[i];
+      assign(config, named, before[i]);
       if (changed) reapply(named, rules);
     });
     return failure(current, error.message);

@@ -73,8 +73,14 @@ export class Database {
   /** The key's entry, or 0; an expired key is deleted. Leaves access bits and counts alone. */
   peek(bytes: Uint8Array, offset: number, length: number): number {
     const entry = this.dict.find(bytes, offset, length);
-    if (entry === 0 || this.dict.extra(entry, EXPIRY_SLOT) === 0) return entry;
+    if (entry === 0) return this.keyspace.victims === null ? 0 : this.#restoreVictim(bytes, offset, length);
+    if (this.dict.extra(entry, EXPIRY_SLOT) === 0) return entry;
     return this.#peekVolatile(entry, bytes, offset, length);
+  }
+
+  /** The key may have been evicted, and kept. */
+  #restoreVictim(bytes: Uint8Array, offset: number, length: number): number {
+    return this.keyspace.victims?.restore(this, bytes, offset, length) ?? 0;
   }
 
   #peekVolatile(entry: number, bytes: Uint8Array, offset: number, length: number): number {

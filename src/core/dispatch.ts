@@ -72,11 +72,11 @@ export class Dispatcher {
   /** AFTER_* bits: what is to be done when the command that runs has ended. */
   afterwards = 0;
   /** Commands that only these transaction words escape while MULTI queues. */
-  readonly #unqueued: ReadonlySet<Command>;
+  #unqueued: ReadonlySet<Command> = new Set();
   /** What a subscribed client may still do in RESP2. */
-  readonly #whileSubscribed: ReadonlySet<Command>;
-  readonly #exec: Command | null;
-  readonly #ping: Command | null;
+  #whileSubscribed: ReadonlySet<Command> = new Set();
+  #exec: Command | null = null;
+  #ping: Command | null = null;
 
   #call = new Call();
   /** Quick commands run since the time was last taken; their time is shared out when it is taken next. */
@@ -88,14 +88,20 @@ export class Dispatcher {
   constructor(server: Server, table: CommandTable) {
     this.server = server;
     this.table = table;
+    this.#call.server = server;
+    this.#call.reply = server.reply;
+    this.commandsChanged();
+  }
+
+  /** The table's commands are others than before. */
+  commandsChanged(): void {
+    const { table } = this;
     // By the row's name: a command may have been renamed.
     const names = ['exec', 'discard', 'multi', 'watch', 'quit', 'reset'];
     this.#unqueued = new Set(table.all.filter((command) => names.includes(command.spec.name)));
     this.#whileSubscribed = new Set(table.all.filter((command) => WHILE_SUBSCRIBED.test(command.spec.name)));
     this.#exec = table.all.find((command) => command.spec.name === 'exec') ?? null;
     this.#ping = table.all.find((command) => command.spec.name === 'ping') ?? null;
-    this.#call.server = server;
-    this.#call.reply = server.reply;
   }
 
   /** @returns false when the client has to wait and the request must be kept. */

@@ -23,6 +23,7 @@ class Fixture {
     stopwatch: () => (this.timeUs += 10),
     soon: (task) => this.later.push(task),
     measure: () => {},
+    reclaim: () => {},
     usedMemory: () => this.keyspace.arena.used,
     deleted: (_db, key, lazy) => this.deleted.push(`${lazy ? 'lazy ' : ''}${Buffer.from(key).toString('latin1')}`),
     mayEvict: () => this.mayEvict,

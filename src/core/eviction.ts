@@ -3,6 +3,7 @@
 // `maxmemory-eviction-tenacity` allows is used; then it goes on in the ticks that follow. The server owns one.
 import { EntryList } from '../data/dict.ts';
 import { below } from '../data/handles.ts';
+import { TYPE_STRING } from '../data/value-type.ts';
 import type { Config } from './config.ts';
 import type { Database } from './database.ts';
 import type { Keyspace } from './keyspace.ts';
@@ -27,6 +28,8 @@ export interface EvictionParts {
   readonly soon: (task: () => void) => void;
   /** Bytes in use that `maxmemory` limits. */
   readonly usedMemory: () => number;
+  /** Takes memory that is no key's: caches. */
+  readonly reclaim: (bytes: number) => void;
   /** Brings `usedMemory` up to date where it is not counted all the time. */
   readonly measure: () => void;
   /** Tells replicas and the append-only file. */
@@ -74,9 +77,12 @@ export class Eviction {
 
   /** @returns EVICTION_*. */
   perform(): number {
-    const { config, usedMemory, measure, mayEvict } = this.#parts;
+    const { config, usedMemory, measure, mayEvict, reclaim } = this.#parts;
     const { maxmemory } = config;
-    if (maxmemory > 0 && usedMemory() > maxmemory) measure();
+    if (maxmemory > 0 && usedMemory() > maxmemory) {
+      measure();
+      reclaim(usedMemory() - maxmemory);
+    }
     if (maxmemory === 0 || usedMemory() <= maxmemory) {
       this.#belowLimit();
       return EVICTION_OK;
@@ -125,6 +131,7 @@ export class Eviction {
     if (entry === 0) return false;
     const db = keyspace.databases[this.#chosenDb];
     const key = db.keyOf(entry);
+    if (keyspace.victims !== null && db.typeOf(entry) === TYPE_STRING) keyspace.victims.keep(db, entry);
     db.deleteEntry(entry, config.lazyfreeLazyEviction);
     this.evictedKeys++;
     deleted(db, key, config.lazyfreeLazyEviction);

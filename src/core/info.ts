@@ -9,7 +9,8 @@ import { operatingSystem, processorTime } from './process-facts.ts';
 import { REDIS_VERSION, type Server } from './server.ts';
 
 type Field = readonly [name: string, value: string | number];
-type Section = (server: Server) => Field[];
+/** @param named asked for, not one of many. */
+type Section = (server: Server, named: boolean) => Field[];
 
 /** Sections of a plain INFO, in order. */
 const DEFAULT_SECTIONS: Readonly<Record<string, Section>> = {
@@ -20,7 +21,7 @@ const DEFAULT_SECTIONS: Readonly<Record<string, Section>> = {
   stats: statsSection,
   replication: replicationSection,
   cpu: cpuSection,
-  modules: () => [],
+  modules: modulesSection,
   errorstats: errorStatsSection,
   cluster: () => [['cluster_enabled', 0]],
   keyspace: keyspaceSection,
@@ -35,7 +36,7 @@ const ALL_SECTIONS: Readonly<Record<string, Section>> = {
   stats: statsSection,
   replication: replicationSection,
   cpu: cpuSection,
-  modules: () => [],
+  modules: modulesSection,
   commandstats: commandStatsSection,
   errorstats: errorStatsSection,
   latencystats: latencyStatsSection,
@@ -49,20 +50,25 @@ const OWN_SECTION = 'wiredis';
 /** @param names sections asked for, lower case; none: the default ones. */
 export function infoText(server: Server, names: readonly string[]): string {
   const wanted = new Set<string>();
+  const named = new Set<string>();
   for (const name of names.length === 0 ? ['default'] : names) {
     if (name === 'all' || name === 'everything') {
       for (const section of Object.keys(ALL_SECTIONS)) {
         if (name === 'everything' || section !== OWN_SECTION) wanted.add(section);
       }
+      named.add('modules');
     } else if (name === 'default') for (const section of Object.keys(DEFAULT_SECTIONS)) wanted.add(section);
-    else wanted.add(name);
+    else {
+      wanted.add(name);
+      named.add(name);
+    }
   }
   const parts: string[] = [];
   for (const [name, section] of Object.entries(ALL_SECTIONS)) {
     if (!wanted.has(name)) continue;
     const title = TITLES[name] ?? name[0].toUpperCase() + name.slice(1);
     parts.push(
-      `# ${title}\r\n${section(server)
+      `# ${title}\r\n${section(server, named.has(name))
         .map(([field, value]) => `${field}:${value}\r\n`)
         .join('')}`,
     );
@@ -320,6 +326,11 @@ function cpuSection(): Field[] {
 function usedCommands(server: Server): Command[] {
   const all = server.commands.all.flatMap((command) => [command, ...(command.subcommands?.all ?? [])]);
   return all.filter((command) => command.calls + command.rejectedCalls + command.failedCalls > 0);
+}
+
+/** The server's own commands are many: they come when the section is asked for. */
+function modulesSection({ modules }: Server, named: boolean): Field[] {
+  return modules?.info(named) ?? [];
 }
 
 function commandStatsSection(server: Server): Field[] {

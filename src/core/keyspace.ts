@@ -42,6 +42,26 @@ export interface SnapshotGuard {
   swapped(a: Database, b: Database): void;
 }
 
+/** Keeps strings that were evicted, and gives them back when their key is asked for. */
+export interface VictimStore {
+  /** The entry, a string, is about to be evicted. */
+  keep(db: Database, entry: number): void;
+  /** Puts the key back into `db`, where it is missing, if it was kept. @returns its entry, or 0. */
+  restore(db: Database, bytes: Uint8Array, offset: number, length: number): number;
+  /** A database was emptied. @param index -1: all of them. */
+  emptied(index: number): void;
+  /** Two databases were exchanged. */
+  swapped(a: number, b: number): void;
+}
+
+/** State of modules, which dump files hold beside the keys. */
+export interface ModuleStates {
+  /** By the module's name: commands as RESP that bring its state back. */
+  states(): Iterable<readonly [name: string, commands: Uint8Array]>;
+  /** Runs them, or keeps them until the module is there. */
+  load(name: string, commands: Uint8Array): void;
+}
+
 /** The libraries of functions, which dump files hold beside the keys. */
 export interface FunctionLibraries {
   /** The code of each. */
@@ -71,6 +91,10 @@ export class Keyspace {
   hooks: KeyspaceHooks = NO_HOOKS;
   /** Null where there are no functions: in tests of parts. */
   functions: FunctionLibraries | null = null;
+  /** Null where there are no modules. */
+  moduleStates: ModuleStates | null = null;
+  /** Null: what is evicted is gone. */
+  victims: VictimStore | null = null;
   /** The snapshot that is being taken. */
   snapshot: SnapshotGuard | null = null;
   /** Number of the latest snapshot, 0 to 7: entries that it has, and newer ones, carry it. */

@@ -73,6 +73,10 @@ export class Propagation {
     this.#updateWanted();
   }
 
+  get paused(): boolean {
+    return this.#paused;
+  }
+
   #updateWanted(): void {
     this.wanted = 0;
     if (!this.#paused) for (const sink of this.#sinks) this.wanted |= sink.target;

@@ -1,6 +1,7 @@
 // The server itself: settings, databases, clients and what is counted, and the work done at intervals. It knows no
 // command and no transport by name: both are handed in, so that a test can build a two-command server in a simulator.
 import type { Arena } from '../data/arena.ts';
+import type { Modules } from '../modules/modules.ts';
 import type { ServerClock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import type { Random } from '../platform/random.ts';
@@ -37,6 +38,7 @@ import { activeExpireCycle } from './expire.ts';
 import { findKeys, type KeyPosition } from './key-specs.ts';
 import { EXPIRY_DELETE, EXPIRY_HIDE, type Keyspace } from './keyspace.ts';
 import { LatencyEvents } from './latency-events.ts';
+import { MemoryPools } from './memory-pools.ts';
 import { monitorLine } from './monitor.ts';
 import { type ArgVector, NestedCalls } from './nested-call.ts';
 import { NOTIFY_KEYEVENT, NOTIFY_KEYSPACE } from './notify-flags.ts';
@@ -163,6 +165,8 @@ export class Server {
   readonly eviction: Eviction;
   /** Bytes outside the arena, by kind, and in all. */
   readonly memory = { clients: 0, replicas: 0, tables: 0, overhead: 0, startup: 0 };
+  /** Caches that `maxmemory` counts, and takes from first. */
+  readonly memoryPools = new MemoryPools();
   /** What changes, for the append-only file and replicas. */
   readonly propagation = new Propagation();
   readonly persistence: Persistence;
@@ -192,6 +196,8 @@ export class Server {
 
   /** Scripts and functions, from when they are first needed. */
   scripting: Scripting | null = null;
+  /** Loaded modules; null where the server is put together without. */
+  modules: Modules | null = null;
   /** What clients are told while a script does not end. */
   busyError = '';
 
@@ -237,6 +243,7 @@ export class Server {
       soon: (task) => this.scheduler.soon(task),
       usedMemory: () => this.usedMemory - this.bytesNotEvictedFor,
       measure: () => this.#measureAgain(),
+      reclaim: (bytes) => this.memoryPools.shrink(bytes),
       deleted: (db, key, lazy) => {
         if (this.propagation.wanted !== 0) this.propagation.command(db.index, lazy ? 'UNLINK' : 'DEL', key);
       },
@@ -270,11 +277,13 @@ export class Server {
         if (this.pubsub.hasListeners) this.#notify(event, db.index, bytes, offset, length);
       },
       databaseEmptied: (index) => {
+        this.keyspace.victims?.emptied(index);
         if (this.tracking.active) this.tracking.flushed();
         if (this.blocking.size > 0) this.blocking.databaseChanged(index);
         for (const db of index < 0 ? this.databases : [this.databases[index]]) this.watches.databaseChanged(db, null);
       },
       databasesSwapped: (a, b) => {
+        this.keyspace.victims?.swapped(a, b);
         for (const [from, to] of [
           [a, b],
           [b, a],
@@ -391,6 +400,7 @@ export class Server {
       this.measureMemory();
       this.eviction.perform();
     }
+    this.modules?.settingChanged(named);
     this.hooks.configChanged?.(named);
   }
 
@@ -628,7 +638,7 @@ export class Server {
 
   /** Bytes that `maxmemory` limits: keys and values, exact, and all else as of the latest `measureMemory`. */
   get usedMemory(): number {
-    return this.arena.used + this.memory.overhead;
+    return this.arena.used + this.memory.overhead + this.memoryPools.bytes;
   }
 
   /** What is kept for replicas that lag behind: evicting keys for it would only make it more. */

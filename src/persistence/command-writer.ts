@@ -44,6 +44,7 @@ export class CommandFormat implements DatasetFormat {
       text(out, 'LOAD');
       bulk(out, code, 0, code.length);
     }
+    for (const [, commands] of keyspace.moduleStates?.states() ?? []) out.raw(commands, 0, commands.length);
   }
 
   database(out: RdbOutput, index: number): void {

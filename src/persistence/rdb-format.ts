@@ -60,3 +60,6 @@ export class RdbError extends Error {
     this.offset = offset;
   }
 }
+
+/** Fields of that name and a module's hold commands that bring the module's state back. */
+export const MODULE_STATE = 'wiredis-module-';

@@ -5,6 +5,7 @@ import type { Database } from '../core/database.ts';
 import type { Keyspace } from '../core/keyspace.ts';
 import { Element } from '../data/element.ts';
 import {
+  MODULE_STATE,
   OPCODE_AUX,
   OPCODE_EOF,
   OPCODE_EXPIRETIME,
@@ -87,7 +88,7 @@ export class RdbReader {
         if (this.#version >= 5 && !input.checksumMatches()) input.fail('Wrong RDB checksum');
         return false;
       case OPCODE_AUX:
-        this.aux.set(input.text(), input.text());
+        this.#field(input.text(), input.text());
         return true;
       case OPCODE_SELECTDB:
         this.#select(input.count());
@@ -119,6 +120,14 @@ export class RdbReader {
       default:
         this.#key(opcode);
         return true;
+    }
+  }
+
+  #field(name: string, value: string): void {
+    if (!name.startsWith(MODULE_STATE)) this.aux.set(name, value);
+    else {
+      const module = Buffer.from(name.slice(MODULE_STATE.length), 'latin1').toString('utf8');
+      this.#keyspace.moduleStates?.load(module, Buffer.from(value, 'latin1'));
     }
   }
 

@@ -7,6 +7,7 @@ import type { Crc64 } from './crc64.ts';
 import type { DatasetFormat, Slices } from './dataset-format.ts';
 import {
   CHECKSUM_BYTES,
+  MODULE_STATE,
   OPCODE_AUX,
   OPCODE_EOF,
   OPCODE_EXPIRETIME_MS,
@@ -51,6 +52,13 @@ export class RdbFormat implements DatasetFormat {
     writeAux(out, 'ctime', String(Math.floor(keyspace.clock.unixMs / 1000)));
     writeAux(out, 'used-mem', String(keyspace.arena.used));
     for (const [name, value] of aux) writeAux(out, name, value);
+    for (const [name, commands] of keyspace.moduleStates?.states() ?? []) {
+      writeAux(
+        out,
+        `${MODULE_STATE}${Buffer.from(name, 'utf8').toString('latin1')}`,
+        Buffer.from(commands).toString('latin1'),
+      );
+    }
     writeAux(out, 'aof-base', aofBase ? '1' : '0');
     if (this.#options.withoutFunctions === true) return;
     for (const code of keyspace.functions?.codes() ?? []) writeFunctions(out, code);

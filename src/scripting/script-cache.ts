@@ -95,6 +95,11 @@ export class ScriptCache {
     return this.#bySha.has(sha.toLowerCase());
   }
 
+  /** The text of the script with that SHA-1, in any case. */
+  bodyOf(sha: string): Uint8Array | null {
+    return this.#bySha.get(sha.toLowerCase())?.body ?? null;
+  }
+
   flush(): void {
     const { L, wasm } = this.#engine;
     for (const { ref } of this.#bySha.values()) wasm.api.luaL_unref(L, LUA_REGISTRYINDEX, ref);
