@@ -9,6 +9,7 @@ import { DirectiveError } from './core/directive.ts';
 import { Keyspace } from './core/keyspace.ts';
 import { REDIS_VERSION, type ReloadRequest, Server, ServerStartError, type ShutdownRequest } from './core/server.ts';
 import { Arena } from './data/arena.ts';
+import { Listening } from './listening.ts';
 import { type EarlySetting, Modules } from './modules/modules.ts';
 import { openControl } from './observe/open-control.ts';
 import { packageVersion } from './package-version.ts';
@@ -22,7 +23,7 @@ import { type Stopwatch, systemStopwatch } from './platform/stopwatch.ts';
 import { type Scheduler, SystemScheduler } from './platform/timers.ts';
 import { functionLibraries } from './scripting/scripting.ts';
 import { KernelTransport } from './transports/kernel.ts';
-import { type Listener, type Transport, TransportError, type TransportName } from './transports/transport.ts';
+import type { Listener, Transport, TransportName } from './transports/transport.ts';
 
 /** How long clients have at shutdown to take what was written to them, milliseconds. */
 const CLOSE_GRACE_MS = 1000;
@@ -96,13 +97,7 @@ export class RunningServer {
   readonly companions: { close(): void }[] = [];
   /** Called when everything is closed after SHUTDOWN or `shutdown()`. */
   onStopped: () => void = () => {};
-  #listeners: Listener[] = [];
-  /** Port and addresses of the listeners, and those that are to be. */
-  #openAddress = '';
-  #wantedAddress = '';
-  #listenAttempt = 0;
-  /** Resolves to what went wrong, or null. */
-  #listening: Promise<string | null> | null = null;
+  readonly #listening: Listening;
   #stopping = false;
   readonly #oomScore = new OomScore();
   #pidFile = '';
@@ -118,6 +113,7 @@ export class RunningServer {
     this.#unclaimed = unclaimed;
     this.server = server;
     this.transport = transport;
+    this.#listening = new Listening(server, transport);
     this.#files = new DatasetFiles(server, () => {
       this.removePidFile();
       process.exit(1);
@@ -132,9 +128,9 @@ export class RunningServer {
       persistence: this.#files,
       loadAof: () => this.#files.loadAofNow(),
       reload: (request) => this.#reload(request),
-      connect: (host, port, attach, signal) => transport.connect(host, port, attach, signal),
+      connect: (host, port, attach, signal) => this.#listening.connect(host, port, attach, signal),
       serveClients: () => transport.serveNow?.(),
-      pendingChange: () => this.#takePending(),
+      pendingChange: () => this.#listening.takePending(),
       roleChanged: () => this.adjustOomScore(),
       transportFacts: () => transport.facts?.() ?? [],
       configChanged: (named) => {
@@ -146,14 +142,14 @@ export class RunningServer {
         if (named.name.startsWith('oom-score-adj') && !this.adjustOomScore()) {
           throw new DirectiveError('Failed to apply new oom_score_adj configuration, check server logs.');
         }
-        if (named.name === 'port' || named.name === 'bind') this.#listenAgain(named.name);
+        this.#listening.changed(named.name);
       },
     };
   }
 
   /** Where the server listens. */
   get listeners(): readonly Listener[] {
-    return this.#listeners;
+    return this.#listening.listeners;
   }
 
   /** @throws ServerStartError, TransportError or SnapshotError with one line that says what to do. */
@@ -164,9 +160,7 @@ export class RunningServer {
     this.#warnOfIgnoredSettings();
     server.replication.startAsConfigured();
     this.adjustOomScore();
-    this.#listeners = await this.#listen();
-    this.#openAddress = this.#address();
-    this.#wantedAddress = this.#openAddress;
+    await this.#listening.open();
     log.notice(
       `wiredis is starting, compatible with Redis ${REDIS_VERSION}. Port: ${server.config.port}, PID: ${process.pid}`,
     );
@@ -220,79 +214,6 @@ export class RunningServer {
     return new Promise((done) => this.server.scheduler.soon(done));
   }
 
-  async #listen(): Promise<Listener[]> {
-    const { config } = this.server;
-    if (config.port === 0) return [];
-    const opened: Listener[] = [];
-    for (const word of config.bind) {
-      // A dash in front: an address that may be missing on this host.
-      const optional = word.startsWith('-');
-      const address = optional ? word.slice(1) : word;
-      if (this.transport.name === 'userspace' && address.includes(':') && optional) continue;
-      const name = address === '::*' ? '::' : address;
-      try {
-        opened.push(await this.transport.listen(name, config.port, config.tcpBacklog, this.server.accept));
-      } catch (error) {
-        if (optional && error instanceof TransportError && error.code !== 'EADDRINUSE') continue;
-        for (const listener of opened) listener.close();
-        throw error;
-      }
-    }
-    return opened;
-  }
-
-  /**
-   * `bind` or `port` changed while running. A new port is opened before the old one is closed; when it cannot be, the
-   * old one stays. Addresses may overlap, so those are closed first.
-   */
-  #listenAgain(directive: 'bind' | 'port'): void {
-    const wanted = this.#address();
-    if (wanted === this.#wantedAddress) return;
-    this.#wantedAddress = wanted;
-    const attempt = ++this.#listenAttempt;
-    this.#listening = null;
-    // Put back before the change was made.
-    if (wanted === this.#openAddress) return;
-    if (directive === 'bind') this.#closeListeners();
-    this.#listening = this.#listen().then(
-      (listeners) => {
-        if (attempt !== this.#listenAttempt) {
-          for (const listener of listeners) listener.close();
-          return null;
-        }
-        this.#closeListeners();
-        this.#listeners = listeners;
-        this.#openAddress = wanted;
-        return null;
-      },
-      (error: unknown) => {
-        this.server.log.warning(`Failed to listen on the changed address: ${messageOf(error)}`);
-        if (attempt === this.#listenAttempt) this.#wantedAddress = this.#openAddress;
-        return directive === 'port'
-          ? 'Unable to listen on this port. Check server logs.'
-          : 'Failed to bind to specified addresses.';
-      },
-    );
-  }
-
-  #closeListeners(): void {
-    for (const listener of this.#listeners) listener.close();
-    this.#listeners = [];
-    this.#openAddress = '';
-  }
-
-  #address(): string {
-    const { bind, port } = this.server.config;
-    return `${port} ${bind.join(' ')}`;
-  }
-
-  /** What a change of directives began and has not ended. */
-  #takePending(): Promise<string | null> | null {
-    const pending = this.#listening;
-    this.#listening = null;
-    return pending;
-  }
-
   /** DEBUG RELOAD. @returns what went wrong, or null. */
   #reload({ save, flush, merge }: ReloadRequest): string | null {
     const { config, keyspace } = this.server;
@@ -342,11 +263,11 @@ export class RunningServer {
     server.stop();
     for (const companion of this.companions) companion.close();
     server.replication.stop();
-    for (const listener of this.#listeners) listener.close();
+    this.#listening.closeListeners();
     for (const client of server.clients.values()) client.closeAfterReply();
     // SHUTDOWN may stand behind other commands: their replies leave first.
     await this.#afterTick();
-    await this.transport.close(CLOSE_GRACE_MS);
+    await this.#listening.close(CLOSE_GRACE_MS);
     this.removePidFile();
     server.log.warning('Redis is now ready to exit, bye bye...');
     this.onStopped();

@@ -16,6 +16,7 @@ export function clientFlags(client: Client): string {
   if (client.transaction?.touched === true) flags += 'd';
   if (client.closing) flags += 'c';
   if (client.noEvict) flags += 'e';
+  if (client.address.startsWith('/')) flags += 'U';
   return flags === '' ? 'N' : flags;
 }
 

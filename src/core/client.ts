@@ -490,8 +490,8 @@ export class Client implements ConnectionHandler, RequestLimits {
 /** About what V8 needs for a Client, its connection and their fields. */
 const CLIENT_OVERHEAD = 1024;
 
-/** Port 0: the name of what runs commands without a connection. */
+/** Port 0: the path of a socket file, or the name of what runs commands without a connection. */
 function joinAddress(host: string, port: number): string {
-  if (port === 0) return host;
+  if (port === 0) return host.startsWith('/') ? `${host}:0` : host;
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -1,5 +1,6 @@
 // The transport over the kernel's sockets, by node:net. What the handlers write during a tick is gathered per
 // connection and handed to the kernel together, after `beforeOutput`.
+import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server as NetServer, Socket } from 'node:net';
 import type { ServerClock } from '../platform/clock.ts';
 import type { Scheduler } from '../platform/timers.ts';
@@ -67,6 +68,37 @@ export class KernelTransport implements Transport {
     });
   }
 
+  /**
+   * Takes local connections on a socket file, replacing one that is left over.
+   * @param mode permissions of the file; 0: as the umask has it.
+   */
+  listenLocal(path: string, mode: number, backlog: number, acceptor: Acceptor): Promise<Listener> {
+    rmSync(path, { force: true });
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      const connection = this.#adopt(socket, localEnds(path));
+      connection.attach(acceptor(connection));
+    });
+    return new Promise((resolve, reject) => {
+      server.once('error', (error) => reject(asTransportError(error)));
+      server.listen({ path, backlog }, () => {
+        if (mode !== 0) chmodSync(path, mode);
+        this.#listeners.set(server, acceptor);
+        const close = (): void => {
+          this.#listeners.delete(server);
+          server.close();
+        };
+        resolve({ address: path, port: 0, close });
+      });
+    });
+  }
+
+  /** Makes a connection of a stream that is put over another socket, whose addresses it has. */
+  adoptSocket(socket: Socket, below: Socket, acceptor: Acceptor): void {
+    const connection = this.#adopt(socket, below);
+    connection.below = below;
+    connection.attach(acceptor(connection));
+  }
+
   connect(
     address: string,
     port: number,
@@ -123,10 +155,10 @@ export class KernelTransport implements Transport {
 
   #onIdle: () => void = () => {};
 
-  #adopt(socket: Socket): KernelConnection {
+  #adopt(socket: Socket, ends: Ends = socket): KernelConnection {
     const seconds = this.#parts.keepAliveSeconds();
     if (seconds > 0) socket.setKeepAlive(true, seconds * 1000);
-    const connection = new KernelConnection(this, socket);
+    const connection = new KernelConnection(this, socket, ends);
     this.#connections.add(connection);
     return connection;
   }
@@ -166,7 +198,8 @@ export class KernelTransport implements Transport {
       if (fd < 0) return;
       const socket = new Socket({ fd, allowHalfOpen: true });
       socket.setNoDelay(true);
-      const connection = this.#adopt(socket);
+      const path = server.address();
+      const connection = this.#adopt(socket, typeof path === 'string' ? localEnds(path) : socket);
       connection.attach(acceptor(connection));
     }
   }
@@ -198,7 +231,22 @@ function descriptorOf(owner: NetServer | Socket): number {
 /** Silence after our FIN until the peer is taken for gone. */
 const FIN_WAIT_2_MS = 60_000;
 
+/** Who is at the two ends of a connection. */
+interface Ends {
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+}
+
+/** As Redis shows them: the path stands for both. */
+function localEnds(path: string): Ends {
+  return { remoteAddress: path, remotePort: 0, localAddress: path, localPort: 0 };
+}
+
 class KernelConnection implements Connection {
+  /** The socket that carries this one's bytes, encrypted; null: it is the kernel's own. */
+  below: Socket | null = null;
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly localAddress: string;
@@ -217,13 +265,13 @@ class KernelConnection implements Connection {
   #paused = false;
   #reason: CloseReason = null;
 
-  constructor(transport: KernelTransport, socket: Socket) {
+  constructor(transport: KernelTransport, socket: Socket, ends: Ends) {
     this.#transport = transport;
     this.#socket = socket;
-    this.remoteAddress = socket.remoteAddress ?? '';
-    this.remotePort = socket.remotePort ?? 0;
-    this.localAddress = socket.localAddress ?? '';
-    this.localPort = socket.localPort ?? 0;
+    this.remoteAddress = ends.remoteAddress ?? '';
+    this.remotePort = ends.remotePort ?? 0;
+    this.localAddress = ends.localAddress ?? '';
+    this.localPort = ends.localPort ?? 0;
   }
 
   attach(handler: ConnectionHandler | null): void {
@@ -242,12 +290,12 @@ class KernelConnection implements Connection {
       this.#handler?.onClose(this.#reason);
       this.#handler = null;
     });
-    if (handler === null) socket.resetAndDestroy();
+    if (handler === null) this.#reset();
   }
 
   /** What has arrived, once; its end is left for the event loop to see. */
   receiveNow(calls: SocketCalls, buffer: Uint8Array): void {
-    const fd = this.#paused || this.#socket.destroyed ? -1 : descriptorOf(this.#socket);
+    const fd = this.#paused || this.below !== null || this.#socket.destroyed ? -1 : descriptorOf(this.#socket);
     const length = fd < 0 ? 0 : calls.receiveNow(fd, buffer);
     if (length > 0) this.#handler?.onData(buffer, 0, length);
   }
@@ -316,7 +364,7 @@ class KernelConnection implements Connection {
   #finish(): void {
     const socket = this.#socket;
     socket.end();
-    socket.setTimeout(FIN_WAIT_2_MS, () => socket.resetAndDestroy());
+    socket.setTimeout(FIN_WAIT_2_MS, () => this.#reset());
   }
 
   #awaitDrain(): void {
@@ -347,7 +395,15 @@ class KernelConnection implements Connection {
   destroy(): void {
     if (this.#socket.destroyed) return;
     this.#reason = 'ECONNABORTED';
-    this.#socket.resetAndDestroy();
+    this.#reset();
+  }
+
+  /** RST where there is such a thing: a socket file knows none, and TLS leaves it to what is below. */
+  #reset(): void {
+    const carrier = this.below ?? this.#socket;
+    if (this.remotePort === 0) carrier.destroy();
+    else carrier.resetAndDestroy();
+    this.#socket.destroy();
   }
 
   close(): void {
