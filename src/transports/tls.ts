@@ -169,7 +169,7 @@ export class Tls {
       plain.destroy();
     };
     plain.on('error', () => socket.destroy());
-    plain.setTimeout(HANDSHAKE_MS, () => refuse(new Error('the TLS handshake takes too long')));
+    socket.setTimeout(HANDSHAKE_MS, () => refuse(new Error('the TLS handshake takes too long')));
     socket.once('error', refuse);
     socket.once('secure', () => {
       const problem = requestCert ? certificateProblem(socket, auth === 'yes') : null;
@@ -178,7 +178,7 @@ export class Tls {
         return;
       }
       socket.off('error', refuse);
-      plain.setTimeout(0);
+      socket.setTimeout(0);
       this.#parts.connections.adoptSocket(socket, plain, acceptor);
     });
   }
