@@ -12,6 +12,7 @@ import { Arena } from './data/arena.ts';
 import { Listening } from './listening.ts';
 import { type EarlySetting, Modules } from './modules/modules.ts';
 import { openControl } from './observe/open-control.ts';
+import { openObserve } from './observe/open-observe.ts';
 import { packageVersion } from './package-version.ts';
 import { DatasetFiles } from './persistence/dataset-files.ts';
 import { loadSnapshotNow, SnapshotError } from './persistence/snapshot.ts';
@@ -318,6 +319,8 @@ export async function startServer(
   try {
     const control = await openControl(running.server, transport);
     if (control !== null) running.companions.push(control);
+    const observe = await openObserve(running.server, transport);
+    if (observe !== null) running.companions.push(observe);
     await running.start();
     return running;
   } catch (error) {

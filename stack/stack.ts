@@ -9,8 +9,10 @@ import { Ip } from './ip.ts';
 import { Socket, type SocketEvents } from './socket.ts';
 import { Stats } from './stats.ts';
 import { openConnection, StackError } from './tcp/connect.ts';
+import type { Connection } from './tcp/connection.ts';
 import { deliverAll } from './tcp/deliver.ts';
 import { type Acceptor, Listener } from './tcp/listener.ts';
+import { SegmentTrace } from './tcp/segment-trace.ts';
 import { Tcp } from './tcp/tcp.ts';
 import { TimerWheel } from './timer-wheel.ts';
 
@@ -131,6 +133,13 @@ export class Stack {
     socket.events = events;
     c.socket = socket;
     return socket;
+  }
+
+  /** Records the segments of a connection from now on, in place of another's; null: of none. */
+  traceSegments(c: Connection | null): SegmentTrace | null {
+    this.tcp.traced = c;
+    this.tcp.trace = c === null ? null : new SegmentTrace();
+    return this.tcp.trace;
   }
 
   /** Connections that exist, without those in SYN-RECEIVED and TIME-WAIT. */

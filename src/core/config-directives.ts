@@ -1,4 +1,4 @@
-// Every directive of redis.conf that Redis 7.0.15 knows, and ours (transport, netdev, engine, control-socket): type, default, range,
+// Every directive of redis.conf that Redis 7.0.15 knows, and ours (transport, netdev, engine, control-socket, metrics-*, log-format, user-after-open): type, default, range,
 // whether it can change at run time, and whether it does anything: `ignored` has no effect, and a warning says so;
 // `refused` would be dangerous to ignore. The names are the keys; src/core/config.ts turns them into typed fields.
 
@@ -305,6 +305,7 @@ export const directives = {
   'list-max-listpack-size': number(-2, INT_MIN, INT_MAX, { alias: 'list-max-ziplist-size' }),
   'loading-process-events-interval-bytes': ignored(number(2 * 1024 ** 2, 1024, INT_MAX, hidden)),
   loadmodule: moduleLines,
+  'log-format': choice('redis', ['redis', 'json'], own),
   logfile: text('', fixed),
   loglevel: choice('notice', ['debug', 'verbose', 'notice', 'warning']),
   'lua-enable-deprecated-api': ignored(bool(false, { flags: IMMUTABLE | HIDDEN })),
@@ -325,6 +326,9 @@ export const directives = {
     'noeviction',
   ]),
   'maxmemory-samples': number(5, 1, INT_MAX),
+  'metrics-bind': text('127.0.0.1', own),
+  'metrics-port': port(0, IMMUTABLE | HIDDEN),
+  'metrics-token': text('', { flags: IMMUTABLE | HIDDEN | SENSITIVE }),
   'min-replicas-max-lag': count(10, { alias: 'min-slaves-max-lag' }),
   'min-replicas-to-write': count(0, { alias: 'min-slaves-to-write' }),
   'module-add': moduleLines,
@@ -411,6 +415,7 @@ export const directives = {
   unixsocket: text('', fixed),
   unixsocketperm: number(0, 0, 0o777, { flags: IMMUTABLE, as: 'octal' }),
   'use-exit-on-panic': ignored(bool(false, hidden)),
+  'user-after-open': text('', own),
   'watchdog-period': ignored(number(0, 0, INT_MAX, hidden)),
   'zset-max-listpack-entries': number(128, 0, LONG_MAX, { alias: 'zset-max-ziplist-entries' }),
   'zset-max-listpack-value': size(64, { alias: 'zset-max-ziplist-value' }),

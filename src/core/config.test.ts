@@ -29,7 +29,18 @@ function load(text: string): ReturnType<typeof createConfig> {
 describe('directives', () => {
   test('all 192 names that Redis 7.0.15 tells; ours are told when asked for', () => {
     expect(directiveNames.length).toBe(192);
-    for (const name of ['control-socket', 'engine', 'netdev', 'transport', 'key-load-delay']) {
+    for (const name of [
+      'control-socket',
+      'engine',
+      'metrics-bind',
+      'metrics-port',
+      'metrics-token',
+      'log-format',
+      'user-after-open',
+      'netdev',
+      'transport',
+      'key-load-delay',
+    ]) {
       expect(directiveNames).not.toContain(name);
       expect(findDirective(name)).toBeDefined();
     }

@@ -71,6 +71,36 @@ export interface StackInsight {
   connectionFacts(idOf: (handler: ConnectionHandler) => number, limit: number): ConnectionFacts[];
 }
 
+/** What the time of all ticks since the measuring began was spent on, microseconds; estimated from a sample of them. */
+export interface TickBudget {
+  /** Receiving, TCP and the commands themselves. */
+  readonly inputUs: number;
+  /** Between input and output: the append-only file. */
+  readonly persistenceUs: number;
+  /** Building segments and handing them to the device. */
+  readonly outputUs: number;
+}
+
+/** Ticks by their length: how long a request that came with one was in the stack at most. */
+export interface TickTimes {
+  /** Ticks that took at most so many microseconds. */
+  countUpTo(limitUs: number): number;
+  readonly total: number;
+  readonly sumUs: number;
+}
+
+/** A point of a sequence plot: kind (`sent`, `again`, `ack`, `received`), microseconds, bytes since the origin, length. */
+export type TracePoint = readonly [kind: 's' | 'r' | 'a' | 'd', atUs: number, sequence: number, length: number];
+
+/** The segments of one connection, recorded until `stop`. */
+export interface SegmentTrace {
+  /** Where it stood when recording began: round trip (microseconds), congestion window and segment size (bytes). */
+  origin(): { readonly rttUs: number; readonly cwnd: number; readonly mss: number };
+  /** What was recorded since the last time; `ended`: the connection is gone. */
+  take(): { readonly points: readonly TracePoint[]; readonly lost: number; readonly ended: boolean };
+  stop(): void;
+}
+
 export interface Transport {
   /** Only a transport of our own has one. */
   readonly insight?: StackInsight;
@@ -87,6 +117,13 @@ export interface Transport {
   serveNow?(): void;
   /** Names and values for INFO, beyond the transport's name. */
   facts?(): readonly (readonly [name: string, value: string | number])[];
+  /** Where ticks spend their time; null until it was measured. Measuring begins with the first look that asks for it. */
+  tickBudget?(): TickBudget | null;
+  tickTimes?(): TickTimes | null;
+  /** Ticks are measured, a sample of them, from now on. */
+  measureTicks?(stopwatch: () => number): void;
+  /** Records a connection's segments, in place of one recorded before; null: it is not open. */
+  traceSegments?(connection: Connection): SegmentTrace | null;
   /** @throws TransportError when the address cannot be listened on; the message says what to do. */
   listen(address: string, port: number, backlog: number, acceptor: Acceptor): Promise<Listener>;
   /**

@@ -20,7 +20,19 @@ import type { ServerClock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import type { Random } from '../platform/random.ts';
 import type { Alarm, Scheduler } from '../platform/timers.ts';
-import type { Acceptor, Connection, ConnectionHandler, Listener, StackInsight, Transport } from './transport.ts';
+import { ConnectionTrace } from './connection-trace.ts';
+import { TickMeter } from './tick-meter.ts';
+import type {
+  Acceptor,
+  Connection,
+  ConnectionHandler,
+  Listener,
+  SegmentTrace,
+  StackInsight,
+  TickBudget,
+  TickTimes,
+  Transport,
+} from './transport.ts';
 import { TransportError } from './transport.ts';
 
 export type { ConnectionFacts, ListenerFacts, NeighborFacts, RouteFacts, StackFacts } from '../../stack/facts.ts';
@@ -142,6 +154,8 @@ export class UserspaceTransport implements Transport, StackInsight {
   readonly #events: SocketEvents;
   readonly #keepAliveSeconds: () => number;
   readonly #open = new Set<UserspaceConnection>();
+  /** null: nobody wants to know. */
+  #meter: TickMeter | null = null;
   #alarmAtMs = 0;
   #alarmArmed = false;
   #tickIsComing = false;
@@ -194,10 +208,58 @@ export class UserspaceTransport implements Transport, StackInsight {
   tick(): void {
     if (this.#closed) return;
     this.#clock.update();
-    this.stack.poll();
-    this.beforeOutput();
-    this.stack.flush();
+    if (this.#meter?.isDue() === true) {
+      this.#measuredTick(this.#meter);
+    } else {
+      this.stack.poll();
+      this.beforeOutput();
+      this.stack.flush();
+    }
     this.#armAlarm();
+  }
+
+  #measuredTick(meter: TickMeter): void {
+    const { stopwatch } = meter;
+    const began = stopwatch();
+    this.stack.poll();
+    const inputDone = stopwatch();
+    this.beforeOutput();
+    const persisted = stopwatch();
+    this.stack.flush();
+    meter.add(began, inputDone, persisted, stopwatch());
+  }
+
+  measureTicks(stopwatch: () => number): void {
+    this.#meter ??= new TickMeter(stopwatch);
+  }
+
+  tickBudget(): TickBudget | null {
+    const meter = this.#meter;
+    if (meter === null) return null;
+    return { inputUs: meter.inputUs, persistenceUs: meter.persistenceUs, outputUs: meter.outputUs };
+  }
+
+  tickTimes(): TickTimes | null {
+    return this.#meter;
+  }
+
+  traceSegments(connection: Connection): SegmentTrace | null {
+    if (!(connection instanceof UserspaceConnection)) return null;
+    const { stack } = this;
+    const { socket } = connection;
+    const traced = socket.connection;
+    const ring = traced === null ? null : stack.traceSegments(traced);
+    if (traced === null || ring === null) return null;
+    return new ConnectionTrace({
+      ring,
+      traced,
+      nowUs: stack.tcp.nowUs,
+      isOpen: () => socket.connection === traced,
+      stop: () => {
+        // Unless somebody else looks at another one since.
+        if (stack.tcp.trace === ring) stack.traceSegments(null);
+      },
+    });
   }
 
   #tickSoon(): void {

@@ -38,6 +38,7 @@ import { noteTwice, receive } from './receive.ts';
 import { sendSpace } from './receive-space.ts';
 import { onAcknowledgement } from './recovery.ts';
 import { answerWithReset, emitReset } from './segment-out.ts';
+import { TRACE_RECEIVED } from './segment-trace.ts';
 import type { Tcp } from './tcp.ts';
 import { armFinWait2, armRetransmit, disarmRetransmit } from './timers.ts';
 
@@ -88,6 +89,10 @@ export function segmentArrives(
   }
   if ((c.options & OPTION_ECN) !== 0) onEcnSegment(tcp, c, segment, codePoint);
   if (!onAck(tcp, c, segment)) return;
+  if (c === tcp.traced) {
+    tcp.trace!.acknowledged(tcp.nowUs, c.sndUna, c.sndWnd);
+    if (segment.payloadLength > 0) tcp.trace!.add(TRACE_RECEIVED, tcp.nowUs, segment.seq, segment.payloadLength);
+  }
   if (segment.payloadLength > 0 || (segment.flags & FIN) !== 0) receive(tcp, c, segment, bytes);
 }
 

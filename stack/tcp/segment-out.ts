@@ -17,6 +17,7 @@ import {
 } from '../wire/tcp-options.ts';
 import { type Connection, OPTION_ECN, OPTION_SACK, OPTION_TIMESTAMPS, TIMER_DELAYED_ACK } from './connection.ts';
 import { ECT_0, ecnFlags } from './ecn.ts';
+import { TRACE_SENT, TRACE_SENT_AGAIN } from './segment-trace.ts';
 import type { Tcp } from './tcp.ts';
 
 /** The two ends of a segment that goes out. */
@@ -67,7 +68,10 @@ export function emit(tcp: Tcp, c: Connection, seq: number, flags: number, length
   acknowledged(tcp, c);
   tcp.stats.tcpOutSegs++;
   tcp.stats.tcpOutBytes += length;
-  if (length > 0) c.lastSentMs = tcp.nowMs;
+  if (length > 0) {
+    c.lastSentMs = tcp.nowMs;
+    if (c === tcp.traced) tcp.trace!.add(isNewData ? TRACE_SENT : TRACE_SENT_AGAIN, tcp.nowUs, seq, length);
+  }
   return true;
 }
 

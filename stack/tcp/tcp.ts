@@ -43,6 +43,7 @@ import { onPacketTooBig } from './path-mtu.ts';
 import { beginRounds, beginSpace } from './receive-space.ts';
 import { addSample } from './rtt.ts';
 import { answerWithReset } from './segment-out.ts';
+import type { SegmentTrace } from './segment-trace.ts';
 import { SynCookies } from './syn-cookies.ts';
 import { arrivesInTimeWait, enterTimeWait, TimeWait } from './time-wait.ts';
 import { armKeepalive } from './timers.ts';
@@ -119,6 +120,10 @@ export class Tcp implements TcpHandler {
   timeWaits = 0;
   /** Where the search for a free port goes on, for groups of destinations (RFC 6056 3.3.4). */
   readonly portCounters: Uint32Array;
+
+  /** The connection that somebody looks at, and what is recorded of it; null: none. */
+  traced: Connection | null = null;
+  trace: SegmentTrace | null = null;
 
   readonly #clock: Clock;
   readonly #random: RandomSource;
@@ -405,6 +410,7 @@ export class Tcp implements TcpHandler {
   retire(c: Connection): void {
     if (c.retired) return;
     c.retired = true;
+    if (c === this.traced) this.traced = null;
     c.receiveBuffer.release(this.blocks);
     c.inPlaceLength = 0;
     c.socket = null;

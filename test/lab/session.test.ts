@@ -32,7 +32,17 @@ const UNORDERED = /^(SMEMBERS|KEYS) /;
 const PLACE = new Set(['bind', 'dir', 'pidfile', 'logfile', 'protected-mode', 'maxclients']);
 
 /** What wiredis has beyond redis.conf. */
-const OWN_DIRECTIVES = ['transport', 'netdev', 'engine', 'control-socket'];
+const OWN_DIRECTIVES = [
+  'transport',
+  'netdev',
+  'engine',
+  'control-socket',
+  'log-format',
+  'user-after-open',
+  'metrics-bind',
+  'metrics-port',
+  'metrics-token',
+];
 
 interface Replies {
   readonly typed: ReadonlyMap<string, string | readonly string[]>;

@@ -8,6 +8,7 @@ import type { Server } from '../../src/core/server.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { createServer, RunningServer, systemWorld } from '../../src/server.ts';
 import { KernelTransport } from '../../src/transports/kernel.ts';
+import type { Transport } from '../../src/transports/transport.ts';
 import { freePort, Peer } from './redis-server.ts';
 
 export class OurServer {
@@ -53,6 +54,10 @@ export class OurServer {
 
   get server(): Server {
     return this.#running.server;
+  }
+
+  get transport(): Transport {
+    return this.#running.transport;
   }
 
   connect(): Peer {

@@ -22,7 +22,10 @@ const ENGINE_PACKAGES = ['koffi', 'cap', 'raw-socket', 'pcap-parser'];
 const BUNDLED = 'src/modules/bundled';
 const CONTRACT = ['io-engine/frame-engine.ts', 'io-engine/options.ts'];
 const mayTouchNetwork = (file: string) =>
-  file === 'src/transports/userspace.ts' || file === 'src/server.ts' || under('src/cli')(file);
+  file === 'src/transports/userspace.ts' ||
+  file === 'src/transports/connection-trace.ts' ||
+  file === 'src/server.ts' ||
+  under('src/cli')(file);
 
 const RULES: readonly Rule[] = [
   {
@@ -82,7 +85,13 @@ const RULES: readonly Rule[] = [
 ];
 
 /** Where the server, the tools and the packages' entries begin; the tools are found in their folder. */
-const ENTRIES = ['src/cli/wiredis-server.ts', 'src/cli/wiredis.ts', 'src/net/index.ts', 'src/modules/api.ts'];
+const ENTRIES = [
+  'src/cli/wiredis-server.ts',
+  'src/cli/wiredis.ts',
+  'src/net/index.ts',
+  'src/modules/api.ts',
+  'src/observe/web/app.ts',
+];
 const isEntry = (file: string) => ENTRIES.includes(file) || under('src/cli/tools')(file) || under(BUNDLED)(file);
 
 /** A socket's own idle time-out, `socket.setTimeout`, is its own business. */

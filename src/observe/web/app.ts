@@ -1,0 +1,190 @@
+/// <reference lib="dom" />
+/// <reference lib="dom.iterable" />
+// The page: takes a reading a second from the server and hands it to tiles, charts and tables. Keys and themes are here.
+import { HeatMap, type Reading, Throughput } from './charts.ts';
+import { ConnectionTable } from './connections.ts';
+import { SequencePlot } from './sequence.ts';
+import { bytes, count, element, fillRows, micros } from './text.ts';
+
+interface Hello {
+  readonly kind: 'hello';
+  readonly limitsUs: readonly number[];
+  readonly transport: string;
+  readonly engine: string | null;
+  readonly interface: string | null;
+  readonly addresses: string;
+  readonly port: number;
+}
+
+interface FullReading extends Reading {
+  readonly kind: 'reading';
+  readonly clients: number;
+  readonly blocked: number;
+  readonly memory: number;
+  readonly cpu: number;
+  readonly budget: Readonly<Record<string, number>>;
+  readonly busiest: readonly { readonly name: string; readonly rate: number; readonly meanUs: number }[];
+  readonly drops: readonly (readonly [name: string, count: number])[];
+}
+
+const READINGS_MAX = 600;
+const THEMES = ['', 'light', 'dark'];
+
+const readings: Reading[] = [];
+const throughput = new Throughput(readings);
+const heat = new HeatMap(readings);
+const sequence = new SequencePlot(() => {
+  table.chosen = 0;
+});
+const table = new ConnectionTable((row) => {
+  table.chosen = row.id;
+  sequence.open(row.id, row.address);
+});
+let held = false;
+
+function listen(): void {
+  const source = new EventSource('/api/live');
+  source.addEventListener('open', () => status('live', 'live'));
+  source.addEventListener('error', () => status('lost', 'no answer, trying again'));
+  source.addEventListener('message', (event) => {
+    const message = JSON.parse(event.data) as Hello | FullReading;
+    if (message.kind === 'hello') hello(message);
+    else read(message);
+  });
+}
+
+function status(state: string, text: string): void {
+  const line = element('status');
+  line.dataset['state'] = state;
+  line.textContent = text;
+}
+
+function hello(message: Hello): void {
+  heat.limitsUs = message.limitsUs;
+  const where = `${message.addresses} port ${message.port}`;
+  const how = message.engine === null ? 'kernel sockets' : `${message.engine} on ${message.interface}`;
+  element('identity').textContent = `${where} · ${how}`;
+  void table.refresh();
+}
+
+function read(reading: FullReading): void {
+  readings.push(reading);
+  if (readings.length > READINGS_MAX) readings.shift();
+  if (held || document.hidden) return;
+  tiles(reading);
+  throughput.update();
+  heat.draw();
+  budget(reading.budget);
+  fillRows(
+    element('busiest'),
+    reading.busiest.map(({ name, rate, meanUs }) => [name, count(rate), micros(meanUs)]),
+    'no commands',
+  );
+  fillRows(
+    element('drops'),
+    reading.drops.map(([name, times]) => [name, count(times)]),
+    'nothing was dropped',
+  );
+  void table.refresh();
+}
+
+function tiles(reading: FullReading): void {
+  const tile = (id: string, text: string): void => {
+    element(`tile-${id}`).textContent = text;
+  };
+  tile('commands', count(reading.commands));
+  tile('p50', percentile(reading.heat, 0.5));
+  tile('p99', percentile(reading.heat, 0.99));
+  tile('clients', reading.blocked > 0 ? `${reading.clients} (${reading.blocked} wait)` : String(reading.clients));
+  tile('in', bytes(reading.bytesIn));
+  tile('out', bytes(reading.bytesOut));
+  tile('memory', bytes(reading.memory));
+  tile('cpu', `${Math.round(reading.cpu * 100)} %`);
+}
+
+/** As far as the rows of the heat map tell. */
+function percentile(column: readonly number[], share: number): string {
+  const all = column.reduce((sum, times) => sum + times, 0);
+  if (all === 0) return '–';
+  let seen = 0;
+  for (let row = 0; row < column.length; row++) {
+    seen += column[row];
+    if (seen >= all * share) return row < heat.limitsUs.length ? `≤ ${micros(heat.limitsUs[row])}` : 'over 1 s';
+  }
+  return '–';
+}
+
+function budget(parts: Readonly<Record<string, number>>): void {
+  const bar = element('budget-bar');
+  const names = Object.keys(parts);
+  const whole = Math.max(1, ...[names.reduce((sum, name) => sum + parts[name], 0)]);
+  const percent = (value: number): string => `${((value / whole) * 100).toFixed(1)} %`;
+  bar.replaceChildren(
+    ...names.map((name) => {
+      const part = document.createElement('span');
+      part.className = `part-${name}`;
+      part.style.width = `${(parts[name] / whole) * 100}%`;
+      part.title = `${name} ${percent(parts[name])}`;
+      return part;
+    }),
+  );
+  const rows = names.map((name) => {
+    const label = document.createElement('span');
+    const swatch = document.createElement('span');
+    swatch.className = `swatch part-${name}`;
+    label.append(swatch, name);
+    return [label, percent(parts[name])];
+  });
+  fillRows(element('budget'), rows, 'not measured');
+}
+
+function redraw(): void {
+  throughput.rebuild();
+  heat.draw();
+  sequence.rebuild();
+}
+
+function nextTheme(): void {
+  const root = document.documentElement;
+  const theme = THEMES[(THEMES.indexOf(root.dataset['theme'] ?? '') + 1) % THEMES.length];
+  setTheme(theme);
+  localStorage.setItem('theme', theme);
+}
+
+function setTheme(theme: string): void {
+  const root = document.documentElement;
+  if (theme === '') delete root.dataset['theme'];
+  else root.dataset['theme'] = theme;
+  element('theme').textContent = theme === '' ? 'Theme: system' : `Theme: ${theme}`;
+  redraw();
+}
+
+function hold(): void {
+  held = !held;
+  sequence.held = held;
+  element('pause').ariaPressed = String(held);
+}
+
+function onKey(event: KeyboardEvent): void {
+  const search = element<HTMLInputElement>('search');
+  if (event.key === 'Escape') {
+    if (document.activeElement === search && search.value !== '') return;
+    search.blur();
+    sequence.close();
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey || document.activeElement === search) return;
+  if (event.key === '/') search.focus();
+  else if (event.key === 'p') hold();
+  else if (event.key === 't') nextTheme();
+  else return;
+  event.preventDefault();
+}
+
+element('theme').addEventListener('click', nextTheme);
+element('pause').addEventListener('click', hold);
+document.addEventListener('keydown', onKey);
+window.addEventListener('resize', redraw);
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
+setTheme(localStorage.getItem('theme') ?? '');
+listen();
