@@ -247,7 +247,8 @@ export class NetSocket extends Duplex {
       this.#whenConnected(() => this._final(callback), callback);
       return;
     }
-    this.#connection?.end();
+    // A half-open stream stays for as long as somebody reads it.
+    this.#connection?.end(true);
     callback();
   }
 

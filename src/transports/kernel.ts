@@ -262,6 +262,7 @@ class KernelConnection implements Connection {
   #dirty = false;
   #drainWanted = false;
   #ending = false;
+  #patient = false;
   #paused = false;
   #reason: CloseReason = null;
 
@@ -364,7 +365,7 @@ class KernelConnection implements Connection {
   #finish(): void {
     const socket = this.#socket;
     socket.end();
-    socket.setTimeout(FIN_WAIT_2_MS, () => this.#reset());
+    if (!this.#patient) socket.setTimeout(FIN_WAIT_2_MS, () => this.#reset());
   }
 
   #awaitDrain(): void {
@@ -386,9 +387,10 @@ class KernelConnection implements Connection {
     this.#socket.resume();
   }
 
-  end(): void {
+  end(patient = false): void {
     if (this.#ending) return;
     this.#ending = true;
+    this.#patient = patient;
     this.#markDirty();
   }
 

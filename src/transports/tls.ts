@@ -169,7 +169,8 @@ export class Tls {
       plain.destroy();
     };
     plain.on('error', () => socket.destroy());
-    socket.setTimeout(HANDSHAKE_MS, () => refuse(new Error('the TLS handshake takes too long')));
+    const late = (): void => refuse(new Error('the TLS handshake takes too long'));
+    socket.setTimeout(HANDSHAKE_MS, late);
     socket.once('error', refuse);
     socket.once('secure', () => {
       const problem = requestCert ? certificateProblem(socket, auth === 'yes') : null;
@@ -178,7 +179,7 @@ export class Tls {
         return;
       }
       socket.off('error', refuse);
-      socket.setTimeout(0);
+      socket.setTimeout(0, late);
       this.#parts.connections.adoptSocket(socket, plain, acceptor);
     });
   }

@@ -24,8 +24,12 @@ export interface Connection {
   /** Stops `onData`: the peer's window closes. */
   pause(): void;
   resume(): void;
-  /** FIN behind everything written. `onClose` follows when the peer has closed too, or has been silent for a minute. */
-  end(): void;
+  /**
+   * FIN behind everything written; reading goes on. `onClose` follows when the peer has closed too, or has been silent
+   * for a minute.
+   * @param patient a silent peer is waited for: the application is still interested in what it may say.
+   */
+  end(patient?: boolean): void;
   /** RST now; `onClose` follows. */
   destroy(): void;
   /** Lets go: what was written is delivered, FIN behind it, nothing more is received. The handler hears nothing more. */

@@ -488,9 +488,9 @@ class UserspaceConnection implements Connection {
     this.socket.resume();
   }
 
-  end(): void {
+  end(patient = false): void {
     this.socket.end();
-    this.socket.letGo();
+    if (!patient) this.socket.letGo();
   }
 
   destroy(): void {
