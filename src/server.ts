@@ -4,6 +4,7 @@ import { appendFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { commandDetails } from './commands/command-details.ts';
 import { commandTable } from './commands/table.ts';
+import type { UserDefinition } from './core/acl/rule-words.ts';
 import { type Config, ignoredSettings, isIgnored, refusedSettings } from './core/config.ts';
 import { DirectiveError } from './core/directive.ts';
 import { Keyspace } from './core/keyspace.ts';
@@ -34,6 +35,8 @@ const DEFAULT_PID_FILE = '/var/run/redis.pid';
 export interface ServerSettings {
   readonly config: Config;
   readonly renames?: readonly (readonly [string, string])[];
+  /** `user` lines of redis.conf. */
+  readonly users?: readonly UserDefinition[];
   /** Path of redis.conf; absent: none. */
   readonly configFile?: string;
   /** Settings of modules that are to be loaded. */
@@ -317,6 +320,7 @@ export async function startServer(
   const running = new RunningServer(createServer(settings, world, transport.name), transport, settings.unclaimed);
   created(running);
   try {
+    loadUsers(running.server, settings.users ?? []);
     const control = await openControl(running.server, transport);
     if (control !== null) running.companions.push(control);
     const observe = await openObserve(running.server, transport);
@@ -330,6 +334,18 @@ export async function startServer(
     await transport.close(0);
     throw error;
   }
+}
+
+/** @throws ServerStartError */
+function loadUsers(server: Server, users: readonly UserDefinition[]): void {
+  const { aclfile } = server.config;
+  if (aclfile !== '' && users.length > 0) {
+    throw new ServerStartError("Users are defined both by 'user' lines and by 'aclfile': leave one of the two.");
+  }
+  const problem = server.acl.define(users) ?? (aclfile === '' ? null : server.acl.load(aclfile));
+  if (problem === null) return;
+  server.log.warning(`Aborting Redis startup because of ACL errors: ${problem}`);
+  throw new ServerStartError(problem);
 }
 
 async function openTransport(config: Config, world: World): Promise<Transport> {

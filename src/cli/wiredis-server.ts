@@ -67,8 +67,8 @@ function readSettings(args: readonly string[]): { settings: ServerSettings; inpu
   loader.loadText(argumentsToText(words), '');
   loader.finish();
   config.netdev = absolutePath(config.netdev);
-  const { moduleSettings, renames } = loader;
-  const settings = { config, renames, moduleSettings, unclaimed: (name: string) => loader.unclaimed(name) };
+  const { moduleSettings, renames, users } = loader;
+  const settings = { config, renames, users, moduleSettings, unclaimed: (name: string) => loader.unclaimed(name) };
   return { settings: file === null ? settings : { ...settings, configFile: file }, input };
 }
 

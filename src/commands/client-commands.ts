@@ -1,4 +1,5 @@
 // CLIENT and its subcommands, as far as they need neither blocking commands nor tracking.
+import type { User } from '../core/acl/user.ts';
 import type { Call } from '../core/call.ts';
 import { type Client, REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT } from '../core/client.ts';
 import type { CommandFlag, CommandSpec } from '../core/command.ts';
@@ -64,7 +65,7 @@ interface KillFilter {
   address: string | null;
   localAddress: string | null;
   type: string | null;
-  user: string | null;
+  user: User | null;
   skipMe: boolean;
 }
 
@@ -111,8 +112,8 @@ function killFilter(call: Call): KillFilter | null {
       }
       filter.type = type === 'slave' ? 'replica' : type;
     } else if (call.is(i, 'user')) {
-      filter.user = value;
-      if (value !== 'default') {
+      filter.user = call.server.acl.find(value);
+      if (filter.user === null) {
         reply.error(`ERR No such user '${value}'`);
         return null;
       }
@@ -139,7 +140,7 @@ function matches(client: Client, filter: KillFilter): boolean {
   if (filter.id !== null && client.id !== filter.id) return false;
   if (filter.address !== null && client.address !== filter.address) return false;
   if (filter.localAddress !== null && client.localAddress !== filter.localAddress) return false;
-  if (filter.user !== null && !client.authenticated) return false;
+  if (filter.user !== null && filter.user !== client.user) return false;
   return filter.type === null || filter.type === client.type;
 }
 

@@ -119,7 +119,8 @@ function configRewrite(call: Call): void {
     return;
   }
   try {
-    rewriteConfigFile(server.config, server.configFile);
+    // Users live in one file: their own, if there is one.
+    rewriteConfigFile(server.config, server.configFile, server.config.aclfile === '' ? server.acl.lines : []);
     server.log.notice('CONFIG REWRITE executed with success.');
     reply.ok();
   } catch (error) {

@@ -1,6 +1,5 @@
 // Commands about the connection itself: AUTH, HELLO, PING, SELECT and the CLIENT family (its larger subcommands are
 // in client-commands.ts).
-import { timingSafeEqual } from 'node:crypto';
 import type { Call } from '../core/call.ts';
 import { GATE_SUBSCRIBED, REPLY_ON, REPLY_SKIPPING } from '../core/client.ts';
 import type { CommandSpec } from '../core/command.ts';
@@ -12,30 +11,22 @@ const WRONG_PASSWORD = 'WRONGPASS invalid username-password pair or user is disa
 const NO_PASSWORD_SET =
   'ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?';
 
-/** Whether the words are the default user and its password. */
-function credentialsMatch(call: Call, user: number, password: number): boolean {
-  if (user > 0 && call.latin1(user) !== 'default') return false;
-  const wanted = Buffer.from(call.server.config.requirepass, 'utf8');
-  const given = call.copy(password);
-  if (wanted.length === 0) return true;
-  return given.length === wanted.length && timingSafeEqual(given, wanted);
-}
-
 function auth(call: Call): void {
   if (call.argc > 3) {
     call.syntaxError();
     return;
   }
   for (let i = 1; i < call.argc; i++) call.redact(i);
-  if (call.argc === 2 && !call.server.authRequired) {
+  const { acl } = call.server;
+  if (call.argc === 2 && acl.defaultUser.noPassword) {
     call.reply.error(NO_PASSWORD_SET);
     return;
   }
-  if (!credentialsMatch(call, call.argc === 3 ? 1 : 0, call.argc - 1)) {
+  const name = call.argc === 3 ? call.latin1(1) : acl.defaultUser.name;
+  if (!acl.authenticate(call.client, name, call.word(call.argc - 1), call.latin1(0))) {
     call.reply.error(WRONG_PASSWORD);
     return;
   }
-  call.client.authenticated = true;
   call.reply.ok();
 }
 
@@ -50,44 +41,44 @@ function hello(call: Call): void {
       return;
     }
   }
-  let user = 0;
-  let name: string | null = null;
-  for (let i = 2; i < call.argc; i++) {
-    if (call.is(i, 'auth') && i + 2 < call.argc) {
-      user = i + 1;
-      call.redact(i + 1);
-      call.redact(i + 2);
-      i += 2;
-    } else if (call.is(i, 'setname') && i + 1 < call.argc) {
-      name = call.latin1(++i);
-    } else {
-      reply.error(`ERR Syntax error in HELLO option '${call.latin1(i)}'`);
-      return;
-    }
-  }
-  if (user > 0) {
-    if (!credentialsMatch(call, user, user + 1)) {
-      reply.error(WRONG_PASSWORD);
-      return;
-    }
-    client.authenticated = true;
-  } else if (client.unauthenticated) {
+  if (!helloOptions(call)) return;
+  if (!client.authenticated) {
     reply.error(
       'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time',
     );
     return;
   }
-  if (name !== null) {
-    if (!/^[!-~]*$/.test(name)) {
-      reply.error('ERR Client names cannot contain spaces, newlines or special characters.');
-      return;
-    }
-    client.name = name;
-  }
   client.protocol = protocol === 3 ? 3 : 2;
   client.updateGate();
   reply.protocol = client.protocol;
   helloReply(call);
+}
+
+/** AUTH and SETNAME take effect one by one. @returns false after an error was replied. */
+function helloOptions(call: Call): boolean {
+  const { client, reply, server } = call;
+  for (let i = 2; i < call.argc; i++) {
+    if (call.is(i, 'auth') && i + 2 < call.argc) {
+      call.redact(i + 1);
+      call.redact(i + 2);
+      if (!server.acl.authenticate(client, call.latin1(i + 1), call.word(i + 2), call.latin1(0))) {
+        reply.error(WRONG_PASSWORD);
+        return false;
+      }
+      i += 2;
+    } else if (call.is(i, 'setname') && i + 1 < call.argc) {
+      const name = call.latin1(++i);
+      if (!/^[!-~]*$/.test(name)) {
+        reply.error('ERR Client names cannot contain spaces, newlines or special characters.');
+        return false;
+      }
+      client.name = name;
+    } else {
+      reply.error(`ERR Syntax error in HELLO option '${call.latin1(i)}'`);
+      return false;
+    }
+  }
+  return true;
 }
 
 function helloReply(call: Call): void {
@@ -163,6 +154,7 @@ function reset(call: Call): void {
   client.noEvict = false;
   // Behind CLIENT REPLY SKIP this very reply is the one that is not sent.
   if (client.replyMode !== REPLY_SKIPPING) client.replyMode = REPLY_ON;
+  client.user = server.acl.defaultUser;
   client.authenticated = !server.authRequired;
   client.updateGate();
   call.reply.protocol = 2;

@@ -2,6 +2,7 @@
 // values of other keys beside them. Elements are held as Latin-1 strings, whose order is that of their bytes.
 // Reply texts are Redis 7.0's. Only table.ts imports this file.
 import type { Call } from '../core/call.ts';
+import { GATE_ACL } from '../core/client.ts';
 import type { CommandSpec } from '../core/command.ts';
 import { WRONG_TYPE } from '../core/errors.ts';
 import { NOTIFY_LIST } from '../core/notify-flags.ts';
@@ -77,13 +78,24 @@ function parseOptions(call: Call, readOnly: boolean): Options | null {
     else if (call.is(i, 'by') && rest >= 1) {
       options.by = parsePattern(call.latin1(++i));
       options.unsorted = options.by.around === null;
-    } else if (call.is(i, 'get') && rest >= 1) options.gets.push(parsePattern(call.latin1(++i)));
-    else {
+      if (!options.unsorted && !mayReadAnyKey(call, 'BY')) return null;
+    } else if (call.is(i, 'get') && rest >= 1) {
+      options.gets.push(parsePattern(call.latin1(++i)));
+      if (!mayReadAnyKey(call, 'GET')) return null;
+    } else {
       call.syntaxError();
       return null;
     }
   }
   return options;
+}
+
+/** What patterns name is not among the words: only who may read all keys may use them. Replies when he may not. */
+function mayReadAnyKey(call: Call, option: string): boolean {
+  const { client, server } = call;
+  if ((client.gate & GATE_ACL) === 0 || server.acl.mayReadAnyKey(client.user, call.spec, call)) return true;
+  call.reply.error(`ERR ${option} option of SORT denied due to insufficient ACL permissions.`);
+  return false;
 }
 
 const element = new Element();

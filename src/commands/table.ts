@@ -1,5 +1,6 @@
 // All commands of the server. A file of commands is added here and nowhere else.
 import type { CommandSpec } from '../core/command.ts';
+import { aclCommands } from './acl-commands.ts';
 import { bitmapCommands } from './bitmap.ts';
 import { clusterCommands } from './cluster.ts';
 import { connectionCommands } from './connection.ts';
@@ -25,6 +26,7 @@ import { stringCommands } from './string.ts';
 import { transactionCommands } from './transactions.ts';
 
 export const commandTable: readonly CommandSpec[] = [
+  ...aclCommands,
   ...bitmapCommands,
   ...blockingListCommands,
   ...blockingSortedSetCommands,

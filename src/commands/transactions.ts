@@ -1,7 +1,11 @@
 // MULTI, EXEC, DISCARD, WATCH, UNWATCH. The dispatcher queues; here the queue is run.
+import { ALLOWED } from '../core/acl/permission.ts';
+import { refusalInExec } from '../core/acl/refusals.ts';
 import type { Call } from '../core/call.ts';
-import { REPLY_OFF } from '../core/client.ts';
+import { GATE_ACL, REPLY_OFF } from '../core/client.ts';
 import type { CommandSpec } from '../core/command.ts';
+import type { Command } from '../core/command-table.ts';
+import { REFUSED } from '../core/nested-call.ts';
 import { Transaction } from '../core/transaction.ts';
 
 function multi(call: Call): void {
@@ -53,12 +57,23 @@ function exec(call: Call): void {
   for (const { command, words } of queue) {
     const mark = reply.length;
     const muted = client.replyMode === REPLY_OFF;
-    server.nested.runCommand(client, command, words, reply);
+    // Rights may have changed since the command was queued, and may change in between.
+    const check = (client.gate & GATE_ACL) === 0 ? null : mayStillRun;
+    if (server.nested.runCommand(client, command, words, reply, check) === REFUSED) {
+      reply.error(server.nested.refusal);
+      server.stats.countError(server.nested.refusal);
+      reply.countedErrors = reply.errors;
+    }
     if (muted && client.replyMode === REPLY_OFF) reply.length = mark;
   }
   client.inExec = false;
   // Its commands are told, between MULTI and EXEC when they are several.
   call.dontPropagate();
+}
+
+function mayStillRun(call: Call, command: Command): string | null {
+  const denied = call.server.acl.admit(call.client, command.spec, call, 'multi');
+  return denied === ALLOWED ? null : refusalInExec(denied);
 }
 
 function watch(call: Call): void {

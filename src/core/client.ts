@@ -5,6 +5,7 @@ import type { Replica } from '../replication/replica.ts';
 import { BROKEN, INCOMPLETE, REQUEST, type RequestLimits, type RequestParser } from '../resp/parser.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transports/transport.ts';
+import type { User } from './acl/user.ts';
 import type { Blocked } from './blocking.ts';
 import { BufferUse } from './buffer-use.ts';
 import type { Call } from './call.ts';
@@ -36,6 +37,8 @@ export const GATE_SUBSCRIBED = 1;
 export const GATE_TRACKING = 2;
 /** It is a replica: it gets the stream, and has nothing to do with keys. */
 export const GATE_REPLICA = 4;
+/** Its user may not do everything. */
+export const GATE_ACL = 8;
 
 export type ClientType = 'normal' | 'master' | 'replica' | 'pubsub';
 
@@ -61,6 +64,8 @@ export class Client implements ConnectionHandler, RequestLimits {
   db: Database;
   protocol: 2 | 3 = 2;
   authenticated: boolean;
+  /** Whose permissions it has; the default user's until it says who it is. */
+  user: User;
   name = '';
   replyMode = REPLY_ON;
   monitor = false;
@@ -123,7 +128,9 @@ export class Client implements ConnectionHandler, RequestLimits {
     this.lastInteraction = this.createdAt;
     this.bufferUse = new BufferUse(this.createdAt);
     this.db = server.databases[0];
+    this.user = server.acl.defaultUser;
     this.authenticated = !server.authRequired;
+    this.updateGate();
   }
 
   // --- limits the parser asks for ---
@@ -141,7 +148,8 @@ export class Client implements ConnectionHandler, RequestLimits {
     this.gate =
       (this.subscriptions !== null && this.protocol === 2 ? GATE_SUBSCRIBED : 0) |
       (this.tracking !== null ? GATE_TRACKING : 0) |
-      (this.link === 'replica' ? GATE_REPLICA : 0);
+      (this.link === 'replica' ? GATE_REPLICA : 0) |
+      (this.user.isUnrestricted ? 0 : GATE_ACL);
   }
 
   // --- figures for CLIENT LIST and INFO ---

@@ -219,9 +219,9 @@ const percentiles: Directive<readonly number[]> = {
 };
 
 export const directives = {
-  'acl-pubsub-default': ignored(choice('resetchannels', ['allchannels', 'resetchannels'])),
-  aclfile: refused(text('', fixed), "ACL users are not supported in this version: use 'requirepass'"),
-  'acllog-max-len': ignored(number(128, 0, LONG_MAX)),
+  'acl-pubsub-default': choice('resetchannels', ['allchannels', 'resetchannels']),
+  aclfile: text('', fixed),
+  'acllog-max-len': number(128, 0, LONG_MAX),
   'active-defrag-cycle-max': ignored(number(25, 1, 99)),
   'active-defrag-cycle-min': ignored(number(1, 1, 99)),
   'active-defrag-ignore-bytes': ignored(number(100 * 1024 ** 2, 1, LONG_MAX, { as: 'memory' })),

@@ -2,6 +2,7 @@
 // command line is read as more such lines behind the file. Errors carry file, line and text and print as Redis's do.
 
 import { quoted, splitArgs } from '../resp/split-args.ts';
+import { parseUserLine, type UserDefinition } from './acl/rule-words.ts';
 import { type Config, findDirective, type NamedDirective, refusedSettings, setDirective } from './config.ts';
 import { globSync, readFileSync } from './config-source.ts';
 import { DirectiveError, MULTI_WORD } from './directive.ts';
@@ -9,6 +10,8 @@ import { DirectiveError, MULTI_WORD } from './directive.ts';
 export interface LoadedConfig {
   /** Pairs of `rename-command`; an empty new name removes the command. */
   readonly renames: [from: string, to: string][];
+  /** Of `user` lines; their commands are looked up when there are any. */
+  readonly users: UserDefinition[];
 }
 
 export class ConfigFileError extends Error {
@@ -27,7 +30,6 @@ export class ConfigFileError extends Error {
 }
 
 const INCLUDE_DEPTH_MAX = 16;
-const NO_ACL = "ACL users are not supported in this version: use 'requirepass'";
 const BAD_LINE = 'Bad directive or wrong number of arguments';
 
 /** Where a directive was last set. */
@@ -40,6 +42,7 @@ interface Place {
 /** Reads configuration text into a config; one loader per server start. */
 export class ConfigLoader {
   readonly renames: [from: string, to: string][] = [];
+  readonly users: UserDefinition[] = [];
   readonly #config: Config;
   readonly #version: string;
   readonly #places = new Map<NamedDirective, Place>();
@@ -94,7 +97,7 @@ export class ConfigLoader {
       this.renames.push([words[1].toLowerCase(), words[2].toLowerCase()]);
       return null;
     }
-    if (name === 'user' && words.length > 1) return grantsEverything(words) ? null : NO_ACL;
+    if (name === 'user' && words.length > 1) return this.#user(words.slice(1));
     const named = findDirective(name);
     // Those with several words may have none: `save` alone is no save point.
     const wordsMin = named !== undefined && (named.directive.flags & MULTI_WORD) !== 0 ? 1 : 2;
@@ -135,18 +138,18 @@ export class ConfigLoader {
     return new ConfigFileError(this.#version, file, line, text, BAD_LINE);
   }
 
+  #user(words: readonly string[]): string | null {
+    const user = parseUserLine(words, this.users);
+    if (typeof user === 'string') return user;
+    this.users.push(user);
+    return null;
+  }
+
   #include(pattern: string, depth: number): string | null {
     if (depth >= INCLUDE_DEPTH_MAX) return 'Too many nested includes';
     for (const path of globSync(pattern)) this.loadFile(path, depth + 1);
     return null;
   }
-}
-
-/** `user default on nopass ~* &* +@all`, which Redis's CONFIG REWRITE adds: what holds without it. */
-function grantsEverything(words: readonly string[]): boolean {
-  const rules = new Set(words.slice(2).map((word) => word.toLowerCase()));
-  rules.delete('sanitize-payload');
-  return words[1] === 'default' && [...rules].sort().join(' ') === '&* +@all nopass on ~*';
 }
 
 /** Lines are read byte by byte, so that `\xHH` means a byte; values are text. */

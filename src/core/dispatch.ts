@@ -4,9 +4,12 @@
 import { NO_REPLICAS, READ_ONLY } from '../replication/replication.ts';
 import type { RequestParser } from '../resp/parser.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
+import { ALLOWED } from './acl/permission.ts';
+import { refusalOfCommand } from './acl/refusals.ts';
 import { Call } from './call.ts';
 import {
   type Client,
+  GATE_ACL,
   GATE_REPLICA,
   GATE_SUBSCRIBED,
   GATE_TRACKING,
@@ -221,17 +224,12 @@ export class Dispatcher {
       this.#refuse(call, command, 'NOAUTH Authentication required.');
       return ANSWERED;
     }
-    if ((client.gate & GATE_SUBSCRIBED) !== 0 && !this.#whileSubscribed.has(command)) {
-      const name = command.spec.name;
-      const message = `ERR Can't execute '${name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`;
-      this.#refuse(call, command, message);
-      return ANSWERED;
-    }
     const queueing = client.transaction?.active === true;
     if (queueing && (command.flags & FLAG_NO_MULTI) !== 0) {
       this.#refuse(call, command, 'ERR Command not allowed inside a transaction');
       return ANSWERED;
     }
+    if ((client.gate & GATE_ACL) !== 0 && this.#isDenied(call, command, queueing)) return ANSWERED;
     if (
       (gate & GATE_MEMORY) !== 0 &&
       (gate & GATE_BUSY) === 0 &&
@@ -248,6 +246,12 @@ export class Dispatcher {
     const byRole = (gate & GATE_ROLE) === 0 ? null : this.#roleRefusal(call, command, flags);
     if (byRole !== null) {
       this.#refuse(call, command, byRole);
+      return ANSWERED;
+    }
+    if ((client.gate & GATE_SUBSCRIBED) !== 0 && !this.#whileSubscribed.has(command)) {
+      const name = command.spec.name;
+      const message = `ERR Can't execute '${name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`;
+      this.#refuse(call, command, message);
       return ANSWERED;
     }
     if ((gate & GATE_LOADING) !== 0 && this.#waitsForLoad(command)) {
@@ -268,6 +272,14 @@ export class Dispatcher {
     client.transaction?.add(call, command, flags);
     call.reply.simple('QUEUED');
     return ANSWERED;
+  }
+
+  /** The client's user may not do this, and was told so. */
+  #isDenied(call: Call, command: Command, queueing: boolean): boolean {
+    const denied = this.server.acl.admit(call.client, command.spec, call, queueing ? 'multi' : 'toplevel');
+    if (denied === ALLOWED) return false;
+    this.#refuse(call, command, refusalOfCommand(denied, command.spec.name));
+    return true;
   }
 
   /** A queue may grow without end: nothing is queued when memory is short. */

@@ -12,6 +12,8 @@ import { RequestParser } from '../resp/parser.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Scripting } from '../scripting/scripting.ts';
 import type { Connection, ConnectionHandler, TransportName } from '../transports/transport.ts';
+import { Acl } from './acl/acl.ts';
+import { RuleCommands } from './acl/rule-commands.ts';
 import { Blocking } from './blocking.ts';
 import type { Call } from './call.ts';
 import { Client, HELD_BY_PAUSE } from './client.ts';
@@ -156,6 +158,8 @@ export class Server {
   readonly stats = new Stats();
   readonly slowlog = new Slowlog();
   readonly latency: LatencyEvents;
+  /** Users and what they may do. */
+  readonly acl: Acl;
   readonly watches = new Watches();
   readonly blocking: Blocking;
   readonly pubsub = new PubSub();
@@ -226,6 +230,8 @@ export class Server {
     this.transport = parts.transport ?? 'kernel';
     this.configFile = parts.configFile ?? '';
     this.commands = new CommandTable(parts.commands);
+    this.#details = parts.details ?? (() => NO_DETAILS);
+    this.acl = new Acl(this, new RuleCommands(parts.commands, (spec) => this.detailsOf(spec)));
     for (const [from, to] of parts.renames ?? []) {
       const problem = this.commands.rename(from, to);
       if (problem !== null) throw new ServerStartError(`${problem}: '${from}'`);
@@ -257,7 +263,6 @@ export class Server {
     this.clientMemory = new ClientMemory(this);
     this.blocking = new Blocking(this);
     this.tracking = new Tracking(this);
-    this.#details = parts.details ?? (() => NO_DETAILS);
     this.replication = new Replication(this, this.createHexId());
     this.keyspace.hooks = {
       keyModified: (db, bytes, offset, length) => {
@@ -293,6 +298,7 @@ export class Server {
         }
       },
     };
+    if (this.config.requirepass !== '') this.acl.setDefaultPassword(this.config.requirepass);
     this.applyConfig();
   }
 
@@ -320,7 +326,7 @@ export class Server {
   // --- settings ---
 
   get authRequired(): boolean {
-    return this.config.requirepass !== '';
+    return this.acl.authRequired;
   }
 
   /** Why no write is accepted: nothing is that could not be kept. null: it is. */
@@ -344,6 +350,11 @@ export class Server {
 
   /** A dump is being loaded beside the dataset, which is served meanwhile. */
   asyncLoading = false;
+
+  /** To be called when the default user has changed. */
+  updateAuthGate(): void {
+    this.#setGate(GATE_AUTH, this.authRequired);
+  }
 
   get loading(): boolean {
     return this.#loading;
@@ -370,7 +381,7 @@ export class Server {
   /** Takes over everything that is kept outside the config for speed. */
   applyConfig(): void {
     const { config, keyspace } = this;
-    this.#setGate(GATE_AUTH, this.authRequired);
+    this.updateAuthGate();
     this.#setGate(GATE_MEMORY, config.maxmemory > 0);
     this.updateDiskGate();
     keyspace.notifyFlags = config.notifyKeyspaceEvents;
@@ -391,10 +402,7 @@ export class Server {
   /** A directive got a new value by CONFIG SET. @throws DirectiveError when it cannot take effect. */
   configChanged(named: NamedDirective): void {
     if (named.name === 'dir') this.#changeDirectory();
-    if (named.name === 'requirepass') {
-      // Who is connected stays as authenticated as he was; with no password everyone is.
-      for (const client of this.clients.values()) client.authenticated ||= !this.authRequired;
-    }
+    if (named.name === 'requirepass') this.acl.setDefaultPassword(this.config.requirepass);
     this.applyConfig();
     if (named.name === 'maxmemory') {
       this.measureMemory();

@@ -1,6 +1,7 @@
 // A sandbox with the redis.* API, and how a compiled script or function is run in it: keys and arguments in, the reply
 // out, interrupted when it takes too long. EVAL has one, functions have another. Only src/scripting imports it.
 import { createHash } from 'node:crypto';
+import { ALLOWED } from '../core/acl/permission.ts';
 import type { Call } from '../core/call.ts';
 import { type ArgVector, REFUSED, UNKNOWN_COMMAND, WRONG_ARITY } from '../core/nested-call.ts';
 import { PROPAGATE_ALL, PROPAGATE_AOF, PROPAGATE_REPLICAS } from '../core/propagation.ts';
@@ -377,7 +378,8 @@ export class ScriptEngine implements ArgVector {
     if (problem !== null) this.raiseError(L, problem);
     const command = this.#server.nested.find(this);
     if (command === null) this.raiseError(L, 'ERR Invalid command passed to redis.acl_check_cmd()');
-    this.#api.lua_pushboolean(L, 1);
+    const allowed = this.#server.acl.check(this.run.call.client.user, command.spec, this) === ALLOWED;
+    this.#api.lua_pushboolean(L, allowed ? 1 : 0);
     return 1;
   }
 

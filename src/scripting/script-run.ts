@@ -1,7 +1,9 @@
 // One run of a script or function: on whose behalf, what it may do, and what has become of it. The checks that its
 // commands must pass are here. Anyone in src/scripting imports it.
+import { ALLOWED } from '../core/acl/permission.ts';
+import { refusalInScript } from '../core/acl/refusals.ts';
 import type { Call } from '../core/call.ts';
-import type { Client } from '../core/client.ts';
+import { type Client, GATE_ACL } from '../core/client.ts';
 import { type Command, FLAG_DENYOOM, FLAG_MAY_REPLICATE, FLAG_NOSCRIPT, FLAG_WRITE } from '../core/command-table.ts';
 import { OUT_OF_MEMORY } from '../core/errors.ts';
 import type { Server } from '../core/server.ts';
@@ -56,6 +58,8 @@ export class ScriptRun {
     client.callerCall = call;
     client.db = call.client.db;
     client.protocol = 2;
+    client.user = call.client.user;
+    client.updateGate();
     return null;
   }
 
@@ -78,11 +82,15 @@ export class ScriptRun {
   }
 
   /** What a command needs to be called by this script. */
-  readonly check = (_call: Call, command: Command): string | null => {
+  readonly check = (call: Call, command: Command): string | null => {
     const { flags } = command;
-    const { server } = this;
+    const { client, server } = this;
     if ((flags & FLAG_NOSCRIPT) !== 0 && !server.debug.scriptsRunAll) {
       return 'ERR This Redis command is not allowed from script';
+    }
+    if ((client.gate & GATE_ACL) !== 0) {
+      const denied = server.acl.admit(this.call.client, command.spec, call, 'lua');
+      if (denied !== ALLOWED) return refusalInScript(denied);
     }
     if (this.#readOnly && (flags & (FLAG_WRITE | FLAG_MAY_REPLICATE)) !== 0) {
       return 'ERR Write commands are not allowed from read-only scripts.';
