@@ -8,7 +8,7 @@ import { NOTIFY_STRING } from '../core/notify-flags.ts';
 import { countBits, findBit } from '../data/bits.ts';
 import { bitfield, bitfieldReadOnly } from './bitfield.ts';
 import { bitOffset, stringWithBit } from './bitmap-strings.ts';
-import { deleteWord } from './key-deletion.ts';
+import { discardWord } from './key-deletion.ts';
 
 const NOT_A_BIT = 'ERR bit is not an integer or out of range';
 
@@ -89,7 +89,7 @@ function bitcount(call: Call): void {
   range.end = call.integer(3);
   if (Number.isNaN(range.end)) return;
   range.bits = false;
-  if (range.start < 0 && range.end < 0 && range.start > range.end) {
+  if (range.start < 0 && range.end < 0 && call.isGreater(2, 3)) {
     reply.integer(0);
     return;
   }
@@ -184,7 +184,7 @@ function bitop(call: Call): void {
     if (entry !== 0) longest = Math.max(longest, db.valueLength(entry));
   }
   if (longest === 0) {
-    deleteWord(call, 2, 'del');
+    discardWord(call, 2);
   } else {
     const result = new Uint8Array(longest);
     for (let i = 3; i < argc; i++) combine(call, operation, i, result);

@@ -22,7 +22,7 @@ function clientList(call: Call): void {
   if (call.argc === 4 && call.is(2, 'type')) {
     const type = call.latin1(3).toLowerCase();
     if (!TYPES.includes(type)) {
-      reply.error(`ERR Unknown client type '${call.latin1(3)}'`);
+      reply.error(`ERR Unknown client type '${call.cText(3)}'`);
       return;
     }
     const wanted = type === 'slave' ? 'replica' : type;

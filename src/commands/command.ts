@@ -42,7 +42,7 @@ function infoReply(call: Call, one: Command): void {
   const subcommands = one.subcommands?.all ?? [];
   if (subcommands.length === 0) reply.set(0);
   else {
-    reply.set(subcommands.length);
+    reply.array(subcommands.length);
     for (const sub of subcommands) infoReply(call, sub);
   }
 }

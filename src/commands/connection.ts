@@ -74,7 +74,7 @@ function helloOptions(call: Call): boolean {
       }
       client.name = name;
     } else {
-      reply.error(`ERR Syntax error in HELLO option '${call.latin1(i)}'`);
+      reply.error(`ERR Syntax error in HELLO option '${call.cText(i)}'`);
       return false;
     }
   }

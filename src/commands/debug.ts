@@ -360,7 +360,7 @@ const HELP = [
 ];
 
 function unknown(call: Call): void {
-  call.reply.error(`ERR unknown subcommand or wrong number of arguments for '${call.latin1(1)}'. Try DEBUG HELP.`);
+  call.reply.error(`ERR unknown subcommand or wrong number of arguments for '${call.cText(1)}'. Try DEBUG HELP.`);
 }
 
 export function debug(call: Call): void {

@@ -53,7 +53,7 @@ function load(call: Call): void {
   let replace = false;
   for (let i = 2; i < call.argc - 1; i++) {
     if (!call.is(i, 'replace')) {
-      call.reply.error(`ERR Unknown option given: ${call.latin1(i)}`);
+      call.reply.error(`ERR Unknown option given: ${call.cText(i)}`);
       return;
     }
     replace = true;
@@ -69,7 +69,7 @@ function load(call: Call): void {
 }
 
 function wrongSubcommand(call: Call): void {
-  call.reply.error(`ERR unknown subcommand or wrong number of arguments for '${call.latin1(1)}'. Try FUNCTION HELP.`);
+  call.reply.error(`ERR unknown subcommand or wrong number of arguments for '${call.cText(1)}'. Try FUNCTION HELP.`);
 }
 
 function remove(call: Call): void {
@@ -107,7 +107,7 @@ function list(call: Call): void {
       }
       pattern = call.latin1(i);
     } else {
-      call.reply.error(`ERR Unknown argument ${call.latin1(i)}`);
+      call.reply.error(`ERR Unknown argument ${call.cText(i)}`);
       return;
     }
   }

@@ -10,7 +10,7 @@ import type { SortedSet } from '../data/sorted-set.ts';
 import { TYPE_ZSET } from '../data/value-type.ts';
 import { keyChanged } from './collection-words.ts';
 import { decodeMember, doubleAt, given, placeAt, replyCoordinate, replyDistance, unitAt } from './geo-words.ts';
-import { deleteWord } from './key-deletion.ts';
+import { discardWord } from './key-deletion.ts';
 import { addMember, createSortedSet } from './sorted-set-words.ts';
 
 export type SearchKind = 'radius' | 'radius-of-member' | 'search' | 'search-store';
@@ -68,7 +68,7 @@ export function geoSearch(call: Call, kind: SearchKind, mayStore: boolean): void
   if (zset === null) {
     if (request.storeWord === 0) call.reply.emptyArray();
     else {
-      deleteWord(call, request.storeWord, 'del');
+      discardWord(call, request.storeWord);
       call.reply.integer(0);
     }
     return;
@@ -272,7 +272,7 @@ function store(call: Call, request: Request, found: readonly Found[], kind: Sear
   const { bytes, offsets, lengths, db } = call;
   call.reply.integer(found.length);
   if (found.length === 0) {
-    deleteWord(call, storeWord, 'del');
+    discardWord(call, storeWord);
     return;
   }
   const result = createSortedSet(call);

@@ -17,6 +17,6 @@ export function helpReply(call: Call, lines: readonly string[]): void {
 export function subcommandError(call: Call): void {
   const parent = call.spec.name.slice(0, call.spec.name.indexOf('|')).toUpperCase();
   call.reply.error(
-    `ERR unknown subcommand or wrong number of arguments for '${call.latin1(1).slice(0, 128)}'. Try ${parent} HELP.`,
+    `ERR unknown subcommand or wrong number of arguments for '${call.cText(1).slice(0, 128)}'. Try ${parent} HELP.`,
   );
 }

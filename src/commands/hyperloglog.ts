@@ -140,7 +140,7 @@ function pfdebug(call: Call): void {
   } else if (call.is(1, 'todense')) {
     const converts = hll.encoding === HLL_SPARSE;
     if (becomeDense(call, hll)) reply.integer(converts ? 1 : 0);
-  } else reply.error(`ERR Unknown PFDEBUG subcommand '${call.latin1(1)}'`);
+  } else reply.error(`ERR Unknown PFDEBUG subcommand '${call.cText(1)}'`);
 }
 
 /** @returns false after an error was replied. */

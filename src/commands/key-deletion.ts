@@ -11,6 +11,11 @@ export function deleteWord(call: Call, i: number, event: string, lazy = false): 
   return true;
 }
 
+/** In place of storing an empty result. */
+export function discardWord(call: Call, i: number): void {
+  if (call.db.discard(call.bytes, call.offsets[i], call.lengths[i])) keyModified(call, i, NOTIFY_GENERIC, 'del');
+}
+
 /** The command is told as a deletion of word 1. @param lazy as the `lazyfree-lazy-*` directive that rules it says. */
 export function propagateDeletion(call: Call, lazy: boolean): void {
   if (call.propagates) call.propagateAs(lazy ? 'UNLINK' : 'DEL', call.word(1));

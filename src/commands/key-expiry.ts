@@ -19,7 +19,7 @@ function parseConditions(call: Call): number {
     else if (call.is(i, 'gt')) conditions |= GT;
     else if (call.is(i, 'lt')) conditions |= LT;
     else {
-      call.reply.error(`ERR Unsupported option ${call.latin1(i)}`);
+      call.reply.error(`ERR Unsupported option ${call.cText(i)}`);
       return -1;
     }
   }

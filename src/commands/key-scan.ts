@@ -73,21 +73,24 @@ export function scan(call: Call): void {
     const offset = db.keyOffset(entry);
     const length = db.keyLength(entry);
     if (!scanMatches(call, db.bytesOf(entry), offset, length)) continue;
-    if (type !== -1 && db.typeOf(entry) !== type) continue;
     if (db.isExpired(entry)) {
-      expire(call, entry);
+      expire(call, entry, type !== -1);
       continue;
     }
+    if (type !== -1 && db.typeOf(entry) !== type) continue;
     reply.bulk(db.bytesOf(entry), offset, length);
     matched++;
   }
   reply.closeArray(mark, matched);
 }
 
-function expire(call: Call, entry: number): void {
-  const key = call.db.keyOf(entry);
+/** @param miss the look-up, for the key's type, counts as one. */
+function expire(call: Call, entry: number, miss: boolean): void {
+  const { db } = call;
+  const key = db.keyOf(entry);
   // By look-up, which knows whether this server may delete.
-  call.db.peek(key, 0, key.length);
+  if (miss) db.findForRead(key, 0, key.length, false);
+  else db.peek(key, 0, key.length);
 }
 
 export function keys(call: Call): void {

@@ -17,7 +17,7 @@ import {
   scanCursor,
   signedCount,
 } from './collection-words.ts';
-import { propagateDeletion } from './key-deletion.ts';
+import { discardWord, propagateDeletion } from './key-deletion.ts';
 
 const element = new Element();
 const handles = new EntryList();
@@ -54,6 +54,8 @@ function srem(call: Call): void {
 function smove(call: Call): void {
   const { bytes, offsets, lengths, reply } = call;
   const source = writeCollection<SetValue>(call, 1, TYPE_SET, null);
+  // It may have expired, and that shows whatever the source is.
+  call.db.find(bytes, offsets[2], lengths[2]);
   if (source === undefined) return;
   if (source === null) {
     reply.integer(0);
@@ -314,7 +316,7 @@ export function storeResult(call: Call, i: number, result: Collection, notifyCla
     return;
   }
   result.release();
-  if (db.delete(bytes, offset, length)) keyModified(call, i, NOTIFY_GENERIC, 'del');
+  discardWord(call, i);
 }
 
 function store(call: Call, operation: Operation, event: string): void {

@@ -16,7 +16,7 @@ import { SetValue } from '../data/set.ts';
 import { SortedSet } from '../data/sorted-set.ts';
 import { TYPE_HASH, TYPE_STRING } from '../data/value-type.ts';
 import { keyChanged } from './collection-words.ts';
-import { deleteWord } from './key-deletion.ts';
+import { discardWord } from './key-deletion.ts';
 
 interface Options {
   descending: boolean;
@@ -248,7 +248,7 @@ function store(call: Call, chosen: readonly string[], options: Options): void {
   call.reply.integer(list.length);
   if (list.length === 0) {
     list.release();
-    deleteWord(call, storeWord, 'del');
+    discardWord(call, storeWord);
     return;
   }
   db.setCollection(bytes, offsets[storeWord], lengths[storeWord], list);

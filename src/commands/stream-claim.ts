@@ -1,15 +1,17 @@
 // XCLAIM and XAUTOCLAIM: pending entries change hands. What they did is told to replicas and files entry by entry.
 // stream.ts lists them.
 import type { Call } from '../core/call.ts';
+import { toChange } from '../core/lookup.ts';
 import { type Consumer, type ConsumerGroup, IdCursor } from '../data/consumer-group.ts';
 import { Counter64 } from '../data/counter64.ts';
 import { parseBigInteger } from '../data/integer.ts';
 import type { Stream } from '../data/stream.ts';
 import { StreamId } from '../data/stream-id.ts';
+import { TYPE_STREAM } from '../data/value-type.ts';
 import { integerFrom } from './collection-words.ts';
-import { readGroup, seenConsumer } from './stream-groups.ts';
+import { groupOf, readGroup, seenConsumer } from './stream-groups.ts';
 import { propagateClaim, propagateGroupId } from './stream-propagation.ts';
-import { cText, IdList, isId, parseId, parseRangeStart, replyEntryAt, replyId } from './stream-words.ts';
+import { IdList, isId, parseId, parseRangeStart, replyEntryAt, replyId } from './stream-words.ts';
 
 /** Entries looked at for each one asked for. */
 const ATTEMPTS = 10;
@@ -86,7 +88,7 @@ class ClaimOptions {
 }
 
 function refuse(call: Call, i: number): false {
-  call.reply.error(`ERR Unrecognized XCLAIM option '${cText(call, i)}'`);
+  call.reply.error(`ERR Unrecognized XCLAIM option '${call.cText(i)}'`);
   return false;
 }
 
@@ -177,11 +179,13 @@ function parseAutoOptions(call: Call): { count: number; justId: boolean } | null
 export function xautoclaim(call: Call): void {
   const { reply, server } = call;
   const now = server.clock.unixMs;
+  // Before the options: a key that is missing counts as a miss whatever they are.
+  const entry = call.db.findForRead(call.bytes, call.offsets[1], call.lengths[1]);
   const minIdle = call.integer(4, 'ERR Invalid min-idle-time argument for XAUTOCLAIM');
   if (Number.isNaN(minIdle) || !parseRangeStart(call, 5, start)) return;
   const asked = parseAutoOptions(call);
   if (asked === null) return;
-  const found = readGroup(call, true);
+  const found = groupOf(call, toChange<Stream>(call, entry, TYPE_STREAM));
   if (found === null) return;
   if (asked.count > COUNT_MEMORY_MAX) {
     reply.error('ERR Insufficient memory, failed allocating transient memory, COUNT too high.');

@@ -12,7 +12,6 @@ import { TYPE_STREAM } from '../data/value-type.ts';
 import { helpReply } from './help.ts';
 import {
   createStream,
-  cText,
   IdList,
   parseAnyId,
   parseId,
@@ -65,11 +64,18 @@ function changed(call: Call, keyAt: number, event: string): void {
 /** The group of words 1 and 2; null after an error reply. @param changes whether the command may change it. */
 export function readGroup(call: Call, changes: boolean): { stream: Stream; group: ConsumerGroup } | null {
   const lookUp = changes ? readToChange : readCollection;
-  const stream = lookUp<Stream>(call, 1, TYPE_STREAM);
+  return groupOf(call, lookUp<Stream>(call, 1, TYPE_STREAM));
+}
+
+/** As `readGroup`, of what a look-up found before. */
+export function groupOf(
+  call: Call,
+  stream: Stream | null | undefined,
+): { stream: Stream; group: ConsumerGroup } | null {
   if (stream === undefined) return null;
   const group = stream === null ? null : findGroup(call, stream, 2);
   if (stream !== null && group !== null) return { stream, group };
-  call.reply.error(`NOGROUP No such key '${cText(call, 1)}' or consumer group '${cText(call, 2)}'`);
+  call.reply.error(`NOGROUP No such key '${call.cText(1)}' or consumer group '${call.cText(2)}'`);
   return null;
 }
 
@@ -116,7 +122,7 @@ function existingGroup(call: Call): { stream: Stream; group: ConsumerGroup } | n
   if (stream === undefined) return null;
   const group = findGroup(call, stream, 3);
   if (group !== null) return { stream, group };
-  call.reply.error(`NOGROUP No such consumer group '${cText(call, 3)}' for key name '${cText(call, 2)}'`);
+  call.reply.error(`NOGROUP No such consumer group '${call.cText(3)}' for key name '${call.cText(2)}'`);
   return null;
 }
 

@@ -10,7 +10,7 @@ import { StreamId } from '../data/stream-id.ts';
 import { TYPE_STREAM } from '../data/value-type.ts';
 import { helpReply } from './help.ts';
 import { findGroup } from './stream-groups.ts';
-import { cText, replyCounter, replyEntry, replyId, replyRange, wrongSubcommand } from './stream-words.ts';
+import { replyCounter, replyEntry, replyId, replyRange, wrongSubcommand } from './stream-words.ts';
 
 const FULL_COUNT_DEFAULT = 10;
 
@@ -180,7 +180,7 @@ function consumers(call: Call): void {
   const { reply } = call;
   const group = findGroup(call, found, 3);
   if (group === null) {
-    reply.error(`NOGROUP No such consumer group '${cText(call, 3)}' for key name '${cText(call, 2)}'`);
+    reply.error(`NOGROUP No such consumer group '${call.cText(3)}' for key name '${call.cText(2)}'`);
     return;
   }
   const now = call.server.clock.unixMs;

@@ -10,7 +10,7 @@ import { TYPE_STREAM } from '../data/value-type.ts';
 import { timeoutMilliseconds } from './blocking-words.ts';
 import { findGroup, seenConsumer } from './stream-groups.ts';
 import { propagateClaim, propagateConsumer, propagateGroupId } from './stream-propagation.ts';
-import { cText, IdList, parseId, replyEntry, replyEntryAt, replyId } from './stream-words.ts';
+import { IdList, parseId, replyEntry, replyEntryAt, replyId } from './stream-words.ts';
 
 const DOLLAR_IN_GROUP =
   'ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.';
@@ -41,7 +41,7 @@ class ReadOptions {
       const more = call.argc - 1 - i;
       if (call.is(i, 'block') && more > 0) {
         if (call.client?.caller)
-          return refuse(call, `ERR ${cText(call, 0)} command is not allowed with BLOCK option from scripts`);
+          return refuse(call, `ERR ${call.cText(0)} command is not allowed with BLOCK option from scripts`);
         this.timeoutMs = timeoutMilliseconds(call, ++i);
         if (Number.isNaN(this.timeoutMs)) return false;
       } else if (call.is(i, 'count') && more > 0) {
@@ -164,8 +164,8 @@ function resolveId(call: Call, n: number): boolean {
   const stream = readCollection<Stream>(call, keysAt + n, TYPE_STREAM);
   if (stream === undefined) return false;
   if (isGroup && (stream === null || findGroup(call, stream, groupAt) === null)) {
-    const key = cText(call, keysAt + n);
-    const message = `NOGROUP No such key '${key}' or consumer group '${cText(call, groupAt)}' in XREADGROUP with GROUP option`;
+    const key = call.cText(keysAt + n);
+    const message = `NOGROUP No such key '${key}' or consumer group '${call.cText(groupAt)}' in XREADGROUP with GROUP option`;
     return refuse(call, message);
   }
   if (call.is(at, '$')) {

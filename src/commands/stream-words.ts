@@ -19,16 +19,9 @@ const OPENING = 40;
 
 export const createStream = (call: Call): Stream => new Stream(call.server.arena);
 
-/** Word `i` up to its first zero byte, as C prints it. */
-export function cText(call: Call, i: number): string {
-  const text = call.latin1(i);
-  const end = text.indexOf('\0');
-  return end < 0 ? text : text.slice(0, end);
-}
-
 export function wrongSubcommand(call: Call): void {
   const [container] = call.spec.name.split('|');
-  const given = cText(call, 1).slice(0, 128);
+  const given = call.cText(1).slice(0, 128);
   call.reply.error(
     `ERR unknown subcommand or wrong number of arguments for '${given}'. Try ${container.toUpperCase()} HELP.`,
   );

@@ -426,7 +426,7 @@ function getrange(call: Call): void {
   const entry = readString(call, 1);
   if (entry === WRONG) return;
   const length = entry === 0 ? 0 : db.valueLength(entry);
-  const reversed = start < 0 && end < 0 && start > end;
+  const reversed = start < 0 && end < 0 && call.isGreater(2, 3);
   if (start < 0) start = Math.max(0, length + start);
   if (end < 0) end = Math.max(0, length + end);
   if (end >= length) end = length - 1;

@@ -36,6 +36,13 @@ export class Call {
     return Buffer.from(bytes.buffer, bytes.byteOffset + start, this.lengths[i]).toString('latin1');
   }
 
+  /** Word `i` up to its first zero byte, as C prints it: for errors that quote a word. */
+  cText(i: number): string {
+    const text = this.latin1(i);
+    const end = text.indexOf('\0');
+    return end < 0 ? text : text.slice(0, end);
+  }
+
   /** Word `i` decoded as UTF-8, for messages and file names. */
   text(i: number): string {
     const { bytes } = this;
@@ -110,6 +117,15 @@ export class Call {
     const value = parseInteger(this.bytes, this.offsets[i], this.lengths[i]);
     if (Number.isNaN(value)) this.reply.error(message);
     return value;
+  }
+
+  /** Whether word `i` is more than word `j`, both integers, to the last digit where doubles are not that exact. */
+  isGreater(i: number, j: number): boolean {
+    const { bytes, lengths, offsets } = this;
+    const a = parseInteger(bytes, offsets[i], lengths[i]);
+    const b = parseInteger(bytes, offsets[j], lengths[j]);
+    if (a !== b || Number.isSafeInteger(a)) return a > b;
+    return BigInt(this.latin1(i)) > BigInt(this.latin1(j));
   }
 
   /** The command cannot go on yet: the client waits, and the rest is up to `request`. Nothing more may be replied. */

@@ -316,11 +316,15 @@ export class Database {
 
   /** Adds a key, which must be absent. The database owns the collection from now on. */
   addCollection(bytes: Uint8Array, offset: number, length: number, collection: Collection): number {
+    return this.#insertCollection(bytes, offset, length, collection, true);
+  }
+
+  #insertCollection(bytes: Uint8Array, offset: number, length: number, collection: Collection, isNew: boolean): number {
     const { keyspace } = this;
     const entry = this.dict.insert(bytes, offset, length, 4);
     this.dict.setExtra(entry, META, this.#newMeta(collection.type, keyspace.initialAccess()));
     this.#keep(entry, collection);
-    keyspace.event(NOTIFY_NEW, 'new', this, bytes, offset, length);
+    if (isNew) keyspace.event(NOTIFY_NEW, 'new', this, bytes, offset, length);
     keyspace.hooks.keyReady(this, collection.type, bytes, offset, length);
     return entry;
   }
@@ -330,7 +334,7 @@ export class Database {
     const old = this.peek(bytes, offset, length);
     const expiry = old !== 0 && keepTtl ? this.expiryOf(old) : -1;
     if (old !== 0) this.deleteEntry(old, this.keyspace.lazyServerDel);
-    const entry = this.addCollection(bytes, offset, length, collection);
+    const entry = this.#insertCollection(bytes, offset, length, collection, old === 0);
     if (expiry !== -1) this.setExpiry(entry, expiry);
     return entry;
   }
@@ -372,6 +376,14 @@ export class Database {
     const entry = this.peek(bytes, offset, length);
     if (entry === 0) return false;
     this.deleteEntry(entry, lazy);
+    return true;
+  }
+
+  /** Deletes the key, expired or not: what stores an empty result does not look at what it deletes. */
+  discard(bytes: Uint8Array, offset: number, length: number): boolean {
+    const entry = this.dict.find(bytes, offset, length);
+    if (entry === 0) return false;
+    this.deleteEntry(entry);
     return true;
   }
 

@@ -473,21 +473,14 @@ function isWebRequest(call: Call): boolean {
   return call.is(0, 'post') || call.is(0, 'host:');
 }
 
-/** A word as C prints it. */
-function printed(call: Call, i: number): string {
-  const text = call.latin1(i);
-  const end = text.indexOf('\0');
-  return end < 0 ? text : text.slice(0, end);
-}
-
 function unknownCommand(call: Call): string {
   let preview = '';
   for (let i = 1; i < call.argc && preview.length < PREVIEW_LENGTH; i++) {
-    preview += `'${printed(call, i).slice(0, PREVIEW_LENGTH - preview.length)}' `;
+    preview += `'${call.cText(i).slice(0, PREVIEW_LENGTH - preview.length)}' `;
   }
-  return `ERR unknown command '${printed(call, 0).slice(0, PREVIEW_LENGTH)}', with args beginning with: ${preview}`;
+  return `ERR unknown command '${call.cText(0).slice(0, PREVIEW_LENGTH)}', with args beginning with: ${preview}`;
 }
 
 function unknownSubcommand(call: Call, container: Command): string {
-  return `ERR unknown subcommand '${printed(call, 1).slice(0, PREVIEW_LENGTH)}'. Try ${container.spec.name.toUpperCase()} HELP.`;
+  return `ERR unknown subcommand '${call.cText(1).slice(0, PREVIEW_LENGTH)}'. Try ${container.spec.name.toUpperCase()} HELP.`;
 }

@@ -38,8 +38,12 @@ export function readCollection<T extends Collection>(call: Call, i: number, type
  * As `readCollection`, of a command that looks keys up as a reader does and yet changes what it finds: XACK and others.
  */
 export function readToChange<T extends Collection>(call: Call, i: number, type: number): T | null | undefined {
+  return toChange(call, call.db.findForRead(call.bytes, call.offsets[i], call.lengths[i]), type);
+}
+
+/** As `readToChange`, of an entry found before. */
+export function toChange<T extends Collection>(call: Call, entry: number, type: number): T | null | undefined {
   const { db } = call;
-  const entry = db.findForRead(call.bytes, call.offsets[i], call.lengths[i]);
   if (entry === 0) return null;
   if (db.keyspace.snapshot !== null) db.beforeChange(entry);
   return typed<T>(call, entry, type);

@@ -47,12 +47,13 @@ export class NestedCalls {
    */
   run(client: Client, words: ArgVector, reply: ReplyWriter, check: NestedCheck | null = null): NestedStatus {
     const command = this.find(words);
-    if (command === null || command.run === null) return UNKNOWN_COMMAND;
+    if (command === null) return UNKNOWN_COMMAND;
     const { arity } = command;
     if (arity > 0 ? words.argc !== arity : words.argc < -arity) {
       command.rejectedCalls++;
       return WRONG_ARITY;
     }
+    if (command.run === null) return UNKNOWN_COMMAND;
     client.lastCommand = command;
     return this.runCommand(client, command, words, reply, check);
   }

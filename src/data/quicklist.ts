@@ -393,14 +393,8 @@ export class Quicklist {
   replace(cursor: ListCursor, bytes: Uint8Array, offset: number, length: number): void {
     const { node } = cursor;
     const size = listpack.plan(bytes, offset, length);
-    const fits =
-      !this.isPlain(node) &&
-      length < packedThreshold &&
-      this.#withinLimit(
-        this.payloadBytes(node) + size - listpack.entryBytes(this.arena.bytesOf(node), cursor.at),
-        this.countOf(node),
-      );
-    if (!fits) {
+    // The fill does not bound what takes an element's place: an order and a payload that Redis has, too.
+    if (this.isPlain(node) || length >= packedThreshold) {
       this.insert(cursor, true, bytes, offset, length);
       // the cursor still stands on the old element
       this.remove(cursor);

@@ -73,7 +73,7 @@ export class ReplyWriter {
   error(text: string): void {
     this.errors++;
     this.lastError = text;
-    this.#line(45 /* - */, text.replace(/[\r\n]/g, ' '));
+    this.#line(45 /* - */, text.replace(/[\r\n]+$/, '').replace(/[\r\n]/g, ' '));
   }
 
   /** Errors written since start: the dispatcher compares it before and after a command. */

@@ -6,7 +6,7 @@ import * as calls from '../../io-engine/linux/libc.ts';
 import { createConfig, findDirective, setDirective } from '../../src/core/config.ts';
 import type { Server } from '../../src/core/server.ts';
 import { silentLog } from '../../src/platform/log.ts';
-import { createServer, RunningServer, systemWorld } from '../../src/server.ts';
+import { createServer, RunningServer, systemWorld, type World } from '../../src/server.ts';
 import { KernelTransport } from '../../src/transports/kernel.ts';
 import type { Transport } from '../../src/transports/transport.ts';
 import { freePort, Peer } from './redis-server.ts';
@@ -23,10 +23,14 @@ export class OurServer {
     this.#running = running;
   }
 
-  /** @param directives of redis.conf. @param prepare puts files into the directory before the server starts. */
+  /**
+   * @param directives of redis.conf. @param prepare puts files into the directory before the server starts.
+   * @param parts of its world, in place of the system's.
+   */
   static async start(
     directives: Readonly<Record<string, string | number>> = {},
     prepare: (directory: string) => void = () => {},
+    parts: Partial<World> = {},
   ): Promise<OurServer> {
     const directory = mkdtempSync(join(tmpdir(), 'our-server-'));
     prepare(directory);
@@ -39,7 +43,7 @@ export class OurServer {
       setDirective(config, directive, [String(value)]);
     }
     config.dir = directory;
-    const world = { ...systemWorld(config), log: silentLog };
+    const world = { ...systemWorld(config), log: silentLog, ...parts };
     const transport = new KernelTransport({ ...world, keepAliveSeconds: () => 0, calls });
     const running = new RunningServer(createServer({ config }, world, 'kernel'), transport);
     const server = new OurServer(port, directory, running);

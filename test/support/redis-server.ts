@@ -38,17 +38,24 @@ export class RedisServer {
     this.#process = child;
   }
 
-  /** @param directives of redis.conf. @param prepare puts files into the directory before the server starts. */
+  /**
+   * @param directives of redis.conf. @param prepare puts files into the directory before the server starts.
+   * @param environment added to the process's own.
+   */
   static async start(
     directives: Readonly<Record<string, string | number>> = {},
     prepare: (directory: string) => void = () => {},
+    environment: NodeJS.ProcessEnv = {},
   ): Promise<RedisServer> {
     const directory = mkdtempSync(join(tmpdir(), 'redis-server-'));
     prepare(directory);
     const port = await freePort();
     const all = { port, bind: '127.0.0.1', save: '', dir: directory, 'enable-debug-command': 'yes', ...directives };
     const words = Object.entries(all).flatMap(([name, value]) => [`--${name}`, String(value)]);
-    const child = spawn('redis-server', words, { stdio: ['ignore', 'pipe', 'ignore'] });
+    const child = spawn('redis-server', words, {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      env: { ...process.env, ...environment },
+    });
     await new Promise<void>((resolve, reject) => {
       let log = '';
       child.stdout.on('data', (data: Buffer) => {
@@ -99,11 +106,20 @@ export class Peer {
   }
 
   /** @param batch requests; their words are Latin-1. */
-  async run(batch: readonly (readonly string[])[]): Promise<Answer[]> {
+  run(batch: readonly (readonly string[])[]): Promise<Answer[]> {
     this.#socket.write(Buffer.from(batch.map(request).join(''), 'latin1'));
+    return this.#take(batch.length);
+  }
+
+  /** The next reply or message, without a request. */
+  async next(): Promise<Reply> {
+    return (await this.#take(1))[0].reply;
+  }
+
+  async #take(count: number): Promise<Answer[]> {
     const answers: Answer[] = [];
     let at = 0;
-    while (answers.length < batch.length) {
+    while (answers.length < count) {
       const parsed = at < this.#received.length ? parseReply(this.#received, at) : null;
       if (parsed !== null) {
         answers.push({ reply: parsed.reply, bytes: this.#received.subarray(at, parsed.end) });
