@@ -10,6 +10,8 @@ import { bitOffset, stringWithBit } from './bitmap-strings.ts';
 
 const BAD_TYPE = 'ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.';
 
+const INT64_MAX = 2n ** 63n - 1n;
+
 type Overflow = 'wrap' | 'sat' | 'fail';
 
 interface Operation {
@@ -139,6 +141,8 @@ function fitted({ signed, width, kind, overflow }: Operation, value: bigint): bi
   if (value >= min && value <= max) return value;
   if (overflow === 'fail') return null;
   if (overflow === 'wrap') return signed ? BigInt.asIntN(width, value) : BigInt.asUintN(width, value);
+  // Redis takes the largest value less this one in 64 bits: far below, that is negative, and counts as too much.
+  if (signed && kind === 'set' && max - value > INT64_MAX) return max;
   // To an unsigned field a negative value of SET is a huge one.
   return value > max || (!signed && kind === 'set') ? max : min;
 }

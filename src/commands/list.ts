@@ -101,9 +101,9 @@ export function moveElement(call: Call, source: List, fromHead: boolean, toHead:
   if (target === undefined) return;
   source.peek(fromHead, element);
   keeper.keep(element);
-  // pushed before it is dropped, so that a list that turns on itself never gets empty
-  target.push(toHead, keeper.bytes, 0, keeper.length);
+  // A list that turns on itself has room again for what it lost.
   source.drop(fromHead);
+  target.push(toHead, keeper.bytes, 0, keeper.length);
   call.reply.bulk(keeper.bytes, 0, keeper.length);
   keeper.done();
   keyChanged(call, 2, NOTIFY_LIST, toHead ? 'lpush' : 'rpush', 0);

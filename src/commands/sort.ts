@@ -18,6 +18,9 @@ import { TYPE_HASH, TYPE_STRING } from '../data/value-type.ts';
 import { keyChanged } from './collection-words.ts';
 import { discardWord } from './key-deletion.ts';
 
+/** list-max-listpack-size: 8 KiB a node. */
+const STANDARD_FILL = -2;
+
 interface Options {
   descending: boolean;
   alpha: boolean;
@@ -162,10 +165,12 @@ function byText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** A text as strtod takes it whole: white space in front, nothing behind; NaN otherwise. */
+/** A text, up to a zero byte, as strtod takes it whole: white space in front, nothing behind; NaN otherwise. */
 function scoreOf(text: string): number {
-  const trimmed = text.replace(/^[ \t\n\v\f\r]+/, '');
-  return trimmed === '' && trimmed === text ? 0 : parseDoubleText(trimmed);
+  const zero = text.indexOf('\0');
+  const string = zero < 0 ? text : text.slice(0, zero);
+  const trimmed = string.replace(/^[ \t\n\v\f\r]+/, '');
+  return trimmed === '' && trimmed === string ? 0 : parseDoubleText(trimmed);
 }
 
 /** @returns null when an element has no number. */
@@ -239,7 +244,8 @@ function replyWith(call: Call, chosen: readonly string[], gets: readonly Pattern
 function store(call: Call, chosen: readonly string[], options: Options): void {
   const { gets, storeWord } = options;
   const { bytes, offsets, lengths, db, server } = call;
-  const list = new List(server.arena, server.config.listMaxListpackSize);
+  // Redis gives this list its standard nodes, whatever the directive says.
+  const list = new List(server.arena, STANDARD_FILL);
   for (const one of chosen) {
     for (const found of gets.length === 0 ? [one] : gets.map((pattern) => lookUp(call, pattern, one) ?? '')) {
       list.push(false, Buffer.from(found, 'latin1'), 0, found.length);

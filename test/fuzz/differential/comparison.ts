@@ -102,6 +102,8 @@ export function sameReply(words: Words, theirs: Reply, ours: Reply, queued: read
     return a.every((reply, i) => sameReply(queued[i] ?? [], reply, b[i], []));
   }
   const inner = innermost(words);
+  // Lua's tables have no order, and maps and sets have become tables.
+  if (inner !== words && /setresp\(3\)/.test(words[1]) && sortedDeep(theirs) === sortedDeep(ours)) return true;
   return sameUnordered(inner, theirs, ours) || ALLOWED.some(({ covers }) => covers(inner, theirs, ours));
 }
 
@@ -127,7 +129,8 @@ function sameScan(name: string, theirs: Reply, ours: Reply): boolean {
 /** Without an order, or by texts that are equal, elements come as the set has them. */
 function sameSort(words: Words, theirs: Reply, ours: Reply): boolean {
   const options = words.slice(2).map((word) => word.toLowerCase());
-  if (!options.includes('by') || options.includes('limit')) return false;
+  if (!options.includes('by')) return false;
+  if (options.includes('limit')) return shapeOf(theirs) === shapeOf(ours);
   return sorted(theirs, 1) === sorted(ours, 1);
 }
 
