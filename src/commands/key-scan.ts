@@ -59,6 +59,7 @@ export function scan(call: Call): void {
   let cursor = scanCursor(call, 1);
   if (cursor === -1 || !parseScanOptions(call, 2)) return;
   const { db, reply } = call;
+  call.server.propagation.standApart();
   found.length = 0;
   const { count, type } = scanOptions;
   let steps = count * BUCKETS_PER_ELEMENT;
@@ -117,6 +118,7 @@ export function keys(call: Call): void {
 
 export function randomkey(call: Call): void {
   const { db } = call;
+  call.server.propagation.standApart();
   const entry = db.randomEntry();
   if (entry === 0) call.reply.null();
   else call.reply.bulk(db.bytesOf(entry), db.keyOffset(entry), db.keyLength(entry));

@@ -50,6 +50,7 @@ export class Propagation {
   #paused = false;
   /** Units open, one within another. */
   #depth = 0;
+  #apart = false;
   #bytes = new Uint8Array(INITIAL_BYTES);
   #length = 0;
   #commands = new Int32Array(8 * FIELDS);
@@ -89,9 +90,19 @@ export class Propagation {
     this.#depth++;
   }
 
+  /**
+   * The running command comes upon any keys, and those that have expired do not belong together: where it is the whole
+   * unit, their ends are told one by one.
+   */
+  standApart(): void {
+    this.#apart = this.#depth === 1;
+  }
+
   /** Ends a unit; the outermost one's commands are handed on. */
   end(): void {
-    if (--this.#depth === 0 && this.#count > 0) this.#flush();
+    if (--this.#depth > 0) return;
+    if (this.#count > 0) this.#flush();
+    this.#apart = false;
   }
 
   /** Ends the unit of a command that has run. @param dirtyBefore `server.dirty` before it ran. */
@@ -183,7 +194,7 @@ export class Propagation {
   // --- handing on ---
 
   #flush(): void {
-    const wrapped = this.#count > 1;
+    const wrapped = this.#count > 1 && !this.#apart;
     for (const sink of this.#sinks) this.#flushTo(sink, wrapped);
     this.#count = 0;
     this.#length = 0;
