@@ -9,7 +9,7 @@ import { pseudoHeaderSum } from './wire/checksum.ts';
 import { IPV6_ADDRESS_LENGTH } from './wire/ipv6.ts';
 
 const FIRST = 0xf0000000 | 0;
-const INITIAL_CAPACITY = 256;
+const INITIAL_CAPACITY = 1024;
 
 /** Whether the number stands for an IPv6 address. (255.255.255.255 is no address of a host either.) */
 export function isIpv6(ip: number): boolean {
@@ -82,16 +82,16 @@ export class Ipv6Book {
     return this.#sums[ip & ~FIRST];
   }
 
-  /** Time for a sweep: the next addition would need more room. */
-  get isFull(): boolean {
-    return this.#free.length === 0 && this.#next === this.#capacity;
+  /** Additions before the book has to grow: with fewer than a batch may bring it is time for a sweep. */
+  get room(): number {
+    return this.#free.length + this.#capacity - this.#next;
   }
 
   /**
-   * Takes back every number that `markAll` does not mark; doubles the book when most are in use.
+   * Takes back every number that `markAll` does not mark, and grows until half of the book and `roomMin` are free.
    * @param markAll calls `mark` with each number that somebody keeps; IPv4 addresses are passed over.
    */
-  sweep(markAll: (mark: (ip: number) => void) => void): void {
+  sweep(roomMin: number, markAll: (mark: (ip: number) => void) => void): void {
     const used = new Uint8Array(this.#next);
     used.fill(1, 0, this.#pinned);
     markAll((ip) => {
@@ -104,7 +104,7 @@ export class Ipv6Book {
       if (used[index] === 0) this.#free.push(index);
       else this.#enter(index);
     }
-    if (this.#free.length < this.#capacity / 2) this.#grow();
+    while (this.room < Math.max(this.#capacity / 2, roomMin)) this.#grow();
   }
 
   #hashOf(bytes: Uint8Array, offset: number): number {
@@ -126,7 +126,7 @@ export class Ipv6Book {
   }
 
   #add(bytes: Uint8Array, offset: number, hash: number): number {
-    if (this.isFull) this.#grow();
+    if (this.room === 0) this.#grow();
     const index = this.#free.pop() ?? this.#next++;
     copyBytes(this.#bytes, index * IPV6_ADDRESS_LENGTH, bytes, offset, IPV6_ADDRESS_LENGTH);
     let sum = 0;

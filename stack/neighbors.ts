@@ -10,7 +10,10 @@ import type { TimerNode, TimerWheel } from './timer-wheel.ts';
 import { copyBytes, equalBytes } from './wire/bytes.ts';
 import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, MAC_LENGTH } from './wire/ethernet.ts';
 
+/** Neighbours whose hardware address we know. */
 export const NEIGHBORS_MAX = 4096;
+/** Those that we are asking for, or that did not answer: anybody can make us ask for as many as a network has addresses. */
+export const UNKNOWN_NEIGHBORS_MAX = 1024;
 export const QUEUE_PER_NEIGHBOR_MAX = 8;
 export const QUEUE_TOTAL_MAX = 512;
 
@@ -82,7 +85,12 @@ export class Neighbors {
   readonly #timers: TimerWheel;
   readonly #stats: Stats;
   readonly #statics = new Map<number, NextHop>();
-  readonly #cache: LRUCache<number, NextHop>;
+  /**
+   * Apart from each other, so that floods from made-up addresses of our own network push out no neighbour that is
+   * real (RFC 6583 6.2).
+   */
+  readonly #known: LRUCache<number, NextHop>;
+  readonly #unknown: LRUCache<number, NextHop>;
   #queuedPackets = 0;
 
   constructor(link: EthernetLink, clock: Clock, timers: TimerWheel, stats: Stats) {
@@ -90,7 +98,11 @@ export class Neighbors {
     this.#clock = clock;
     this.#timers = timers;
     this.#stats = stats;
-    this.#cache = new LRUCache({ max: NEIGHBORS_MAX, dispose: (hop) => this.#detach(hop) });
+    const dispose = (hop: NextHop, _ip: number, reason: LRUCache.DisposeReason): void => {
+      if (reason === 'evict') this.#detach(hop);
+    };
+    this.#known = new LRUCache({ max: NEIGHBORS_MAX, dispose });
+    this.#unknown = new LRUCache({ max: UNKNOWN_NEIGHBORS_MAX, dispose });
   }
 
   /** The neighbour with this address, made if need be; asks nobody before there is a packet for it. */
@@ -98,7 +110,7 @@ export class Neighbors {
     const known = this.#find(ip);
     if (known !== undefined) return known;
     const hop = new NextHop(ip, this);
-    this.#cache.set(ip, hop);
+    this.#unknown.set(ip, hop);
     return hop;
   }
 
@@ -111,7 +123,8 @@ export class Neighbors {
   addStatic(ip: number, mac: Uint8Array): void {
     const hop = this.#find(ip) ?? new NextHop(ip, this);
     this.#statics.set(ip, hop);
-    this.#cache.delete(ip);
+    this.#known.delete(ip);
+    this.#unknown.delete(ip);
     this.#timers.cancel(hop);
     hop.state = 'static';
     hop.mac.set(mac);
@@ -121,12 +134,12 @@ export class Neighbors {
 
   /** Forgets what has been learned, and cancels what is still to come. */
   close(): void {
-    this.#cache.clear();
+    for (const hop of [...this.#known.values(), ...this.#unknown.values()]) this.#forget(hop);
   }
 
   /** Every entry, for tools; allocates. */
   list(): { ip: number; mac: Uint8Array; state: NeighborState }[] {
-    return [...this.#statics.values(), ...this.#cache.values()].map(({ ip, mac, state }) => ({
+    return [...this.#statics.values(), ...this.#known.values(), ...this.#unknown.values()].map(({ ip, mac, state }) => ({
       ip,
       mac: mac.slice(),
       state,
@@ -141,6 +154,7 @@ export class Neighbors {
     const hop = this.#find(ip) ?? (mayMakeNew ? this.lookup(ip) : undefined);
     if (hop === undefined || hop.state === 'static') return;
     copyBytes(hop.mac, 0, bytes, macOffset, MAC_LENGTH);
+    if (this.#unknown.delete(ip)) this.#known.set(ip, hop);
     hop.state = 'reachable';
     hop.resolved = true;
     this.#timers.arm(hop, (this.#clock.nowMs + REACHABLE_MS) | 0);
@@ -156,7 +170,8 @@ export class Neighbors {
   /** Calls `mark` with the number of each neighbour. */
   mark(mark: (ip: number) => void): void {
     for (const ip of this.#statics.keys()) mark(ip);
-    for (const ip of this.#cache.keys()) mark(ip);
+    for (const ip of this.#known.keys()) mark(ip);
+    for (const ip of this.#unknown.keys()) mark(ip);
   }
 
   /** Takes an outgoing IP packet (copied) that has to wait for its next hop's address, and asks for it. */
@@ -165,12 +180,17 @@ export class Neighbors {
       this.#stats.drop(DROP_NEIGHBOR_UNREACHABLE);
       return;
     }
-    if (hop.queue.length === QUEUE_PER_NEIGHBOR_MAX || this.#queuedPackets === QUEUE_TOTAL_MAX) {
+    // The latest packet is the one worth keeping (RFC 1122, 2.3.2.2), and of neighbours the one asked for last.
+    if (hop.queue.length === QUEUE_PER_NEIGHBOR_MAX) {
       this.#stats.drop(DROP_NEIGHBOR_QUEUE_FULL);
-      // The latest packet is the one worth keeping (RFC 1122, 2.3.2.2).
-      if (hop.queue.length === 0) return;
       hop.queue.shift();
       this.#queuedPackets--;
+    }
+    while (this.#queuedPackets === QUEUE_TOTAL_MAX) {
+      const oldest: NextHop | undefined = this.#unknown.rvalues().next().value;
+      if (oldest === undefined) return;
+      this.#dropQueue(oldest, DROP_NEIGHBOR_QUEUE_FULL);
+      this.#forget(oldest);
     }
     hop.queue.push({ bytes: bytes.slice(offset, offset + length), segmentSize });
     this.#queuedPackets++;
@@ -181,7 +201,7 @@ export class Neighbors {
   }
 
   #find(ip: number): NextHop | undefined {
-    return this.#statics.get(ip) ?? this.#cache.get(ip);
+    return this.#statics.get(ip) ?? this.#known.get(ip) ?? this.#unknown.get(ip);
   }
 
   #ask(hop: NextHop, delays: readonly number[]): void {
@@ -206,7 +226,7 @@ export class Neighbors {
         else this.#fail(hop);
         return;
       case 'failed':
-        this.#cache.delete(hop.ip);
+        this.#forget(hop);
         return;
       default:
         return;
@@ -221,29 +241,35 @@ export class Neighbors {
       hop.state = 'probing';
       hop.questions = 0;
       // The look-up tells the cache that this entry is a live one.
-      this.#cache.get(hop.ip);
+      this.#known.get(hop.ip);
       this.#ask(hop, PROBE_DELAYS_MS);
       return;
     }
     hop.idleChecks++;
-    if (hop.idleChecks === IDLE_CHECKS_MAX) this.#cache.delete(hop.ip);
+    if (hop.idleChecks === IDLE_CHECKS_MAX) this.#forget(hop);
     else this.#timers.arm(hop, (this.#clock.nowMs + REACHABLE_MS) | 0);
   }
 
   #fail(hop: NextHop): void {
     hop.state = 'failed';
     hop.resolved = false;
+    if (this.#known.delete(hop.ip)) this.#unknown.set(hop.ip, hop);
     this.#timers.arm(hop, (this.#clock.nowMs + FAILED_HOLD_MS) | 0);
-    for (const { bytes } of this.#dropQueue(hop)) this.onUnreachable(bytes);
+    for (const { bytes } of this.#dropQueue(hop, DROP_NEIGHBOR_UNREACHABLE)) this.onUnreachable(bytes);
+  }
+
+  #forget(hop: NextHop): void {
+    this.#known.delete(hop.ip);
+    this.#unknown.delete(hop.ip);
+    this.#detach(hop);
   }
 
   /** The cache has let the entry go. */
   #detach(hop: NextHop): void {
-    if (hop.state === 'static' || this.#statics.get(hop.ip) === hop) return;
     this.#timers.cancel(hop);
     hop.state = 'detached';
     hop.resolved = false;
-    this.#dropQueue(hop);
+    this.#dropQueue(hop, DROP_NEIGHBOR_UNREACHABLE);
   }
 
   #sendQueue(hop: NextHop): void {
@@ -262,10 +288,10 @@ export class Neighbors {
   }
 
   /** @returns the packets that were lost. */
-  #dropQueue(hop: NextHop): readonly QueuedPacket[] {
+  #dropQueue(hop: NextHop, reason: number): readonly QueuedPacket[] {
     const lost = hop.queue.splice(0);
     this.#queuedPackets -= lost.length;
-    this.#stats.drops[DROP_NEIGHBOR_UNREACHABLE] += lost.length;
+    this.#stats.drops[reason] += lost.length;
     return lost;
   }
 }

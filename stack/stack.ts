@@ -60,9 +60,10 @@ export class Stack {
     const engine = this.#engine;
     const { batch, memory } = engine;
     this.tcp.beginTick();
-    if (this.ip.book.isFull) this.#sweepAddresses();
     let frames = 0;
     for (let round = 0; round < BATCHES_MAX; round++) {
+      // Every frame may bring an address that nobody has heard of.
+      if (this.ip.book.room < batch.capacity) this.#sweepAddresses();
       const count = engine.receive();
       for (let i = 0; i < count; i++) this.ip.input(memory, batch.offset[i], batch.length[i], batch.flags[i]);
       frames += count;
@@ -75,9 +76,9 @@ export class Stack {
     return frames;
   }
 
-  /** Takes back the numbers of IPv6 addresses that nobody speaks to any more. */
+  /** Takes back the numbers of IPv6 addresses that nobody speaks to any more; seldom where there are many connections. */
   #sweepAddresses(): void {
-    this.ip.book.sweep((mark) => {
+    this.ip.book.sweep(Math.max(this.#engine.batch.capacity, this.tcp.flows.size), (mark) => {
       this.ip.mark(mark);
       this.tcp.mark(mark);
     });

@@ -184,13 +184,18 @@ export class UserspaceTransport implements Transport, StackInsight {
 
   facts(): [name: string, value: string | number][] {
     const { link, name } = this.#engine;
-    const { stats } = this.stack;
+    const { stats, tcp, ip } = this.stack;
     return [
       ['engine', name],
       ['interface', link.name],
       ['addresses', this.stack.ip.addressTexts().join(',')],
       ['mtu', link.mtu],
       ['connections', this.#open.size],
+      ['half-open', tcp.handshakes],
+      ['time-wait', tcp.timeWaits],
+      ['flows', tcp.flows.size],
+      ['buffer-bytes', tcp.blocks.used],
+      ['ipv6-addresses', ip.book.size],
       ...listStats(stats),
     ];
   }

@@ -15,7 +15,7 @@ import { hasProgram, type Result, stopProcesses } from '../../src/cli/lab/proces
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 /** WIREDIS_DIST: a build in another folder. */
-const dist = process.env.WIREDIS_DIST ?? join(root, 'dist');
+export const dist = process.env.WIREDIS_DIST ?? join(root, 'dist');
 export const serverScript = join(dist, 'src', 'cli', 'wiredis-server.js');
 export const cliScript = join(dist, 'src', 'cli', 'wiredis.js');
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ICMP_SOFT_UNREACHABLE } from '../../../stack/icmp.ts';
-import { QUEUE_PER_NEIGHBOR_MAX } from '../../../stack/neighbors.ts';
+import { QUEUE_PER_NEIGHBOR_MAX, UNKNOWN_NEIGHBORS_MAX } from '../../../stack/neighbors.ts';
 import { ARP_REPLY, ARP_REQUEST } from '../../../stack/wire/arp.ts';
 import { formatMac } from '../../../stack/wire/ethernet.ts';
 import { formatIpv4 } from '../../../stack/wire/ipv4.ts';
@@ -119,6 +119,25 @@ describe('ARP', () => {
       host.sent();
     }
     expect(host.drops()).toEqual({ 'neighbor-queue-full': 100 * QUEUE_PER_NEIGHBOR_MAX - 512 });
+  });
+
+  it('a flood towards made-up neighbours pushes out none that is real (RFC 6583)', () => {
+    const host = new LowerHost('address = 10.8.0.1/16', { txRing: 2048 });
+    host.receive(request());
+    const real = host.ip.nextHop(ip(PEER_IP))!;
+    expect(real.resolved).toBe(true);
+    for (let n = 0; n < 20_000; n++) {
+      host.send(`10.8.${(n >> 8) + 1}.${n & 0xff}`, SEGMENT);
+      if (n % 100 === 0) host.sent();
+    }
+    host.sent();
+    expect(real.state).toBe('reachable');
+    expect(host.ip.neighbors.list().length).toBeLessThanOrEqual(UNKNOWN_NEIGHBORS_MAX + 1);
+    // And one that is new is asked for and gets its packet.
+    host.send('10.8.200.7', SEGMENT);
+    host.sent();
+    host.receive(reply('10.8.200.7'));
+    expect(host.sent()).toHaveLength(1);
   });
 
   it('follows a neighbour whose address moves', () => {
