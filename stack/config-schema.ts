@@ -89,6 +89,16 @@ function integer(
   };
 }
 
+/** The octet of an IP header that is DSCP and ECN (RFC 2474 3): ours is the first part. */
+const trafficClass: Pick<Key<number>, 'allowed' | 'read'> = {
+  allowed: '0 to 252, a multiple of 4',
+  read(value) {
+    const number = /^\d{1,3}$/.test(value) ? Number(value) : Number.NaN;
+    if (!(number <= 252 && number % 4 === 0)) throw new BadValue(`must be ${this.allowed}`);
+    return number;
+  },
+};
+
 function bytes(min: string, max: string): Pick<Key<number>, 'allowed' | 'read'> {
   const allowed = `${min} to ${max} (units: k, kb, m, mb, g, gb as in redis.conf)`;
   return {
@@ -298,6 +308,20 @@ export const KEYS = {
     allowed: 'IP MAC',
     read: readArp,
     description: 'A neighbour that is not asked for its hardware address. Repeat the key for more.',
+  },
+  ttl: {
+    group: ADDRESS_GROUP,
+    default: '64',
+    ...integer(1, 255),
+    description: 'Routers that our packets may pass (RFC 9293, 3.9.2): time to live, or hop limit of IPv6.',
+  },
+  tos: {
+    group: ADDRESS_GROUP,
+    default: '0',
+    ...trafficClass,
+    description:
+      'Type of service, or traffic class of IPv6, of our packets: four times the DSCP (RFC 2474), as `tos` of other\n' +
+      'programs. 184 is expedited forwarding. The two lowest bits are those of ecn.',
   },
   'host-name': {
     group: ADDRESS_GROUP,

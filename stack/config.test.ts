@@ -51,6 +51,8 @@ describe('parseNetdevConf', () => {
       ecn: 'accept',
       synCookies: 'on',
       userTimeoutMs: 0,
+      ttl: 64,
+      tos: 0,
       rtoMinMs: 200,
       delayedAckMs: 40,
       keepaliveMs: 0,

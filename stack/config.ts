@@ -68,6 +68,9 @@ export interface StackConfig {
   readonly synCookies: 'off' | 'on' | 'always';
   /** How long sent data may stay unacknowledged; 0: until the retries are used up. */
   readonly userTimeoutMs: number;
+  /** Time to live of our packets, and their type of service without the ECN bits. */
+  readonly ttl: number;
+  readonly tos: number;
   readonly rtoMinMs: number;
   readonly delayedAckMs: number;
   /** Idle time before the first probe; 0: no probes. */
@@ -249,6 +252,8 @@ function buildConfig(settings: Settings): StackConfig {
     ecn: settings.value('ecn'),
     synCookies: settings.value('syn-cookies'),
     userTimeoutMs: settings.value('user-timeout'),
+    ttl: settings.value('ttl'),
+    tos: settings.value('tos'),
     rtoMinMs: settings.value('rto-min'),
     delayedAckMs: settings.value('delayed-ack'),
     keepaliveMs: settings.value('keepalive'),

@@ -61,7 +61,6 @@ import {
 } from './wire/ipv6.ts';
 import { ETHERNET_TRUNCATED, OK } from './wire/status.ts';
 
-const DEFAULT_TTL = 64;
 const VLAN_IDENTIFIER = 0xfff;
 
 /** What IP needs of TCP. */
@@ -98,6 +97,8 @@ export class Ip implements PacketOutput {
   readonly #engine: FrameEngine;
   readonly #stats: Stats;
   readonly #rxChecksum: StackConfig['rxChecksum'];
+  readonly #ttl: number;
+  readonly #tos: number;
   readonly #isEthernet: boolean;
   /** Bytes of a frame before its IP header. */
   readonly #linkHeaderLength: number;
@@ -126,6 +127,8 @@ export class Ip implements PacketOutput {
     this.#engine = engine;
     this.#stats = stats;
     this.#rxChecksum = config.rxChecksum;
+    this.#ttl = config.ttl;
+    this.#tos = config.tos;
     this.#isEthernet = engine.link.medium === 'ethernet';
     this.#link = new EthernetLink(engine, config.vlan);
     this.#linkHeaderLength = this.#isEthernet ? this.#link.headerLength : 0;
@@ -312,8 +315,8 @@ export class Ip implements PacketOutput {
     const packet = this.#frame + this.#linkHeaderLength;
     const isVersion6 = isIpv6(this.#destinationIp);
     const totalLength = transportLength + (isVersion6 ? IPV6_HEADER_LENGTH : IPV4_HEADER_LENGTH);
-    if (isVersion6) this.#writeIpv6(memory, packet, transportLength, ecn);
-    else this.#writeIpv4(memory, packet, totalLength, ecn);
+    if (isVersion6) this.#writeIpv6(memory, packet, transportLength, this.#tos | ecn);
+    else this.#writeIpv4(memory, packet, totalLength, this.#tos | ecn);
     this.#stats.ipOutRequests++;
     if (this.#isEthernet) {
       let hop = this.#hop;
@@ -330,7 +333,7 @@ export class Ip implements PacketOutput {
     this.#engine.commit(this.#linkHeaderLength + totalLength, segmentSize);
   }
 
-  #writeIpv4(memory: Uint8Array, packet: number, totalLength: number, ecn: number): void {
+  #writeIpv4(memory: Uint8Array, packet: number, totalLength: number, trafficClass: number): void {
     // TCP discovers the path's MTU (RFC 1191); what cannot be made smaller may be cut up on its way.
     const dontFragment = this.#protocol === PROTOCOL_TCP;
     this.#identification = (this.#identification + 1) & 0xffff;
@@ -340,16 +343,16 @@ export class Ip implements PacketOutput {
       totalLength,
       this.#identification,
       dontFragment,
-      DEFAULT_TTL,
+      this.#ttl,
       this.#protocol,
       this.#sourceIp,
       this.#destinationIp,
-      ecn,
+      trafficClass,
     );
   }
 
-  #writeIpv6(memory: Uint8Array, packet: number, transportLength: number, ecn: number): void {
-    writeIpv6Header(memory, packet, transportLength, ecn, this.#protocol, DEFAULT_TTL);
+  #writeIpv6(memory: Uint8Array, packet: number, transportLength: number, trafficClass: number): void {
+    writeIpv6Header(memory, packet, transportLength, trafficClass, this.#protocol, this.#ttl);
     this.book.write(this.#sourceIp, memory, packet + IPV6_SOURCE);
     this.book.write(this.#destinationIp, memory, packet + IPV6_DESTINATION);
   }

@@ -139,11 +139,13 @@ export class Neighbors {
 
   /** Every entry, for tools; allocates. */
   list(): { ip: number; mac: Uint8Array; state: NeighborState }[] {
-    return [...this.#statics.values(), ...this.#known.values(), ...this.#unknown.values()].map(({ ip, mac, state }) => ({
-      ip,
-      mac: mac.slice(),
-      state,
-    }));
+    return [...this.#statics.values(), ...this.#known.values(), ...this.#unknown.values()].map(
+      ({ ip, mac, state }) => ({
+        ip,
+        mac: mac.slice(),
+        state,
+      }),
+    );
   }
 
   /**
@@ -187,8 +189,8 @@ export class Neighbors {
       this.#queuedPackets--;
     }
     while (this.#queuedPackets === QUEUE_TOTAL_MAX) {
-      const oldest: NextHop | undefined = this.#unknown.rvalues().next().value;
-      if (oldest === undefined) return;
+      if (this.#unknown.size === 0) return;
+      const [oldest] = this.#unknown.rvalues() as Iterable<NextHop>;
       this.#dropQueue(oldest, DROP_NEIGHBOR_QUEUE_FULL);
       this.#forget(oldest);
     }

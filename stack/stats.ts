@@ -55,6 +55,8 @@ export const DROP_IPV6_UNKNOWN_PROTOCOL = FIRST + 33;
 export const DROP_NDP_IGNORED = FIRST + 34;
 /** Somebody else uses, or asks for, one of our IPv6 addresses (RFC 4862 5.4). */
 export const DROP_NDP_CONFLICT = FIRST + 35;
+/** More SYNs than we give cookies for. */
+export const DROP_TCP_SYN_FLOOD = FIRST + 36;
 
 /** Name of every drop reason, by index; index 0 (`ok`) never counts. */
 export const DROP_NAMES: readonly string[] = [
@@ -95,6 +97,7 @@ export const DROP_NAMES: readonly string[] = [
   'ipv6-unknown-protocol',
   'ndp-ignored',
   'ndp-conflict',
+  'tcp-syn-flood',
 ];
 
 export class Stats {

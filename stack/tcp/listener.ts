@@ -11,6 +11,7 @@ import {
   DROP_TCP_NO_ACK_BIT,
   DROP_TCP_NOT_ACCEPTABLE,
   DROP_TCP_OLD_TIMESTAMP,
+  DROP_TCP_SYN_FLOOD,
 } from '../stats.ts';
 import type { TimerNode } from '../timer-wheel.ts';
 import { ACK, ECE, FIN, RST, SYN, type TcpSegment } from '../wire/tcp.ts';
@@ -163,7 +164,10 @@ export function arrivesForListener(
   }
   const isFull = listener.handshakes >= listener.synQueueMax || tcp.handshakesAreFull;
   if (tcp.config.synCookies === 'always' || (isFull && tcp.config.synCookies === 'on')) {
-    sendCookie(tcp, listener, segment, localIp, remoteIp);
+    const { sourcePort, destinationPort, seq } = segment;
+    if (tcp.synLimit.mayAnswer(tcp.book.word(remoteIp), sourcePort, destinationPort, seq, tcp.nowMs))
+      sendCookie(tcp, listener, segment, localIp, remoteIp);
+    else refuse(tcp, DROP_TCP_SYN_FLOOD);
     return;
   }
   if (isFull || tcp.isFull) {

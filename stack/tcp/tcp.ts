@@ -45,6 +45,7 @@ import { addSample } from './rtt.ts';
 import { answerWithReset } from './segment-out.ts';
 import type { SegmentTrace } from './segment-trace.ts';
 import { SynCookies } from './syn-cookies.ts';
+import { SynLimit } from './syn-limit.ts';
 import { arrivesInTimeWait, enterTimeWait, TimeWait } from './time-wait.ts';
 import { armKeepalive } from './timers.ts';
 
@@ -56,7 +57,6 @@ const FLIGHTS_KEPT = 4096;
 const HANDSHAKES_MAX = 65_536;
 /** RFC 5961 7: answers to suspicious segments a second, varied so that nobody can count them. */
 const CHALLENGES_PER_SECOND = 100;
-
 type Flow = Connection | Handshake | TimeWait;
 
 /** A list that is filled and emptied every tick: an array's own `length = 0` would give its memory away each time. */
@@ -86,6 +86,7 @@ export class Tcp implements TcpHandler {
   readonly blocks: BlockPool;
   readonly iss: Iss;
   readonly cookies: SynCookies;
+  readonly synLimit: SynLimit;
   readonly congestion: CongestionControl;
 
   // Of the engine, read once.
@@ -173,6 +174,7 @@ export class Tcp implements TcpHandler {
     // Starting anywhere, so that a restart does not use the same ports again.
     this.portCounters = Uint32Array.from({ length: 64 }, () => random.int32() >>> 0);
     this.cookies = new SynCookies(random, ip.book);
+    this.synLimit = new SynLimit(random, clock.nowMs);
   }
 
   readClock(): void {

@@ -52,6 +52,8 @@ export function testConfig(ip: number, overrides: Partial<StackConfig> = {}): St
     ecn: 'accept',
     synCookies: 'on',
     userTimeoutMs: 0,
+    ttl: 64,
+    tos: 0,
     rtoMinMs: 200,
     delayedAckMs: 40,
     keepaliveMs: 0,
