@@ -1,6 +1,6 @@
 // SYNs from random addresses and ports as fast as this core can make them, through an AF_PACKET ring, for a bounded time:
 //   syn-flood.js DIST INTERFACE DESTINATION-MAC ADDRESS PORT SECONDS RATE [SOURCE-PREFIX]
-// ADDRESS is IPv4 or IPv6. Sources are 198.18.0.0/15 (RFC 2544, for tests) or 2001:2::/48 (RFC 5180) unless a prefix of
+// ADDRESS is IPv4 or IPv6; of two, with a comma between, each has its turn for 400 ms. Sources are 198.18.0.0/15 (RFC 2544, for tests) or 2001:2::/48 (RFC 5180) unless a prefix of
 // whole bytes is given as hex. RATE is SYNs a second, 0: all it can. Prints JSON: how many went out.
 import { isIPv6 } from 'node:net';
 import { pathToFileURL } from 'node:url';
@@ -28,7 +28,9 @@ const engine = openAfPacket({
   coalesceUs: 0,
 });
 
-const six = isIPv6(address);
+const TURN_MS = 400;
+const addresses = address.split(',');
+const six = isIPv6(addresses[0]);
 const length = six ? 16 : 4;
 const source = 14 + (six ? 8 : 12);
 const tcp = 14 + (six ? 40 : 20);
@@ -41,12 +43,10 @@ if (six) {
   frame[14] = 0x60;
   view.setUint16(18, 40);
   frame.set([6, 64], 20);
-  frame.set(parseIpv6Address(address), source + 16);
 } else {
   frame[14] = 0x45;
   view.setUint16(16, 60);
   frame.set([64, 6], 22);
-  view.setInt32(30, parseIpv4Address(address));
 }
 const fixed = Buffer.from(prefix ?? (six ? '200100020000' : 'c6'), 'hex');
 frame.set(fixed, source);
@@ -55,6 +55,11 @@ view.setUint16(tcp + 12, (10 << 12) | 2);
 view.setUint16(tcp + 14, 64240);
 // MSS 1460, SACK permitted, timestamps, no-operation, window scale 7: what Linux sends.
 frame.set([2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7], tcp + 20);
+
+function aimAt(text) {
+  if (six) frame.set(parseIpv6Address(text), source + 16);
+  else view.setInt32(30, parseIpv4Address(text));
+}
 
 let state = 0x9e3779b9;
 function random() {
@@ -89,6 +94,7 @@ const end = start + Number(seconds) * 1000;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 let sent = 0;
 for (let now = start; now < end; now = performance.now()) {
+  aimAt(addresses[Math.floor((now - start) / TURN_MS) % addresses.length]);
   const due = rate === '0' ? 256 : Math.min(256, ((now - start) * Number(rate)) / 1000 - sent);
   let count = 0;
   while (count < due && send()) count++;
