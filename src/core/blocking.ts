@@ -160,6 +160,8 @@ export class Blocking {
 
   /** Serves who waits for ready keys; what that makes ready (BLMOVE) is served too. Never while a command runs. */
   serveReady(): void {
+    // What made the keys ready may have taken a while, and they may have expired by now.
+    this.#server.clock.update();
     while (this.#ready.size > 0) {
       const ready = this.#ready;
       this.#ready = new Set();
