@@ -18,6 +18,7 @@ import { packageVersion } from './package-version.ts';
 import { DatasetFiles } from './persistence/dataset-files.ts';
 import { loadSnapshotNow, SnapshotError } from './persistence/snapshot.ts';
 import { type ServerClock, SystemClock } from './platform/clock.ts';
+import { JsonLog } from './platform/json-log.ts';
 import { fileSink, Log, type LogSink, standardOutput } from './platform/log.ts';
 import { OomScore } from './platform/oom-score.ts';
 import { type Random, SystemRandom } from './platform/random.ts';
@@ -57,7 +58,7 @@ export interface World {
 export function systemWorld(config: Config): World {
   const clock = new SystemClock();
   const sink = config.logfile === '' ? standardOutput : openLogFile(resolve(config.dir, config.logfile));
-  const log = new Log(sink);
+  const log = config.logFormat === 'json' ? new JsonLog(sink) : new Log(sink);
   log.level = config.loglevel;
   return { clock, random: new SystemRandom(), scheduler: new SystemScheduler(), stopwatch: systemStopwatch, log };
 }
@@ -99,6 +100,10 @@ export class RunningServer {
   readonly #files: DatasetFiles;
   /** Closed when the server stops: what shows it to the outside. */
   readonly companions: { close(): void }[] = [];
+  /** Called when interface and ports are open, before any file of the dataset is. @throws ServerStartError */
+  onOpened: () => void = () => {};
+  /** Called when clients are served. */
+  onReady: () => void = () => {};
   /** Called when everything is closed after SHUTDOWN or `shutdown()`. */
   onStopped: () => void = () => {};
   readonly #listening: Listening;
@@ -169,6 +174,7 @@ export class RunningServer {
       `wiredis is starting, compatible with Redis ${REDIS_VERSION}. Port: ${server.config.port}, PID: ${process.pid}`,
     );
     this.#writePidFile();
+    this.onOpened();
     server.start();
     await this.#loadModules();
     if (this.#stopping) return;
@@ -179,6 +185,7 @@ export class RunningServer {
     server.updateExpiryMode();
     server.replication.connectAtStart();
     log.notice('Ready to accept connections');
+    this.onReady();
   }
 
   /** Before the dataset, which may hold what is theirs. @throws ServerStartError */
@@ -310,7 +317,7 @@ export class RunningServer {
 export async function startServer(
   settings: ServerSettings,
   world = systemWorld(settings.config),
-  created: (running: RunningServer) => void = () => {},
+  created: (running: RunningServer) => void | Promise<void> = () => {},
 ): Promise<RunningServer> {
   const { config } = settings;
   for (const { message } of refusedSettings(config)) throw new ServerStartError(message);
@@ -318,8 +325,8 @@ export async function startServer(
   config.dir = process.cwd();
   const transport = await openTransport(config, world);
   const running = new RunningServer(createServer(settings, world, transport.name), transport, settings.unclaimed);
-  created(running);
   try {
+    await created(running);
     loadUsers(running.server, settings.users ?? []);
     const control = await openControl(running.server, transport);
     if (control !== null) running.companions.push(control);

@@ -75,7 +75,19 @@ export function acceptNow(fd: number): number {
 }
 
 const usleep: (microseconds: number) => number = library.func('int usleep(uint microseconds)');
-const prctl: (operation: number, value: number, a: 0, b: 0, c: 0) => number = library.func(
+/** Sends to an address that the caller has laid out. */
+export const sendToAddress: (
+  fd: number,
+  data: Bytes,
+  length: number,
+  flags: number,
+  address: Bytes,
+  addressLength: number,
+) => number = library.func(
+  'long sendto(int fd, void *data, ulong length, int flags, void *address, uint addressLength)',
+);
+export const capset: (header: Bytes, data: Bytes) => number = library.func('int capset(void *header, void *data)');
+export const prctl: (operation: number, value: number, a: 0, b: 0, c: 0) => number = library.func(
   'int prctl(int operation, ulong value, ulong a, ulong b, ulong c)',
 );
 const PR_SET_TIMERSLACK = 29;

@@ -9,6 +9,7 @@ import { packageVersion } from '../package-version.ts';
 import { absolutePath, isPersonsError, type RunningServer, type ServerSettings, startServer } from '../server.ts';
 import { becomeDaemon, daemonFailed, daemonReady, isDaemon } from './daemon.ts';
 import { handleSignals, reportCrashes, surviveClosedOutput } from './process-events.ts';
+import { prepareService } from './service.ts';
 
 const HELP = `Usage: wiredis-server [FILE] [-] [--DIRECTIVE VALUE ...]
 
@@ -49,6 +50,7 @@ async function main(args: readonly string[]): Promise<void> {
     running = created;
     running.onStopped = () => process.exit(0);
     handleSignals(running);
+    return prepareService(running);
   });
   daemonReady();
 }

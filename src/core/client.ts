@@ -1,6 +1,8 @@
 // One connected client. Requests are parsed and run in the bytes the transport hands in; only what is left of an
 // incomplete one is copied to a query buffer. Replies of a batch go to the connection at once; what it does not take
 // waits in `#output`. An idle client owns no buffer.
+
+import type { LogFacts } from '../platform/log.ts';
 import type { Replica } from '../replication/replica.ts';
 import { BROKEN, INCOMPLETE, REQUEST, type RequestLimits, type RequestParser } from '../resp/parser.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
@@ -143,6 +145,11 @@ export class Client implements ConnectionHandler, RequestLimits {
     return this.server.config.protoMaxBulkLen;
   }
 
+  /** For the log, about this connection. */
+  get logFacts(): LogFacts {
+    return { connection: this.id, address: this.address };
+  }
+
   /** To be called when what GATE_* bits stand for has changed. */
   updateGate(): void {
     this.gate =
@@ -230,7 +237,7 @@ export class Client implements ConnectionHandler, RequestLimits {
 
   #protocolError(text: string): void {
     const { server } = this;
-    server.log.verbose(`Protocol error (${text.slice(20)}) from client: ${this.infoLine()}`);
+    server.log.verbose(`Protocol error (${text.slice(20)}) from client: ${this.infoLine()}`, this.logFacts);
     if (this.replyMode === REPLY_ON) server.reply.error(text);
     server.stats.countError(text);
     this.closeAfterReply();
@@ -254,7 +261,7 @@ export class Client implements ConnectionHandler, RequestLimits {
     const { server } = this;
     const total = this.#queryLength + length;
     if (total > server.config.clientQueryBufferLimit) {
-      server.log.warning(`Closing client that reached max query buffer length: ${this.infoLine()}`);
+      server.log.warning(`Closing client that reached max query buffer length: ${this.infoLine()}`, this.logFacts);
       server.stats.clientQueryBufferLimitDisconnections++;
       this.close();
       return false;
@@ -388,7 +395,10 @@ export class Client implements ConnectionHandler, RequestLimits {
       this.#overSoftLimitSince = -1;
     }
     if (!over || this.gone) return;
-    server.log.warning(`Client ${this.infoLine()} scheduled to be closed ASAP for overcoming of output buffer limits.`);
+    server.log.warning(
+      `Client ${this.infoLine()} scheduled to be closed ASAP for overcoming of output buffer limits.`,
+      this.logFacts,
+    );
     server.stats.clientOutputBufferLimitDisconnections++;
     this.close();
   }
@@ -454,8 +464,14 @@ export class Client implements ConnectionHandler, RequestLimits {
     this.#endIfDone();
   }
 
-  onClose(_reason: CloseReason): void {
+  onClose(reason: CloseReason): void {
     this.gone = true;
+    if (this.server.log.isVerbose) {
+      this.server.log.verbose(
+        `Client closed connection ${this.address}${reason === null ? '' : `: ${reason}`}`,
+        this.logFacts,
+      );
+    }
     this.closing = true;
     this.#output = [];
     this.#outputBytes = 0;

@@ -383,7 +383,7 @@ export const directives = {
   'stop-writes-on-bgsave-error': bool(true),
   'stream-node-max-bytes': size(4096),
   'stream-node-max-entries': number(100, 0, LONG_MAX),
-  supervised: ignored(choice('no', ['upstart', 'systemd', 'auto', 'no'], fixed)),
+  supervised: choice('no', ['upstart', 'systemd', 'auto', 'no'], fixed),
   'syslog-enabled': ignored(bool(false, fixed)),
   'syslog-facility': ignored(choice('local0', SYSLOG_FACILITIES, fixed)),
   'syslog-ident': ignored(text('redis', fixed)),

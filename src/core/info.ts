@@ -92,7 +92,7 @@ function serverSection(server: Server): Field[] {
     ['atomicvar_api', 'c11-builtin'],
     ['gcc_version', '0.0.0'],
     ['process_id', process.pid],
-    ['process_supervised', 'no'],
+    ['process_supervised', server.supervisedBy],
     ['run_id', server.runId],
     ['tcp_port', config.port],
     ['server_time_usec', clock.unixMs * 1000],

@@ -147,6 +147,8 @@ export class Server {
   readonly scheduler: Scheduler;
   readonly stopwatch: Stopwatch;
   readonly log: Log;
+  /** Who watches over the process, as INFO names it. */
+  supervisedBy: 'no' | 'systemd' | 'upstart' = 'no';
   /** Set by the process around the server before it starts. */
   hooks: ServerHooks;
   readonly transport: TransportName;
@@ -440,7 +442,9 @@ export class Server {
       this.stats.connectionsRejected++;
       return refused;
     }
-    return this.addClient(connection);
+    const client = this.addClient(connection);
+    if (this.log.isVerbose) this.log.verbose(`Accepted ${client.address}`, client.logFacts);
+    return client;
   };
 
   /** A client on a connection that was accepted, or that this server has opened. */
@@ -756,7 +760,7 @@ export class Server {
       // What is closing is the transport's business: it knows whether the peer still takes part.
       if (client.closing) continue;
       if (idleMsMax > 0 && unixMs - client.lastInteraction > idleMsMax && client.mayIdleOut) {
-        this.log.verbose('Closing idle client');
+        this.log.verbose('Closing idle client', client.logFacts);
         client.close();
       } else if (client.outputBytes > 0) {
         client.checkOutputLimit();

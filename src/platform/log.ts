@@ -3,9 +3,16 @@ import { appendFileSync } from 'node:fs';
 
 export type LogLevel = 'debug' | 'verbose' | 'notice' | 'warning';
 
-const LEVELS: readonly LogLevel[] = ['debug', 'verbose', 'notice', 'warning'];
+export const LEVELS: readonly LogLevel[] = ['debug', 'verbose', 'notice', 'warning'];
 const MARKS = '.-*#';
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+/** Of the connection that an event belongs to. */
+export interface LogFacts {
+  /** CLIENT LIST's number. */
+  readonly connection: number;
+  readonly address: string;
+}
 
 export interface LogSink {
   write(line: string): void;
@@ -18,6 +25,11 @@ export class Log {
   /** Of the server, as Redis's lines tell it: M, S. */
   role = 'M';
 
+  /** Whether it is worth making a line for `verbose`: those come with each connection. */
+  get isVerbose(): boolean {
+    return this.#threshold <= 1;
+  }
+
   /** @param unixMs gives the wall clock for the lines' date: the system's, as the server's own moves only once a tick. */
   constructor(sink: LogSink, unixMs: () => number = Date.now) {
     this.#sink = sink;
@@ -28,25 +40,30 @@ export class Log {
     this.#threshold = LEVELS.indexOf(level);
   }
 
-  debug(message: string): void {
-    this.#write(0, message);
+  debug(message: string, facts?: LogFacts): void {
+    this.#write(0, message, facts);
   }
 
-  verbose(message: string): void {
-    this.#write(1, message);
+  verbose(message: string, facts?: LogFacts): void {
+    this.#write(1, message, facts);
   }
 
-  notice(message: string): void {
-    this.#write(2, message);
+  notice(message: string, facts?: LogFacts): void {
+    this.#write(2, message, facts);
   }
 
-  warning(message: string): void {
-    this.#write(3, message);
+  warning(message: string, facts?: LogFacts): void {
+    this.#write(3, message, facts);
   }
 
-  #write(level: number, message: string): void {
+  #write(level: number, message: string, facts?: LogFacts): void {
     if (level < this.#threshold) return;
-    this.#sink.write(`${process.pid}:${this.role} ${logTime(this.#unixMs())} ${MARKS[level]} ${message}\n`);
+    this.#sink.write(this.format(level, this.#unixMs(), message, facts));
+  }
+
+  /** One line, or what stands for it. @param _facts only the structured format has a place for them. */
+  protected format(level: number, unixMs: number, message: string, _facts?: LogFacts): string {
+    return `${process.pid}:${this.role} ${logTime(unixMs)} ${MARKS[level]} ${message}\n`;
   }
 }
 

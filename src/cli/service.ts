@@ -1,0 +1,77 @@
+// A server as a service: it tells the service manager when it is ready and when it stops (`supervised`), and once interface,
+// ports and log are open it becomes an ordinary user without any capability (`user-after-open`). wiredis-server imports it.
+import { accessSync, constants } from 'node:fs';
+import type { Config } from '../core/config.ts';
+import { ServerStartError } from '../core/server.ts';
+import type { RunningServer } from '../server.ts';
+
+/** Who watches over the process; the words of INFO's process_supervised. */
+type Supervisor = 'no' | 'systemd' | 'upstart';
+
+/** To be called before anything is opened. @throws ServerStartError */
+export async function prepareService(running: RunningServer): Promise<void> {
+  const { server } = running;
+  const { userAfterOpen } = server.config;
+  if (userAfterOpen !== '') running.onOpened = await privilegeDrop(running, userAfterOpen);
+  await superviseWith(running, supervisorOf(server.config, process.env));
+}
+
+/** `auto` looks for what either of them leaves in the environment. */
+export function supervisorOf({ supervised }: Pick<Config, 'supervised'>, env: NodeJS.ProcessEnv): Supervisor {
+  const found = env.NOTIFY_SOCKET !== undefined ? 'systemd' : env.UPSTART_JOB !== undefined ? 'upstart' : 'no';
+  if (supervised === 'auto') return found;
+  return supervised === found ? found : 'no';
+}
+
+async function superviseWith(running: RunningServer, supervisor: Supervisor): Promise<void> {
+  const { server } = running;
+  if (server.config.supervised !== 'no' && supervisor === 'no') {
+    server.log.warning(`supervised by ${server.config.supervised} requested, but its environment variable is not set`);
+  }
+  server.supervisedBy = supervisor;
+  if (supervisor === 'upstart') {
+    delete process.env.UPSTART_JOB;
+    // `expect stop`: upstart lets it go on.
+    running.onReady = () => process.kill(process.pid, 'SIGSTOP');
+  }
+  if (supervisor !== 'systemd') return;
+  const address = process.env.NOTIFY_SOCKET ?? '';
+  delete process.env.NOTIFY_SOCKET;
+  const { notifyService } = await import('../../io-engine/linux/service-notify.ts');
+  const notify = (text: string): void => {
+    if (!notifyService(address, text)) server.log.warning(`Can't tell systemd through ${address}`);
+  };
+  notify('STATUS=Loading server state\n');
+  running.onReady = () => notify('STATUS=Ready to accept connections\nREADY=1\n');
+  running.companions.push({ close: () => notify('STATUS=Shutting down\nSTOPPING=1\n') });
+}
+
+/** @returns what drops them. @throws ServerStartError now, rather than when the interface is open. */
+async function privilegeDrop(running: RunningServer, name: string): Promise<() => void> {
+  const { becomeAccount, findAccount } = await import('../../io-engine/linux/privileges.ts');
+  const account = findAccount(name);
+  if (account === null) {
+    throw new ServerStartError(`user-after-open: there is no user '${name}': make it with 'useradd --system ${name}'`);
+  }
+  return () => {
+    const { log, config } = running.server;
+    try {
+      becomeAccount(account);
+    } catch (error) {
+      throw new ServerStartError(`user-after-open ${name}: ${(error as Error).message}`);
+    }
+    log.notice(`Interface and ports are open: going on as user ${name}, without capabilities`);
+    for (const path of [config.dir, config.logfile].filter((one) => one !== '')) {
+      if (!isWritable(path)) log.warning(`User ${name} cannot write to ${path}: 'chown ${name} ${path}' mends it`);
+    }
+  };
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
