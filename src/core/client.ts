@@ -23,6 +23,8 @@ import type { Transaction } from './transaction.ts';
 const FLUSH_LENGTH = 64 * 1024;
 /** With more output waiting than this the client's requests are left unread. */
 const OUTPUT_HIGH_WATER = 64 * 1024 * 1024;
+/** Of a client that still has to authenticate. */
+const UNAUTHENTICATED_OUTPUT_MAX = 1024;
 const OUTPUT_LOW_WATER = OUTPUT_HIGH_WATER / 2;
 
 /** More than this behind the end of a session is not what was under way when it ended. */
@@ -114,6 +116,8 @@ export class Client implements ConnectionHandler, RequestLimits {
   #outputOffset = 0;
   #outputBytes = 0;
   #overSoftLimitSince = -1;
+  /** It was closed because it did not read. */
+  #overLimit = false;
   #ended = false;
   /** Bytes that came behind the end of the session. */
   #dropped = 0;
@@ -206,11 +210,15 @@ export class Client implements ConnectionHandler, RequestLimits {
     if (server.unsettled) server.settle();
   }
 
-  /** A peer that goes on sending to a session that has ended is told so by a reset, once it has all its replies. */
+  /**
+   * A peer that goes on sending to a session that has ended is told so by a reset, once it has all its replies; who does
+   * not take them does not keep it open.
+   */
   #drop(length: number): void {
     this.#dropped += length;
     const { connection } = this;
-    if (this.#ended && this.#dropped > DROPPED_MAX && connection.queuedBytes === 0) connection.destroy();
+    const isDone = this.#overLimit || connection.queuedBytes === 0;
+    if (this.#ended && this.#dropped > DROPPED_MAX && isDone) connection.destroy();
   }
 
   /** Runs every complete request in `bytes[parser.position, end)`. */
@@ -386,7 +394,8 @@ export class Client implements ConnectionHandler, RequestLimits {
     const { server } = this;
     const limit = server.config.clientOutputBufferLimit[LIMIT_CLASS[this.type]];
     const bytes = this.#outputBytes + (this.replica?.reader?.heldBytes ?? 0);
-    let over = limit.hard > 0 && bytes >= limit.hard;
+    // Who has not said who he is cannot make the server keep much.
+    let over = (limit.hard > 0 && bytes >= limit.hard) || (bytes > UNAUTHENTICATED_OUTPUT_MAX && this.unauthenticated);
     if (limit.soft > 0 && bytes >= limit.soft) {
       const now = server.clock.unixMs;
       if (this.#overSoftLimitSince < 0) this.#overSoftLimitSince = now;
@@ -400,6 +409,7 @@ export class Client implements ConnectionHandler, RequestLimits {
       this.logFacts,
     );
     server.stats.clientOutputBufferLimitDisconnections++;
+    this.#overLimit = true;
     this.close();
   }
 

@@ -361,7 +361,9 @@ function wiredisSection(server: Server): Field[] {
 }
 
 function errorStatsSection(server: Server): Field[] {
-  return [...server.stats.errorsByCode].map(([code, count]) => [`errorstat_${code}`, `count=${count}`]);
+  return [...server.stats.errorsByCode]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([code, count]) => [`errorstat_${code}`, `count=${count}`]);
 }
 
 function keyspaceSection(server: Server): Field[] {

@@ -28,16 +28,23 @@ it.each([
   ['XREAD STREAMS a b 0 0', ['a:r', 'b:r']],
   ['SORT k BY store GET x STORE d', ['k:r', 'd:w']],
   ['MIGRATE h p k 0 1', ['k:rw']],
+  ['MIGRATE h p  0 1 AUTH keys KEYS a b', ['a:rw', 'b:rw']],
   ['GEORADIUS k 0 0 1 m STORE d', ['k:r', 'd:w']],
 ])('finds the keys of %s', (text, expected) => {
   expect(keys(text)).toEqual(expected);
   expect(keys(`COMMAND GETKEYS ${text}`, 2)).toEqual(expected);
 });
 
-it.each(['EVAL s 0', 'EVAL s x a', 'EVAL s 3 a', 'ZUNIONSTORE d 0', 'PING', 'XREAD a b', 'SPUBLISH c m'])(
-  'finds none in %s',
-  (text) => expect(keys(text)).toEqual([]),
-);
+it.each([
+  'EVAL s 0',
+  'MIGRATE h p k 0 1 KEYS a',
+  'EVAL s x a',
+  'EVAL s 3 a',
+  'ZUNIONSTORE d 0',
+  'PING',
+  'XREAD a b',
+  'SPUBLISH c m',
+])('finds none in %s', (text) => expect(keys(text)).toEqual([]));
 
 it('knows a channel from a key', () => {
   expect(hasKeys(commandDetails('spublish').keySpecs)).toBe(false);

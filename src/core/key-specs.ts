@@ -93,11 +93,16 @@ function keysOfSort(words: ArgVector, first: number): KeyPosition[] {
   return keys;
 }
 
+/** One key in its place, or an empty word there and keys behind KEYS; both is an error, and names no key. */
 function keysOfMigrate(words: ArgVector, first: number): KeyPosition[] {
   const flags = ['RW', 'access', 'delete'];
   for (let i = first + 6; i < words.argc; i++) {
-    if (!is(words, i, 'keys') || words.lengths[first + 3] > 0) continue;
-    return Array.from({ length: words.argc - i - 1 }, (_, k) => ({ position: i + 1 + k, flags }));
+    if (is(words, i, 'auth')) i++;
+    else if (is(words, i, 'auth2')) i += 2;
+    else if (is(words, i, 'keys')) {
+      const count = words.lengths[first + 3] > 0 ? 0 : words.argc - i - 1;
+      return Array.from({ length: count }, (_, k) => ({ position: i + 1 + k, flags }));
+    }
   }
   return [{ position: first + 3, flags }];
 }
