@@ -33,6 +33,7 @@ missing_packages() {
   done <<LIST | sort -u
 redis-server redis-server
 redis-benchmark redis-tools
+redis-sentinel redis-sentinel
 ip iproute2
 ss iproute2
 ethtool ethtool
@@ -62,18 +63,20 @@ install_packages() {
   # RUNLEVEL=1 keeps invoke-rc.d from starting what it installs.
   # shellcheck disable=SC2086
   RUNLEVEL=1 apt-get install -qq -y --no-install-recommends $packages >/dev/null
-  case " $packages" in *' redis-server '*) stop_new_redis ;; esac
+  for service in redis-server redis-sentinel; do
+    case " $packages" in *" $service "*) stop_new "$service" ;; esac
+  done
 }
 
-# Only after we installed it: a redis-server that was here before is somebody's.
-stop_new_redis() {
+# Only after we installed it: what was here before is somebody's.
+stop_new() {
   if [ -d /run/systemd/system ]; then
-    systemctl disable --now redis-server >/dev/null 2>&1 || true
+    systemctl disable --now "$1" >/dev/null 2>&1 || true
   else
-    service redis-server stop >/dev/null 2>&1 || true
-    update-rc.d redis-server disable >/dev/null 2>&1 || true
+    service "$1" stop >/dev/null 2>&1 || true
+    update-rc.d "$1" disable >/dev/null 2>&1 || true
   fi
-  say 'redis-server is installed and not left running'
+  say "$1 is installed and not left running"
 }
 
 install_modules() {

@@ -134,6 +134,7 @@ export class RunningServer {
     transport.beforeOutput = () => server.beforeOutput();
     server.hooks = {
       shutdown: (request) => this.shutdown(request),
+      finishShutdown: (request) => this.#finishShutdown(request),
       persistence: this.#files,
       loadAof: () => this.#files.loadAofNow(),
       reload: (request) => this.#reload(request),
@@ -246,9 +247,14 @@ export class RunningServer {
 
   /** SHUTDOWN. @returns an error reply, or null when the server is closing; `onStopped` follows. */
   shutdown(request: ShutdownRequest): string | null {
-    if (this.#stopping) return null;
-    const { config, log } = this.server;
+    const { log, pendingShutdown } = this.server;
+    if (this.#stopping || pendingShutdown.active) return null;
     log.warning('User requested shutdown...');
+    return pendingShutdown.begin(request) ? null : this.#finishShutdown(request);
+  }
+
+  #finishShutdown(request: ShutdownRequest): string | null {
+    const { config, log } = this.server;
     const wanted = request.save === 'save' || (request.save === 'default' && config.save.length > 0);
     if (!this.server.loading && !this.#files.prepareForExit(request.force)) return this.#cannotExit();
     // What is loaded so far must not replace the file it comes from.

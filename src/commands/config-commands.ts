@@ -99,6 +99,7 @@ function wordIs(call: Call, name: string): boolean {
 function configResetStat(call: Call): void {
   const { server } = call;
   server.stats.reset();
+  server.replication.resetStats();
   server.eviction.resetStats();
   server.keyspace.lazyFree.freed = 0;
   const keys = server.keyspace.stats;

@@ -33,14 +33,15 @@ function monitor(call: Call): void {
   call.reply.ok();
 }
 
-/** A signal's shutdown that has not begun yet is called off. */
+/** A shutdown that has not begun yet, or waits for replicas, is called off. */
 function abortShutdown(call: Call): void {
   const { reply, server } = call;
-  if (server.scheduledShutdown === null) {
+  if (server.scheduledShutdown === null && !server.pendingShutdown.active) {
     reply.error('ERR No shutdown in progress.');
     return;
   }
   server.scheduledShutdown = null;
+  server.pendingShutdown.cancel();
   server.log.notice('Shutdown manually aborted.');
   reply.ok();
 }
@@ -68,6 +69,7 @@ function shutdown(call: Call): void {
   else {
     const problem = server.hooks.shutdown?.({ save: saving, now, force }) ?? null;
     if (problem !== null) reply.error(problem);
+    else if (server.pendingShutdown.active) server.pendingShutdown.wait(call);
     else server.scripting?.endRun();
   }
 }

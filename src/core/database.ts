@@ -11,6 +11,7 @@ import { Dict } from '../data/dict.ts';
 import { ExpiryIndex } from '../data/expiry-index.ts';
 import { parseInteger } from '../data/integer.ts';
 import { TYPE_STRING } from '../data/value-type.ts';
+import { keyName } from './key-name.ts';
 import { EXPIRY_DELETE, EXPIRY_HIDE, EXPIRY_IGNORE, type Keyspace } from './keyspace.ts';
 import { DiscardedKeys } from './lazy-free.ts';
 import { NOTIFY_EXPIRED, NOTIFY_KEY_MISS, NOTIFY_NEW } from './notify-flags.ts';
@@ -95,8 +96,14 @@ export class Database {
     if (entry !== 0) {
       if (this.keyspace.snapshot !== null) this.beforeChange(entry);
       this.touch(entry);
-    }
+    } else if (this.keyspace.ownVolatile !== null) this.#expireHidden(bytes, offset, length);
     return entry;
+  }
+
+  /** A replica that takes writes: an expired key makes room for what is written. */
+  #expireHidden(bytes: Uint8Array, offset: number, length: number): void {
+    const entry = this.dict.find(bytes, offset, length);
+    if (entry !== 0 && this.isExpired(entry)) this.expireEntry(entry, bytes, offset, length);
   }
 
   // --- snapshots ---
@@ -458,6 +465,11 @@ export class Database {
   /** @param unixMs when the key goes. */
   setExpiry(entry: number, unixMs: number): void {
     if (this.keyspace.snapshot !== null) this.beforeChange(entry);
+    const { expiryMode, ownVolatile } = this.keyspace;
+    if (ownVolatile !== null && expiryMode !== EXPIRY_IGNORE) {
+      const key = this.keyOf(entry);
+      ownVolatile.add(keyName(this.index, key, 0, key.length));
+    }
     const slot = this.dict.extra(entry, EXPIRY_SLOT);
     if (slot !== 0) this.expiries.setTime(slot - 1, unixMs);
     else this.dict.setExtra(entry, EXPIRY_SLOT, this.expiries.add(entry, unixMs) + 1);

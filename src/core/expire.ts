@@ -3,6 +3,7 @@
 // while many of the keys it meets are expired, and stops when its share of the time is used. The server's cron calls it.
 import type { ServerClock } from '../platform/clock.ts';
 import type { Database } from './database.ts';
+import { databaseOfName, keyOfName } from './key-name.ts';
 import { EXPIRY_DELETE, type Keyspace } from './keyspace.ts';
 
 /** Keys looked at in one loop, and share of expired ones (percent) above which the database gets another loop. */
@@ -65,6 +66,25 @@ export function activeExpireCycle(keyspace: Keyspace, options: ExpireCycleOption
   const percent = looked === 0 ? 0 : (expired * 100) / looked;
   stats.expiredStalePercent = percent * 0.05 + stats.expiredStalePercent * 0.95;
   return stats.expiredKeys - before;
+}
+
+/** Keys looked at in one call. */
+const OWN_KEYS_PER_CYCLE = 1000;
+
+/** Deletes keys whose time has come on a replica that its own clients write to: those that they have set. */
+export function expireOwnKeys(keyspace: Keyspace): void {
+  const { ownVolatile } = keyspace;
+  if (ownVolatile === null) return;
+  let left = OWN_KEYS_PER_CYCLE;
+  for (const name of ownVolatile) {
+    if (left-- === 0) return;
+    const db = keyspace.databases[databaseOfName(name)];
+    const key = keyOfName(name);
+    const entry = db.dict.find(key, 0, key.length);
+    const expired = entry !== 0 && db.isExpired(entry);
+    if (expired) db.expireEntry(entry, key, 0, key.length);
+    if (entry === 0 || expired || db.expiryOf(entry) === -1) ownVolatile.delete(name);
+  }
 }
 
 /** Looks at the next `count` keys with expiry. @returns how many were expired and are gone. */

@@ -104,6 +104,9 @@ function serverSection(server: Server): Field[] {
     ['executable', process.argv[1] ?? ''],
     ['config_file', server.configFile],
     ['io_threads_active', 0],
+    ...(server.pendingShutdown.active
+      ? [['shutdown_in_milliseconds', server.pendingShutdown.millisecondsLeft] as const]
+      : []),
   ];
 }
 
@@ -285,7 +288,9 @@ function statsSection(server: Server): Field[] {
     ['pubsub_patterns', server.pubsub.patterns.size],
     ['pubsubshard_channels', server.pubsub.shardChannels.size],
     ...zero('latest_fork_usec', 'total_forks'),
-    ...zero('migrate_cached_sockets', 'slave_expires_tracked_keys', 'active_defrag_hits', 'active_defrag_misses'),
+    ['migrate_cached_sockets', 0],
+    ['slave_expires_tracked_keys', server.keyspace.ownVolatile?.size ?? 0],
+    ...zero('active_defrag_hits', 'active_defrag_misses'),
     ...zero('active_defrag_key_hits', 'active_defrag_key_misses', 'total_active_defrag_time'),
     ['current_active_defrag_time', 0],
     ['tracking_total_keys', server.tracking.totalKeys],

@@ -105,6 +105,11 @@ export class Keyspace {
   deletionsWanted = false;
   /** EXPIRY_*: what happens to a key found expired. */
   expiryMode = EXPIRY_DELETE;
+  /**
+   * A replica that is written to by its own clients: what they set expires here, as the master knows nothing of it.
+   * Keys by `keyName`. Null: not such a replica.
+   */
+  ownVolatile: Set<string> | null = null;
   /** `lazyfree-lazy-expire`, `lazyfree-lazy-server-del`: large values that expire, or are replaced, are freed later. */
   lazyExpire = false;
   lazyServerDel = false;

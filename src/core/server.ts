@@ -36,7 +36,7 @@ import {
   GATE_ROLE,
 } from './dispatch.ts';
 import { EVICTION_FAILED, Eviction } from './eviction.ts';
-import { activeExpireCycle } from './expire.ts';
+import { activeExpireCycle, expireOwnKeys } from './expire.ts';
 import { findKeys, type KeyPosition } from './key-specs.ts';
 import { EXPIRY_DELETE, EXPIRY_HIDE, type Keyspace } from './keyspace.ts';
 import { LatencyEvents } from './latency-events.ts';
@@ -45,6 +45,7 @@ import { monitorLine } from './monitor.ts';
 import { type ArgVector, NestedCalls } from './nested-call.ts';
 import { NOTIFY_KEYEVENT, NOTIFY_KEYSPACE } from './notify-flags.ts';
 import { type PausePurpose, Pauses } from './pause.ts';
+import { PendingShutdown } from './pending-shutdown.ts';
 import { Persistence, type PersistenceControl } from './persistence.ts';
 import { Propagation } from './propagation.ts';
 import { PubSub } from './pubsub.ts';
@@ -75,6 +76,8 @@ const SAVE_RETRY_SECONDS = 5;
 export interface ServerHooks {
   /** SHUTDOWN: save or not, close everything, exit. @returns an error reply, or null when it has begun. */
   shutdown?(request: ShutdownRequest): string | null;
+  /** As `shutdown`, when replicas have been waited for. */
+  finishShutdown?(request: ShutdownRequest): string | null;
   /** A directive changed that the process cares about: bind, port, loglevel... @throws DirectiveError */
   configChanged?(named: NamedDirective): void;
   /** The files of the dataset. */
@@ -197,6 +200,8 @@ export class Server {
   readonly pauses: Pauses;
   /** What a signal has asked for, until the next cron; SHUTDOWN ABORT calls it off. */
   scheduledShutdown: ShutdownRequest | null = null;
+  /** SHUTDOWN waits for replicas. */
+  readonly pendingShutdown = new PendingShutdown(this);
   /** Called once before any reply of a tick leaves; the transport's owner wires it. */
   beforeOutput: () => void = () => {};
 
@@ -370,7 +375,9 @@ export class Server {
 
   /** To be called when the role or what it forbids has changed: replicas take no writes, and so on. */
   updateRoleGate(): void {
-    const { config, replication } = this;
+    const { config, keyspace, replication } = this;
+    const writable = replication.isReplica && !config.replicaReadOnly;
+    if (writable !== (keyspace.ownVolatile !== null)) keyspace.ownVolatile = writable ? new Set() : null;
     this.#setGate(GATE_ROLE, replication.isReplica || (config.minReplicasToWrite > 0 && replication.tooFewReplicas));
   }
 
@@ -725,6 +732,7 @@ export class Server {
       return;
     }
     this.#shutDownIfScheduled();
+    this.pendingShutdown.cron();
     this.#cronRuns++;
     const { nowMs, unixMs } = this.clock;
     if (((nowMs - this.#lastSampleMs) | 0) >= SAMPLE_MS) {
@@ -736,6 +744,7 @@ export class Server {
     if (!this.#loading && this.debug.activeExpire) {
       const began = this.stopwatch();
       activeExpireCycle(this.keyspace, { hz: this.config.hz, effort: this.config.activeExpireEffort, fast: false });
+      expireOwnKeys(this.keyspace);
       this.latency.add('expire-cycle', this.stopwatch() - began);
     }
     if (this.tracking.clients > 0) this.tracking.limitKeys();

@@ -75,6 +75,8 @@ export class Stats {
     this.commandsProcessed = 0;
     this.netInputBytes = 0;
     this.netOutputBytes = 0;
+    this.replicationInputBytes = 0;
+    this.replicationOutputBytes = 0;
     this.readsProcessed = 0;
     this.writesProcessed = 0;
     this.errorReplies = 0;

@@ -73,6 +73,11 @@ export class Replication implements PropagationSink {
     return this.stream.offset;
   }
 
+  /** CONFIG RESETSTAT. */
+  resetStats(): void {
+    Object.assign(this.stats, { full: 0, partial: 0, partialRefused: 0 });
+  }
+
   // --- history ---
 
   changeId(): void {
@@ -428,8 +433,13 @@ export class Replication implements PropagationSink {
     if (writes && this.tooFewReplicas) return NO_REPLICAS;
     if (this.link === null) return null;
     if (writes && config.replicaReadOnly) return READ_ONLY;
-    if (!worksWhenStale && !config.replicaServeStaleData && this.link.state !== 'connected') return MASTER_DOWN;
+    if (!worksWhenStale && this.isStale) return MASTER_DOWN;
     return null;
+  }
+
+  /** A replica without its master that is not to answer with what it has. */
+  get isStale(): boolean {
+    return this.link !== null && this.link.state !== 'connected' && !this.server.config.replicaServeStaleData;
   }
 
   /** Before the server goes down: replicas that lag behind. */

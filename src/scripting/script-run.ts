@@ -4,10 +4,22 @@ import { ALLOWED } from '../core/acl/permission.ts';
 import { refusalInScript } from '../core/acl/refusals.ts';
 import type { Call } from '../core/call.ts';
 import { type Client, GATE_ACL } from '../core/client.ts';
-import { type Command, FLAG_DENYOOM, FLAG_MAY_REPLICATE, FLAG_NOSCRIPT, FLAG_WRITE } from '../core/command-table.ts';
+import {
+  type Command,
+  FLAG_DENYOOM,
+  FLAG_MAY_REPLICATE,
+  FLAG_NOSCRIPT,
+  FLAG_STALE,
+  FLAG_WRITE,
+} from '../core/command-table.ts';
 import { OUT_OF_MEMORY } from '../core/errors.ts';
 import type { Server } from '../core/server.ts';
-import { ALLOW_OOM, NO_WRITES, UNDECLARED } from './script-flags.ts';
+import { NO_REPLICAS } from '../replication/replication.ts';
+import { ALLOW_OOM, ALLOW_STALE, NO_WRITES, UNDECLARED } from './script-flags.ts';
+
+const STALE =
+  "MASTERDOWN Link with MASTER is down, replica-serve-stale-data is set to 'no' and 'allow-stale' flag is not set on the script.";
+const READ_ONLY_REPLICA = 'READONLY Can not run script with write flag on readonly replica';
 
 export class ScriptRun {
   readonly server: Server;
@@ -65,9 +77,13 @@ export class ScriptRun {
 
   #refusal(call: Call, flags: number, readOnly: boolean, outOfMemory: boolean): string | null {
     const { server } = this;
+    const { replication } = server;
+    if (replication.isStale && (flags & ALLOW_STALE) === 0) return STALE;
     if ((flags & NO_WRITES) === 0) {
+      if (replication.isReplica && server.config.replicaReadOnly && !call.client.obeyed) return READ_ONLY_REPLICA;
       if (server.diskError !== null && !call.client.obeyed) return diskRefusal(server.diskError);
       if (readOnly) return 'ERR Can not execute a script with write flag using *_ro command.';
+      if (replication.tooFewReplicas) return NO_REPLICAS;
     }
     if (outOfMemory && (flags & (ALLOW_OOM | NO_WRITES)) === 0) {
       return "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'";
@@ -94,6 +110,9 @@ export class ScriptRun {
     }
     if (this.#readOnly && (flags & (FLAG_WRITE | FLAG_MAY_REPLICATE)) !== 0) {
       return 'ERR Write commands are not allowed from read-only scripts.';
+    }
+    if (server.replication.isStale && (flags & FLAG_STALE) === 0) {
+      return 'ERR Can not execute the command on a stale replica';
     }
     if (this.wrote) return null;
     if ((flags & FLAG_WRITE) !== 0) {
