@@ -278,6 +278,12 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     call.server.debug.aofFlushSleepUs = leadingInteger(call, 2);
     call.reply.ok();
   }),
+  replicate: from(3, Infinity, (call) => {
+    const words: Uint8Array[] = [];
+    for (let i = 2; i < call.argc; i++) words.push(call.word(i));
+    call.server.replication.feedWords(words);
+    call.reply.ok();
+  }),
   error: exactly(3, replyError),
   structsize: exactly(2, structSize),
   htstats: exactly(3, htstats),
@@ -306,6 +312,8 @@ const HELP = [
   '    Ends the process as a failed assertion does.',
   'CHANGE-REPL-ID',
   '    Gives the server a new replication ID.',
+  'REPLICATE <word> [<word> ...]',
+  '    Sends a command to the replicas that nothing here has to do with.',
   'DIGEST',
   '    A hexadecimal digest of the whole dataset.',
   'DIGEST-VALUE <key> [<key> ...]',

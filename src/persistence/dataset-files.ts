@@ -37,6 +37,8 @@ export class DatasetFiles implements PersistenceControl {
   readonly #server: Server;
   #manifest: AofManifest;
   #running: RunningJob | null = null;
+  /** Tells who waits for the save in the background that it was given up. */
+  #onSaveStopped: () => void = () => {};
   #retriedAt = 0;
   #rewriteDelayMinutes = 0;
   #nextRewriteAt = 0;
@@ -102,6 +104,7 @@ export class DatasetFiles implements PersistenceControl {
       return false;
     }
     const withIdleTime = config.maxmemoryPolicy.endsWith('lru');
+    this.#onSaveStopped = () => onEnd(new Error('stopped'));
     this.startJob(
       'rdb',
       sink,
@@ -141,6 +144,7 @@ export class DatasetFiles implements PersistenceControl {
     if (this.#running?.kind !== kind) return;
     this.#running.job.abort();
     this.#endJob();
+    if (kind === 'rdb') this.#onSaveStopped();
   }
 
   stopSave(): void {

@@ -207,6 +207,11 @@ export class Replication implements PropagationSink {
     for (const replica of [...replicas]) if (replica.reader !== null) replica.client.checkOutputLimit();
   }
 
+  /** DEBUG REPLICATE. */
+  feedWords(words: readonly Uint8Array[]): void {
+    if (this.#sinking) this.#append(encodeWords(words));
+  }
+
   /** Asks the replicas for their offsets before the tick's output leaves. */
   requestAcks(): void {
     this.#ackWanted = true;
