@@ -613,6 +613,7 @@ export class DatasetFiles implements PersistenceControl {
     const server = this.#server;
     if (server.persistence.aofState === 'on') this.aof.flush(true);
     for (const db of server.keyspace.databases) db.clear();
+    server.keyspace.functions?.clear();
     const { loading } = server;
     server.loading = true;
     try {
