@@ -29,10 +29,7 @@ function infoReply(call: Call, one: Command): void {
   reply.array(10);
   reply.bulkLatin1(one.parent === null ? one.calledAs : spec.name);
   reply.integer(spec.arity);
-  simpleSet(
-    call,
-    spec.flags.filter((flag) => flag !== 'may_replicate'),
-  );
+  simpleSet(call, [...spec.flags.filter((flag) => flag !== 'may_replicate'), ...(one.module === '' ? [] : ['module'])]);
   for (const position of spec.keys) reply.integer(position);
   simpleSet(call, details.categories);
   reply.set(details.tips.length);
@@ -99,11 +96,9 @@ function commandList(call: Call): void {
   if (call.argc === 5 && call.is(2, 'filterby')) {
     const value = call.latin1(4);
     if (call.is(3, 'module')) {
-      // There are no modules.
-      call.reply.emptyArray();
-      return;
-    }
-    if (call.is(3, 'aclcat')) {
+      const module = call.text(4);
+      wanted = (one) => one.module !== '' && one.module === module;
+    } else if (call.is(3, 'aclcat')) {
       const category = `@${value.toLowerCase()}`;
       wanted = (one) => call.server.detailsOf(one.spec).categories.includes(category);
     } else if (call.is(3, 'pattern')) {

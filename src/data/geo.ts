@@ -62,7 +62,8 @@ export function cellAt(longitude: number, latitude: number, step: number, latitu
   return { step, x: Math.floor(x * 2 ** step), y: Math.floor(y * 2 ** step) };
 }
 
-function areaOf({ step, x, y }: Cell): Area {
+/** Where a square lies. */
+export function areaOf({ step, x, y }: Cell): Area {
   const latitudeScale = LATITUDE_MAX - -LATITUDE_MAX;
   const longitudeScale = LONGITUDE_MAX - -LONGITUDE_MAX;
   const cells = 2 ** step;
@@ -85,11 +86,7 @@ export const place = { longitude: 0, latitude: 0 };
 
 /** The middle of the square that a score names, into `place`. */
 export function decode(score: number): void {
-  const high = Math.floor(score / HALF_SCORE);
-  const low = score % HALF_SCORE;
-  const y = gather(high) * HALF + gather(low);
-  const x = gather(high >>> 1) * HALF + gather(low >>> 1);
-  const { west, east, south, north } = areaOf({ step: SCORE_STEP, x, y });
+  const { west, east, south, north } = areaOf(cellOf(score));
   place.longitude = clamp((west + east) / 2, LONGITUDE_MAX);
   place.latitude = clamp((south + north) / 2, LATITUDE_MAX);
 }
@@ -235,6 +232,17 @@ export function cellsFor(shape: Shape): Cell[] {
     cells.push(cell);
   }
   return cells;
+}
+
+/** The finest square of a score. */
+export function cellOf(score: number): Cell {
+  const high = Math.floor(score / HALF_SCORE);
+  const low = score % HALF_SCORE;
+  return {
+    step: SCORE_STEP,
+    x: gather(high >>> 1) * HALF + gather(low >>> 1),
+    y: gather(high) * HALF + gather(low),
+  };
 }
 
 /** Scores of all places in a square: from the first to below the second. */

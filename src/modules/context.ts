@@ -161,6 +161,12 @@ export class ModuleContext {
     return pubsub.publish(push, Buffer.from(name).toString('latin1'), false, bytes, 0, bytes.length);
   }
 
+  /** Tells replicas and the append-only file of a change that no command of theirs has made. */
+  propagate(db: Database, ...words: readonly (string | Uint8Array | number)[]): void {
+    const { propagation } = this.#server;
+    if (propagation.wanted !== 0) propagation.command(db.index, ...words);
+  }
+
   /** The text of a script that SCRIPT LOAD or EVAL has brought; null: there is none of that SHA-1. */
   scriptBody(sha: string): Uint8Array | null {
     return this.#server.scripting?.scripts.bodyOf(sha) ?? null;

@@ -1,8 +1,9 @@
 // What a module is: the object that its file exports, and the checks it has to pass before anything of it is used.
 // Imported by src/modules; authors see it through api.ts.
 import type { Call } from '../core/call.ts';
-import type { CommandFlag, CommandGroup, CommandSpec } from '../core/command.ts';
+import type { CommandDetails, CommandFlag, CommandGroup, CommandSpec } from '../core/command.ts';
 import type { Directive } from '../core/directive.ts';
+import type { KeySpec } from '../core/key-specs.ts';
 import type { ModuleContext, Word } from './context.ts';
 
 /** The version of what modules are given; a module names the one it was written for. */
@@ -114,6 +115,7 @@ export function completeSpec(
   const { name, arity, flags = [], keys = [0, 0, 0], group = 'module', since = version, summary = '' } = command;
   const subcommands = command.subcommands?.map((sub) => completeSpec(sub, version, wrap));
   return {
+    details: detailsOf(flags, keys),
     name,
     arity,
     flags,
@@ -124,4 +126,28 @@ export function completeSpec(
     ...(command.run === undefined ? {} : { run: wrap(command) }),
     ...(subcommands === undefined ? {} : { subcommands }),
   };
+}
+
+/** What COMMAND INFO and access rules want to know, from flags and key positions. */
+function detailsOf(flags: readonly CommandFlag[], [first, last, step]: readonly number[]): CommandDetails {
+  const has = (flag: CommandFlag): boolean => flags.includes(flag);
+  const categories = [
+    ...(has('write') ? ['@write'] : []),
+    ...(has('readonly') ? ['@read'] : []),
+    ...(has('admin') ? ['@admin', '@dangerous'] : []),
+    ...(has('pubsub') ? ['@pubsub'] : []),
+    has('fast') ? '@fast' : '@slow',
+    ...(has('blocking') ? ['@blocking'] : []),
+  ];
+  if (first <= 0) return { categories, tips: [], keySpecs: [] };
+  const keySpec: KeySpec = {
+    flags: has('write') ? ['RW', 'access', 'update'] : ['RO', 'access'],
+    begin_search: { type: 'index', spec: { index: first } },
+    find_keys: {
+      type: 'range',
+      // From the first key on, not from the beginning.
+      spec: { lastkey: last >= 0 ? last - first : last, keystep: step, limit: 0 },
+    },
+  };
+  return { categories, tips: [], keySpecs: [keySpec] };
 }

@@ -36,7 +36,7 @@ export function guarded(module: Guarded, command: ModuleCommand): (call: Call) =
     module.failed(command.name, problem);
     const text = `ERR Module [${module.name}] failed in '${command.name}': ${messageOf(problem)}`;
     if (client.blocked != null) {
-      call.server.blocking.unblock(client, (late) => late.error(asLatin1(text)), true);
+      call.server.blocking.unblock(client, (late) => late.error(asLatin1(text)));
       return;
     }
     reply.length = mark;
@@ -59,8 +59,9 @@ function runAgain(call: Call, name: string): void {
   } else server.nested.runCommand(call.client, command, call, call.reply);
 }
 
+/** What is wrong, on one line. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return (error instanceof Error ? error.message : String(error)).replace(/\s*[\r\n]+\s*/g, ' ');
 }
 
 /** Error lines are Latin-1: UTF-8's bytes, one a character. */

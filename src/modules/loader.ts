@@ -13,10 +13,13 @@ const BUNDLED = join(fileURLToPath(import.meta.url), '..', 'bundled');
 const OWN_EXTENSION = extname(fileURLToPath(import.meta.url));
 const READS_TYPESCRIPT = process.features as { readonly typescript?: string | false };
 
+/** How often each file was imported in this process: every version, and every server, has state of its own. */
+const imports = new Map<string, number>();
+
 export class ModuleLoader {
   /** How often a file was imported that had been imported before: as many versions are kept in memory for nothing. */
   leaked = 0;
-  readonly #imports = new Map<string, number>();
+  readonly #imported = new Set<string>();
 
   /** The file that `path` names; a bare name is a bundled module's if there is one. */
   fileOf(path: string): string {
@@ -30,13 +33,14 @@ export class ModuleLoader {
     const file = this.fileOf(path);
     if (!existsSync(file)) throw new ModuleError(`there is no file ${file}`);
     const url = pathToFileURL(file);
-    const before = this.#imports.get(file) ?? 0;
+    const before = imports.get(file) ?? 0;
     // Another address, or the engine would give what it has.
     if (before > 0) url.searchParams.set('version', String(before));
-    this.#imports.set(file, before + 1);
+    imports.set(file, before + 1);
     try {
       const exported: unknown = await import(/* @vite-ignore */ url.href);
-      if (before > 0) this.leaked++;
+      if (this.#imported.has(file)) this.leaked++;
+      this.#imported.add(file);
       return exported;
     } catch (error) {
       if (/\.[cm]?ts$/.test(file) && !READS_TYPESCRIPT.typescript && isSyntaxProblem(error)) {

@@ -131,6 +131,7 @@ export class Modules {
     const { log } = this.#server;
     const { path } = module;
     if (before !== null) {
+      this.#states.keep(before);
       log.notice(`Running cleanup function for [${before.path}].`);
       before.stop();
       before.removeSettings();
@@ -177,6 +178,7 @@ export class Modules {
     } catch (error) {
       before.failed('onLoad', error);
     }
+    this.#states.deliver(before.name);
   }
 
   #takeSettings(module: LoadedModule, given: readonly EarlySetting[]): void {

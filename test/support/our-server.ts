@@ -24,7 +24,8 @@ export class OurServer {
   }
 
   /**
-   * @param directives of redis.conf. @param prepare puts files into the directory before the server starts.
+   * @param directives of redis.conf, those of modules included.
+   * @param prepare puts files into the directory before the server starts.
    * @param parts of its world, in place of the system's.
    */
   static async start(
@@ -36,16 +37,17 @@ export class OurServer {
     prepare(directory);
     const port = await freePort();
     const config = createConfig();
+    const moduleSettings: { name: string; words: string[] }[] = [];
     const all = { port, bind: '127.0.0.1', save: '', transport: 'kernel', ...directives };
     for (const [name, value] of Object.entries(all)) {
       const directive = findDirective(name);
-      if (directive === undefined) throw new Error(`no directive ${name}`);
-      setDirective(config, directive, [String(value)]);
+      if (directive === undefined) moduleSettings.push({ name, words: [String(value)] });
+      else setDirective(config, directive, [String(value)]);
     }
     config.dir = directory;
     const world = { ...systemWorld(config), log: silentLog, ...parts };
     const transport = new KernelTransport({ ...world, keepAliveSeconds: () => 0, calls });
-    const running = new RunningServer(createServer({ config }, world, 'kernel'), transport);
+    const running = new RunningServer(createServer({ config, moduleSettings }, world, 'kernel'), transport);
     const server = new OurServer(port, directory, running);
     try {
       await running.start();
