@@ -484,19 +484,33 @@ export class Quicklist {
       cursor.node = first;
       cursor.at = listpack.last(this.arena.bytesOf(first), this.payloadOf(first));
     }
-    if (length < packedThreshold && this.#takes(first, length)) {
-      const distance = cursor.at - this.payloadOf(first);
-      first = this.#growNode(first, listpack.plan(bytes, offset, length));
-      listpack.append(this.arena.bytesOf(first), this.payloadOf(first), bytes, offset, length);
-      if (!before) {
-        cursor.node = first;
-        cursor.at = this.payloadOf(first) + distance;
-      }
-    } else {
-      this.#insertNode(first, second, bytes, offset, length);
+    if (length >= packedThreshold) {
+      this.#newPlain(bytes, offset, length, first, second);
+      return;
     }
-    second = this.#join(cursor, second, this.nextNode(second));
-    this.#join(cursor, this.previousNode(first), first);
+    // The half that the cursor is not in takes it, whatever it holds already.
+    const size = listpack.plan(bytes, offset, length);
+    if (before) {
+      first = this.#growNode(first, size);
+      listpack.append(this.arena.bytesOf(first), this.payloadOf(first), bytes, offset, length);
+    } else {
+      second = this.#growNode(second, size);
+      const to = this.payloadOf(second);
+      listpack.insert(this.arena.bytesOf(second), to, to + listpack.HEADER_BYTES, bytes, offset, length);
+    }
+    this.#joinAround(cursor, before ? second : first);
+  }
+
+  /** Joins what fits together of a node, two before it and two behind it, in Redis's order. */
+  #joinAround(cursor: ListCursor, center: number): void {
+    const next = this.nextNode(center);
+    const previous = this.previousNode(center);
+    if (previous !== 0) this.#join(cursor, this.previousNode(previous), previous);
+    if (next !== 0) this.#join(cursor, next, this.nextNode(next));
+    const { nodes } = this;
+    const joined = this.#join(cursor, this.previousNode(center), center);
+    const target = this.nodes < nodes ? joined : center;
+    this.#join(cursor, target, this.nextNode(target));
   }
 
   /** Moves `second`'s entries behind `first`'s when one node may hold both. @returns the node that is left, or `first`. */
