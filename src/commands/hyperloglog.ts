@@ -46,6 +46,8 @@ function pfadd(call: Call): void {
   for (let i = 2; i < call.argc; i++) {
     const result = hll.add(call.bytes, call.offsets[i], call.lengths[i]);
     if (result === HLL_CORRUPT) {
+      // What was added before the damage was met stays, untold, as in Redis.
+      if (updated > 0) store(call, 1, hll);
       call.reply.error(CORRUPT);
       return;
     }
