@@ -106,6 +106,8 @@ export class RunningServer {
   onReady: () => void = () => {};
   /** Called when everything is closed after SHUTDOWN or `shutdown()`. */
   onStopped: () => void = () => {};
+  /** `user` lines of redis.conf. */
+  users: readonly UserDefinition[] = [];
   readonly #listening: Listening;
   #stopping = false;
   readonly #oomScore = new OomScore();
@@ -170,6 +172,8 @@ export class RunningServer {
     this.#warnOfIgnoredSettings();
     server.replication.startAsConfigured();
     this.adjustOomScore();
+    // The port is open before the users are known: their commands may be brought by modules.
+    if (this.#definesUsers) server.acl.suspend();
     await this.#listening.open();
     log.notice(
       `wiredis is starting, compatible with Redis ${REDIS_VERSION}. Port: ${server.config.port}, PID: ${process.pid}`,
@@ -179,6 +183,7 @@ export class RunningServer {
     server.start();
     await this.#loadModules();
     if (this.#stopping) return;
+    if (this.#definesUsers) this.#loadUsers();
     await this.#files.load({ pause: () => this.#afterTick(), abandoned: () => this.#stopping });
     if (this.#stopping) return;
     server.dirty = 0;
@@ -203,6 +208,22 @@ export class RunningServer {
     for (const [path, ...args] of moduleAdd) await modules.add(path, args);
     const [unclaimed] = modules.earlySettings;
     if (unclaimed !== undefined) throw this.#unclaimed(unclaimed.name);
+  }
+
+  get #definesUsers(): boolean {
+    return this.users.length > 0 || this.server.config.aclfile !== '';
+  }
+
+  /** @throws ServerStartError */
+  #loadUsers(): void {
+    const { acl, config, log } = this.server;
+    if (config.aclfile !== '' && this.users.length > 0) {
+      throw new ServerStartError("Users are defined both by 'user' lines and by 'aclfile': leave one of the two.");
+    }
+    const problem = acl.start(this.users, config.aclfile);
+    if (problem === null) return;
+    log.warning(`Aborting Redis startup because of ACL errors: ${problem}`);
+    throw new ServerStartError(problem);
   }
 
   /** `oom-score-adj`, and again whenever the server becomes a replica or a master. @returns whether the kernel took it. */
@@ -333,7 +354,7 @@ export async function startServer(
   const running = new RunningServer(createServer(settings, world, transport.name), transport, settings.unclaimed);
   try {
     await created(running);
-    loadUsers(running.server, settings.users ?? []);
+    running.users = settings.users ?? [];
     const control = await openControl(running.server, transport);
     if (control !== null) running.companions.push(control);
     const observe = await openObserve(running.server, transport);
@@ -347,18 +368,6 @@ export async function startServer(
     await transport.close(0);
     throw error;
   }
-}
-
-/** @throws ServerStartError */
-function loadUsers(server: Server, users: readonly UserDefinition[]): void {
-  const { aclfile } = server.config;
-  if (aclfile !== '' && users.length > 0) {
-    throw new ServerStartError("Users are defined both by 'user' lines and by 'aclfile': leave one of the two.");
-  }
-  const problem = server.acl.define(users) ?? (aclfile === '' ? null : server.acl.load(aclfile));
-  if (problem === null) return;
-  server.log.warning(`Aborting Redis startup because of ACL errors: ${problem}`);
-  throw new ServerStartError(problem);
 }
 
 async function openTransport(config: Config, world: World): Promise<Transport> {

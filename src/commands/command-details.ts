@@ -1,5 +1,5 @@
 // What COMMAND tells beyond a command's row, read from the generated file when first asked for.
-import type { CommandDetails } from '../core/command.ts';
+import { type CommandDetails, NO_DETAILS } from '../core/command.ts';
 import type { KeySpec } from '../core/key-specs.ts';
 import { ARGUMENTS_JSON, DETAILS_JSON } from './command-metadata.ts';
 
@@ -17,7 +17,6 @@ export interface CommandArgument {
 type Row = readonly [categories: string[], tips: string[], keySpecs: KeySpec[]];
 let rows: Readonly<Record<string, Row>> | null = null;
 let syntax: Readonly<Record<string, readonly CommandArgument[]>> | null = null;
-const NO_DETAILS: CommandDetails = { categories: [], tips: [], keySpecs: [] };
 
 export function commandDetails(name: string): CommandDetails {
   rows ??= JSON.parse(DETAILS_JSON) as Record<string, Row>;

@@ -53,6 +53,8 @@ export interface CommandDetails {
   readonly keySpecs: readonly KeySpec[];
 }
 
+export const NO_DETAILS: CommandDetails = { categories: [], tips: [], keySpecs: [] };
+
 export interface CommandSpec {
   /** Lower case; subcommands as `client|list`. */
   readonly name: string;

@@ -14,7 +14,7 @@ const PROTECTED =
 /** The handler that sees a refused connection off, or null when it is welcome. */
 export function rejection(server: Server, connection: Connection): ConnectionHandler | null {
   if (server.clients.size >= server.config.maxclients) return turnAway(connection, TOO_MANY);
-  if (server.config.protectedMode && !server.authRequired && !isLoopback(connection.remoteAddress)) {
+  if (server.config.protectedMode && server.acl.defaultUser.noPassword && !isLoopback(connection.remoteAddress)) {
     return turnAway(connection, PROTECTED);
   }
   return null;

@@ -18,7 +18,7 @@ import { Blocking } from './blocking.ts';
 import type { Call } from './call.ts';
 import { Client, HELD_BY_PAUSE } from './client.ts';
 import { ClientMemory } from './client-memory.ts';
-import type { CommandDetails, CommandSpec } from './command.ts';
+import { type CommandDetails, type CommandSpec, NO_DETAILS } from './command.ts';
 import { CommandTable } from './command-table.ts';
 import type { Config, NamedDirective } from './config.ts';
 import type { Database } from './database.ts';
@@ -54,8 +54,6 @@ import { Slowlog } from './slowlog.ts';
 import { Stats } from './stats.ts';
 import { Tracking } from './tracking.ts';
 import { Watches } from './transaction.ts';
-
-const NO_DETAILS: CommandDetails = { categories: [], tips: [], keySpecs: [] };
 
 /** The version whose behaviour this is. */
 export const REDIS_VERSION = '7.0.15';
@@ -238,7 +236,11 @@ export class Server {
     this.configFile = parts.configFile ?? '';
     this.commands = new CommandTable(parts.commands);
     this.#details = parts.details ?? (() => NO_DETAILS);
-    this.acl = new Acl(this, new RuleCommands(parts.commands, (spec) => this.detailsOf(spec)));
+    const fromModule = (name: string): CommandSpec | null => {
+      const spec = this.commands.named(name)?.spec;
+      return spec?.name === name ? spec : null;
+    };
+    this.acl = new Acl(this, new RuleCommands(parts.commands, (spec) => this.detailsOf(spec), fromModule));
     for (const [from, to] of parts.renames ?? []) {
       const problem = this.commands.rename(from, to);
       if (problem !== null) throw new ServerStartError(`${problem}: '${from}'`);

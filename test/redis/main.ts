@@ -1,6 +1,6 @@
 // The program behind scripts/redis-suite.sh: which units, on which transport, against which server; one after another,
 // each with a fresh server; then the comparison, the stored result and docs/compatibility.md.
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildLab } from '../../src/cli/lab/build.ts';
@@ -68,8 +68,8 @@ function readOptions(): Options {
   if (!['wiredis', 'redis'].includes(values.server)) throw new Error('--server wants wiredis or redis');
   if (values['own-servers'] && values.transport !== 'kernel')
     throw new Error('--own-servers runs on the kernel transport');
-  if (values.record && (values.server !== 'redis' || !values['own-servers'] || values.units !== undefined))
-    throw new Error('--record wants --server redis --own-servers and all units');
+  if (values.record && (values.server !== 'redis' || !values['own-servers']))
+    throw new Error('--record wants --server redis --own-servers');
   const number = (name: 'port' | 'no-progress' | 'cap'): number => {
     const value = Number(values[name]);
     if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} wants a whole number`);
@@ -98,7 +98,7 @@ function chooseUnits(options: Options): ReferenceUnit[] {
   const data = join(options.root, 'test', 'redis');
   const own = join(data, 'own-servers.tsv');
   const all = options.ownServers
-    ? readReference(options.record ? '/dev/null' : own, OWN_SERVER_UNITS)
+    ? readReference(options.record || !existsSync(own) ? '/dev/null' : own, OWN_SERVER_UNITS)
     : readReference(join(data, 'suite-tests.tsv'), readUnitOrder(join(data, 'suite-units.tsv')));
   if (options.units === null) return all;
   return options.units.map((unit) => {
@@ -236,12 +236,17 @@ function publish(options: Options, units: readonly UnitReport[]): void {
   say('docs/compatibility.md is written');
 }
 
-function record(options: Options, rows: readonly string[]): void {
+/** Rows of units that were not run stay. */
+function record(options: Options, units: readonly ReferenceUnit[], rows: readonly string[]): void {
+  const file = join(options.root, 'test', 'redis', 'own-servers.tsv');
+  const wereRun = new Set(units.map(({ unit }) => unit));
+  const before = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
+  const kept = before.filter((row) => row.includes('\t') && !row.startsWith('#') && !wereRun.has(row.split('\t')[0]));
   const heading = [
     '# What redis-server 7.0.15 does in the units that start their own servers: unit, status, name, detail.',
-    `# Made by: ${commandLine(options)}`,
+    '# Made by: scripts/redis-suite.sh --own-servers --server redis --record',
   ];
-  writeFileSync(join(options.root, 'test', 'redis', 'own-servers.tsv'), `${[...heading, ...rows].join('\n')}\n`);
+  writeFileSync(file, `${[...heading, ...kept, ...rows].join('\n')}\n`);
 }
 
 async function main(): Promise<void> {
@@ -263,7 +268,7 @@ async function main(): Promise<void> {
   try {
     const run = new SuiteRun(options, folder, place);
     const reports = await runAll(options, units, run);
-    if (options.record) record(options, run.seen);
+    if (options.record) record(options, units, run.seen);
     else if (options.units === null && options.script !== null) publish(options, reports);
     if (!options.ownServers) for (const [name, reason] of LEFT_OUT) say(`left out: '${name}': ${reason}`);
     process.exitCode = reports.every((report) => report.missed.length === 0) ? 0 : 1;

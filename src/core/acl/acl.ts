@@ -169,8 +169,19 @@ export class Acl {
 
   // --- files ---
 
-  /** `user` lines of redis.conf. @returns what is wrong, or null. */
-  define(definitions: readonly UserDefinition[]): string | null {
+  /** Nobody is let in until `start`: who the default user is, is not known yet. */
+  suspend(): void {
+    this.defaultUser.apply('off', this.#context);
+    this.#changed();
+  }
+
+  /** Users of the ACL file, or of redis.conf when there is none, once all commands are there. @returns what is wrong, or null. */
+  start(definitions: readonly UserDefinition[], path: string): string | null {
+    this.defaultUser.apply('on', this.#context);
+    return path === '' ? this.#define(definitions) : this.load(path);
+  }
+
+  #define(definitions: readonly UserDefinition[]): string | null {
     for (const { name, rules } of definitions) {
       if (hasSpaces(name)) return 'Spaces not allowed in ACL usernames';
       const user = this.find(name) ?? new User(name, this.#context);

@@ -1,5 +1,6 @@
 // Words of ACL SETUSER, of `user` lines in redis.conf and of an ACL file, on their way to become rules.
 // src/core imports it. Texts are Latin-1.
+import { NO_DETAILS } from '../command.ts';
 import { RuleCommands } from './rule-commands.ts';
 import { type RuleContext, UNKNOWN_COMMAND } from './selector.ts';
 import { User } from './user.ts';
@@ -54,5 +55,3 @@ export function parseUserLine(words: readonly string[], earlier: readonly UserDe
   }
   return { name, rules };
 }
-
-const NO_DETAILS = { categories: [], tips: [], keySpecs: [] };
