@@ -3,7 +3,7 @@
 // keeps the 16 bytes, their part in a checksum, and a keyed hash that stays the same when the number changes.
 // Numbers nobody uses any more are taken back by a sweep between two ticks. Used by stack/ only.
 import type { RandomSource } from './clock.ts';
-import { SipHash } from './keyed-hash.ts';
+import { halfSipHash } from './keyed-hash.ts';
 import { copyBytes, equalBytes, readInt32, readUint16 } from './wire/bytes.ts';
 import { pseudoHeaderSum } from './wire/checksum.ts';
 import { IPV6_ADDRESS_LENGTH } from './wire/ipv6.ts';
@@ -29,10 +29,10 @@ export class Ipv6Book {
   #next = 0;
   /** The first ones stay for ever. */
   #pinned = 0;
-  readonly #hash: SipHash;
+  readonly #key: Int32Array;
 
   constructor(random: RandomSource) {
-    this.#hash = new SipHash([random.int32(), random.int32(), random.int32(), random.int32()]);
+    this.#key = Int32Array.of(random.int32(), random.int32(), random.int32(), random.int32());
   }
 
   /** The number of the address at `offset`, a new one if it has none. */
@@ -108,12 +108,16 @@ export class Ipv6Book {
   }
 
   #hashOf(bytes: Uint8Array, offset: number): number {
-    return this.#hash.hash(
+    const key = this.#key;
+    // Two addresses of every packet: this has to be cheap.
+    const first = halfSipHash(
+      key[0],
+      key[1],
       readInt32(bytes, offset),
       readInt32(bytes, offset + 4),
       readInt32(bytes, offset + 8),
-      readInt32(bytes, offset + 12),
     );
+    return halfSipHash(key[2], key[3], first, readInt32(bytes, offset + 12), 0);
   }
 
   #find(bytes: Uint8Array, offset: number, hash: number): number {

@@ -1,7 +1,7 @@
 // Routes for IPv6: which addresses are ours, and through whom others are reached. As routes.ts, for numbers of the book;
 // our link-local address is always there, and routers that advertise themselves come and go. For stack/.
 import type { Ipv6Book } from './ipv6-book.ts';
-import { commonPrefix, isLinkLocal, isMulticastIpv6, isNoHost, samePrefix } from './wire/ipv6.ts';
+import { commonPrefix, IPV6_ADDRESS_LENGTH, isLinkLocal, isMulticastIpv6, isNoHost, samePrefix } from './wire/ipv6.ts';
 
 /** A prefix as netdev.conf or a router gives it. */
 export interface Ipv6Prefix {
@@ -28,6 +28,8 @@ const LINK_LOCAL_PREFIX: Ipv6Prefix = {
 };
 
 export class Routes6 {
+  /** The address that is looked at: one of every packet. */
+  readonly #peer = new Uint8Array(IPV6_ADDRESS_LENGTH);
   readonly #book: Ipv6Book;
   readonly #configured: readonly TableRoute[];
   #addresses: LocalAddress6[] = [];
@@ -82,7 +84,8 @@ export class Routes6 {
 
   /** True for an address that one other host can have. */
   isUnicastPeer(ip: number): boolean {
-    const bytes = this.#book.bytesOf(ip);
+    const bytes = this.#peer;
+    this.#book.write(ip, bytes, 0);
     return !isMulticastIpv6(bytes, 0) && !isNoHost(bytes, 0) && !this.isLocal(ip);
   }
 
