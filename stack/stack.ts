@@ -62,8 +62,8 @@ export class Stack {
     this.tcp.beginTick();
     let frames = 0;
     for (let round = 0; round < BATCHES_MAX; round++) {
-      // Every frame may bring an address that nobody has heard of.
-      if (this.ip.book.room < batch.capacity) this.#sweepAddresses();
+      // Every frame may bring an address that nobody has heard of, and have another one asked for.
+      if (this.ip.book.room < batch.capacity * 8) this.#sweepAddresses();
       const count = engine.receive();
       for (let i = 0; i < count; i++) this.ip.input(memory, batch.offset[i], batch.length[i], batch.flags[i]);
       frames += count;
@@ -78,7 +78,7 @@ export class Stack {
 
   /** Takes back the numbers of IPv6 addresses that nobody speaks to any more; seldom where there are many connections. */
   #sweepAddresses(): void {
-    this.ip.book.sweep(Math.max(this.#engine.batch.capacity, this.tcp.flows.size), (mark) => {
+    this.ip.book.sweep(Math.max(this.#engine.batch.capacity * 16, this.tcp.flows.size), (mark) => {
       this.ip.mark(mark);
       this.tcp.mark(mark);
     });
