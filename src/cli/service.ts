@@ -4,16 +4,20 @@ import { accessSync, constants } from 'node:fs';
 import type { Config } from '../core/config.ts';
 import { ServerStartError } from '../core/server.ts';
 import type { RunningServer } from '../server.ts';
+import { Reloader } from './reload.ts';
 
 /** Who watches over the process; the words of INFO's process_supervised. */
 type Supervisor = 'no' | 'systemd' | 'upstart';
 
-/** To be called before anything is opened. @throws ServerStartError */
-export async function prepareService(running: RunningServer): Promise<void> {
+/**
+ * To be called before anything is opened.
+ * @param readConfig reads file and command line anew, for a reload. @throws ServerStartError
+ */
+export async function prepareService(running: RunningServer, readConfig: () => Config): Promise<void> {
   const { server } = running;
   const { userAfterOpen } = server.config;
   if (userAfterOpen !== '') running.onOpened = await privilegeDrop(running, userAfterOpen);
-  await superviseWith(running, supervisorOf(server.config, process.env));
+  await superviseWith(running, supervisorOf(server.config, process.env), readConfig);
 }
 
 /** `auto` looks for what either of them leaves in the environment. */
@@ -23,7 +27,7 @@ export function supervisorOf({ supervised }: Pick<Config, 'supervised'>, env: No
   return supervised === found ? found : 'no';
 }
 
-async function superviseWith(running: RunningServer, supervisor: Supervisor): Promise<void> {
+async function superviseWith(running: RunningServer, supervisor: Supervisor, readConfig: () => Config): Promise<void> {
   const { server } = running;
   if (server.config.supervised !== 'no' && supervisor === 'no') {
     server.log.warning(`supervised by ${server.config.supervised} requested, but its environment variable is not set`);
@@ -41,6 +45,8 @@ async function superviseWith(running: RunningServer, supervisor: Supervisor): Pr
   const notify = (text: string): void => {
     if (!notifyService(address, text)) server.log.warning(`Can't tell systemd through ${address}`);
   };
+  const reloader = new Reloader(server, readConfig);
+  process.on('SIGHUP', () => reloader.reload());
   notify('STATUS=Loading server state\n');
   running.onReady = () => notify('STATUS=Ready to accept connections\nREADY=1\n');
   running.companions.push({ close: () => notify('STATUS=Shutting down\nSTOPPING=1\n') });

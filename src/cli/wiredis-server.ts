@@ -50,7 +50,7 @@ async function main(args: readonly string[]): Promise<void> {
     running = created;
     running.onStopped = () => process.exit(0);
     handleSignals(running);
-    return prepareService(running);
+    return prepareService(running, () => readSettings(args).settings.config);
   });
   daemonReady();
 }

@@ -45,4 +45,14 @@ export const tools: readonly ToolRow[] = [
     summary: "addresses and routes of a running server's stack",
     load: async () => (await import('./route.ts')).route,
   },
+  {
+    name: 'completion',
+    summary: 'words for bash or zsh to complete',
+    load: async () => (await import('./completion.ts')).completion,
+  },
+  {
+    name: 'man',
+    summary: 'manual page of a tool',
+    load: async () => (await import('./man.ts')).man,
+  },
 ];

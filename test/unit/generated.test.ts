@@ -1,0 +1,59 @@
+// Files that are made from the code: each must be what the code makes now. 'npm run generate' writes them.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { dashboard } from '../../scripts/generated/grafana-dashboard.ts';
+import { netdevReference } from '../../scripts/generated/netdev-reference.ts';
+import { createConfig } from '../../src/core/config.ts';
+import { samplesOf } from '../../src/observe/metrics.ts';
+import { OurServer } from '../support/our-server.ts';
+
+const FILES: Readonly<Record<string, () => string>> = {
+  'docs/netdev-conf.md': netdevReference,
+  'packaging/grafana/wiredis.json': () => `${JSON.stringify(dashboard(), null, 1)}\n`,
+};
+
+describe('generated files', () => {
+  it.each(Object.entries(FILES))('%s is current', (path, make) => {
+    if (process.env.WIREDIS_GENERATE === '1') {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, make());
+    }
+    const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
+    expect(text === make(), `${path} is not what the code makes: run 'npm run generate'`).toBe(true);
+  });
+});
+
+/** Names of ours that only a server on its own stack has. */
+const STACK_ONLY = /^(node_|wiredis_)/;
+
+describe('dashboard and alerts', () => {
+  it('ask only for metrics that there are', async () => {
+    const ours = await OurServer.start();
+    try {
+      const peer = ours.connect();
+      await peer.ask('SET', 'a', '1');
+      await peer.ask('LPUSH', 'a', '1');
+      const names = new Set(samplesOf(ours.server, ours.transport).map(({ name }) => name));
+      peer.close();
+      const text = readFileSync('packaging/prometheus/wiredis-alerts.yml', 'utf8') + JSON.stringify(dashboard());
+      const asked = new Set([...text.matchAll(/\b(redis|node|wiredis)_[A-Za-z_]+/g)].map(([name]) => name));
+      const unknown = [...asked]
+        .map((name) => name.replace(/_bucket$/, ''))
+        .filter((name) => !names.has(name) && !STACK_ONLY.test(name));
+      expect(unknown).toEqual([]);
+      expect(asked.size).toBeGreaterThan(30);
+    } finally {
+      await ours.stop();
+    }
+  });
+
+  it('has panels that do not overlap, each with a query', () => {
+    const { panels } = dashboard() as {
+      panels: { id: number; gridPos: { x: number; y: number }; targets: unknown[] }[];
+    };
+    expect(new Set(panels.map(({ gridPos }) => `${gridPos.x} ${gridPos.y}`)).size).toBe(panels.length);
+    for (const { targets } of panels) expect(targets.length).toBeGreaterThan(0);
+    expect(createConfig().metricsPort).toBe(0);
+  });
+});
