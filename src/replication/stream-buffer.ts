@@ -35,11 +35,10 @@ export class StreamReader {
     return block === null ? 0 : this.#stream.offset - (block.start + this.position) + 1;
   }
 
-  /** Memory that this reader keeps from being freed. */
+  /** Memory that this reader keeps from being freed, if it has something to read. */
   get heldBytes(): number {
-    let sum = 0;
-    for (let block = this.block; block !== null; block = block.next) sum += block.bytes.length + BLOCK_OVERHEAD;
-    return sum;
+    const { block } = this;
+    return block === null || this.pending === 0 ? 0 : this.#stream.bytesFrom(block);
   }
 
   place(block: Block | null, position: number): void {
@@ -142,6 +141,12 @@ export class StreamBuffer {
     } else this.#last.next = block;
     this.#last = block;
     return block;
+  }
+
+  /** Memory of a block and all behind it. */
+  bytesFrom(block: Block): number {
+    const last = this.#last!;
+    return last.start + last.bytes.length - block.start;
   }
 
   /** Lets go of what is too old. */
