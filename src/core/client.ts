@@ -394,8 +394,10 @@ export class Client implements ConnectionHandler, RequestLimits {
     const { server } = this;
     const limit = server.config.clientOutputBufferLimit[LIMIT_CLASS[this.type]];
     const bytes = this.#outputBytes + (this.replica?.reader?.heldBytes ?? 0);
+    // A replica that may go on from the backlog must be able to be that far behind.
+    const hard = this.link === 'replica' ? Math.max(limit.hard, server.config.replBacklogSize) : limit.hard;
     // Who has not said who he is cannot make the server keep much.
-    let over = (limit.hard > 0 && bytes >= limit.hard) || (bytes > UNAUTHENTICATED_OUTPUT_MAX && this.unauthenticated);
+    let over = (limit.hard > 0 && bytes >= hard) || (bytes > UNAUTHENTICATED_OUTPUT_MAX && this.unauthenticated);
     if (limit.soft > 0 && bytes >= limit.soft) {
       const now = server.clock.unixMs;
       if (this.#overSoftLimitSince < 0) this.#overSoftLimitSince = now;
