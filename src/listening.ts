@@ -30,8 +30,11 @@ const FAILURES: Readonly<Record<Place, string>> = {
   'tls-port': 'Unable to update TLS configuration. Check server logs.',
 };
 
+/** Whose clients come in: the Redis core, or the relay. */
+export type ListeningHost = Pick<Server, 'config' | 'log' | 'clock' | 'scheduler' | 'beforeOutput' | 'accept'>;
+
 export class Listening {
-  readonly #server: Server;
+  readonly #server: ListeningHost;
   readonly #transport: Transport;
   /** For socket files and for what is under TLS; the transport itself when that is the kernel's. */
   readonly #local: KernelTransport;
@@ -44,7 +47,7 @@ export class Listening {
   #attempt = 0;
   #pending: Promise<string | null> | null = null;
 
-  constructor(server: Server, transport: Transport) {
+  constructor(server: ListeningHost, transport: Transport) {
     this.#server = server;
     this.#transport = transport;
     const { clock, scheduler } = server;

@@ -1,6 +1,6 @@
 // The composition root: puts clock, memory, databases, commands and a transport together, loads the dump file, listens,
 // and takes it all down again. The only place besides the CLI that knows which transport there is.
-import { appendFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { commandDetails } from './commands/command-details.ts';
 import { commandTable } from './commands/table.ts';
@@ -12,6 +12,7 @@ import { REDIS_VERSION, type ReloadRequest, Server, ServerStartError, type Shutd
 import { Arena } from './data/arena.ts';
 import { Listening } from './listening.ts';
 import { type EarlySetting, Modules } from './modules/modules.ts';
+import { controlAnswers } from './observe/control-answers.ts';
 import { openControl } from './observe/open-control.ts';
 import { openObserve } from './observe/open-observe.ts';
 import { packageVersion } from './package-version.ts';
@@ -21,17 +22,18 @@ import { type ServerClock, SystemClock } from './platform/clock.ts';
 import { JsonLog } from './platform/json-log.ts';
 import { fileSink, Log, type LogSink, standardOutput } from './platform/log.ts';
 import { OomScore } from './platform/oom-score.ts';
+import { PidFile } from './platform/pid-file.ts';
 import { type Random, SystemRandom } from './platform/random.ts';
 import { type Stopwatch, systemStopwatch } from './platform/stopwatch.ts';
 import { type Scheduler, SystemScheduler } from './platform/timers.ts';
+import { RelayServer } from './relay/relay-server.ts';
+import { refuseCoreSettings } from './relay/relay-settings.ts';
 import { functionLibraries } from './scripting/scripting.ts';
 import { KernelTransport } from './transports/kernel.ts';
 import type { Listener, Transport, TransportName } from './transports/transport.ts';
 
 /** How long clients have at shutdown to take what was written to them, milliseconds. */
 const CLOSE_GRACE_MS = 1000;
-/** Redis's, for a daemon that was given none. */
-const DEFAULT_PID_FILE = '/var/run/redis.pid';
 
 export interface ServerSettings {
   readonly config: Config;
@@ -111,7 +113,7 @@ export class RunningServer {
   readonly #listening: Listening;
   #stopping = false;
   readonly #oomScore = new OomScore();
-  #pidFile = '';
+  readonly #pidFile: PidFile;
 
   readonly #unclaimed: (name: string) => Error;
 
@@ -125,6 +127,7 @@ export class RunningServer {
     this.server = server;
     this.transport = transport;
     this.#listening = new Listening(server, transport);
+    this.#pidFile = new PidFile(server.log);
     this.#files = new DatasetFiles(server, () => {
       this.removePidFile();
       process.exit(1);
@@ -159,6 +162,14 @@ export class RunningServer {
     };
   }
 
+  get config(): Config {
+    return this.server.config;
+  }
+
+  get log(): Log {
+    return this.server.log;
+  }
+
   /** Where the server listens. */
   get listeners(): readonly Listener[] {
     return this.#listening.listeners;
@@ -178,7 +189,7 @@ export class RunningServer {
     log.notice(
       `wiredis is starting, compatible with Redis ${REDIS_VERSION}. Port: ${server.config.port}, PID: ${process.pid}`,
     );
-    this.#writePidFile();
+    this.#pidFile.write(server.config);
     this.onOpened();
     server.start();
     await this.#loadModules();
@@ -311,29 +322,9 @@ export class RunningServer {
     this.onStopped();
   }
 
-  /** As in Redis, a daemon has one in any case, and one that cannot be written is no reason not to serve. */
-  #writePidFile(): void {
-    const { config, log } = this.server;
-    if (config.pidfile === '' && config.daemonize) config.pidfile = DEFAULT_PID_FILE;
-    if (config.pidfile === '') return;
-    const path = resolve(config.pidfile);
-    try {
-      writeFileSync(path, `${process.pid}\n`);
-      this.#pidFile = path;
-    } catch (error) {
-      log.warning(`Failed to write PID file: ${messageOf(error)}`);
-    }
-  }
-
   /** Also when the process ends by a bug. */
   removePidFile(): void {
-    if (this.#pidFile === '') return;
-    try {
-      unlinkSync(this.#pidFile);
-    } catch (error) {
-      this.server.log.warning(`Failed to remove PID file: ${messageOf(error)}`);
-    }
-    this.#pidFile = '';
+    this.#pidFile.remove();
   }
 }
 
@@ -347,15 +338,13 @@ export async function startServer(
   created: (running: RunningServer) => void | Promise<void> = () => {},
 ): Promise<RunningServer> {
   const { config } = settings;
-  for (const { message } of refusedSettings(config)) throw new ServerStartError(message);
-  if (config.dir !== '') changeDirectory(config.dir);
-  config.dir = process.cwd();
+  prepareProcess(config);
   const transport = await openTransport(config, world);
   const running = new RunningServer(createServer(settings, world, transport.name), transport, settings.unclaimed);
   try {
     await created(running);
     running.users = settings.users ?? [];
-    const control = await openControl(running.server, transport);
+    const control = await openControl(config, world.log, controlAnswers(running.server, transport));
     if (control !== null) running.companions.push(control);
     const observe = await openObserve(running.server, transport);
     if (observe !== null) running.companions.push(observe);
@@ -368,6 +357,28 @@ export async function startServer(
     await transport.close(0);
     throw error;
   }
+}
+
+/** `core relay`: the same front, with a real Redis server behind it. @param created as in `startServer`. */
+export async function startRelay(
+  settings: ServerSettings,
+  world = systemWorld(settings.config),
+  created: (running: RelayServer) => void = () => {},
+): Promise<RelayServer> {
+  const { config } = settings;
+  refuseCoreSettings(settings);
+  prepareProcess(config);
+  const calls = await import('../io-engine/linux/libc.ts');
+  const relay = new RelayServer(config, world, await openTransport(config, world), calls);
+  created(relay);
+  await relay.start();
+  return relay;
+}
+
+function prepareProcess(config: Config): void {
+  for (const { message } of refusedSettings(config)) throw new ServerStartError(message);
+  if (config.dir !== '') changeDirectory(config.dir);
+  config.dir = process.cwd();
 }
 
 async function openTransport(config: Config, world: World): Promise<Transport> {

@@ -1,6 +1,7 @@
 // What happens to the server's process from outside: signals that end it, output nobody reads any more, and bugs that
 // nothing caught. Only wiredis-server imports it.
 import type { ShutdownRequest } from '../core/server.ts';
+import type { RelayServer } from '../relay/relay-server.ts';
 import type { RunningServer } from '../server.ts';
 
 /** SIGTERM and SIGINT shut down, with the next cron; a second SIGINT until then does not wait. */
@@ -28,6 +29,25 @@ export function handleSignals(running: RunningServer): void {
   process.on('SIGHUP', () => {});
 }
 
+/** The relay's: SIGTERM and SIGINT let replies finish; a second SIGINT until then does not wait. */
+export function endOnSignals(relay: RelayServer): void {
+  const { log } = relay;
+  let closing = false;
+  const shutDown = (signal: string): void => {
+    if (closing && signal === 'SIGINT') {
+      log.warning('You insist... exiting now.');
+      relay.endChild();
+      process.exit(1);
+    }
+    closing = true;
+    log.warning(`Received ${signal}, shutting down...`);
+    relay.shutdown();
+  };
+  process.on('SIGTERM', () => shutDown('SIGTERM'));
+  process.on('SIGINT', () => shutDown('SIGINT'));
+  process.on('SIGHUP', () => {});
+}
+
 export function signalRequest(flags: readonly string[]): ShutdownRequest {
   return {
     save: flags.includes('save') ? 'save' : flags.includes('nosave') ? 'nosave' : 'default',
@@ -46,13 +66,13 @@ export function surviveClosedOutput(): void {
  * saving.
  * @param running the server, once there is one.
  */
-export function reportCrashes(version: string, running: () => RunningServer | null): void {
+export function reportCrashes(version: string, running: () => RunningServer | RelayServer | null): void {
   process.on('uncaughtException', (error: unknown) => {
-    const server = running()?.server;
+    const server = running();
     const report = server?.config.crashLogEnabled === false ? messageOf(error) : crashReport(error, version);
-    if (server === undefined) process.stderr.write(`${report}\n`);
+    if (server === null) process.stderr.write(`${report}\n`);
     else server.log.warning(report);
-    running()?.removePidFile();
+    server?.removePidFile();
     process.exit(1);
   });
 }

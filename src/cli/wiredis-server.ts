@@ -2,13 +2,21 @@
 // The `wiredis-server` command, called as redis-server is: [redis.conf] [--directive value ...]. Reads the
 // configuration, becomes a daemon if told so, and starts the server.
 import { readFileSync } from 'node:fs';
-import { createConfig } from '../core/config.ts';
+import { type Config, createConfig } from '../core/config.ts';
 import { argumentsToText, ConfigLoader } from '../core/config-file.ts';
 import { REDIS_VERSION } from '../core/server.ts';
 import { packageVersion } from '../package-version.ts';
-import { absolutePath, isPersonsError, type RunningServer, type ServerSettings, startServer } from '../server.ts';
+import type { RelayServer } from '../relay/relay-server.ts';
+import {
+  absolutePath,
+  isPersonsError,
+  type RunningServer,
+  type ServerSettings,
+  startRelay,
+  startServer,
+} from '../server.ts';
 import { becomeDaemon, daemonFailed, daemonReady, isDaemon } from './daemon.ts';
-import { handleSignals, reportCrashes, surviveClosedOutput } from './process-events.ts';
+import { endOnSignals, handleSignals, reportCrashes, surviveClosedOutput } from './process-events.ts';
 import { prepareService } from './service.ts';
 
 const HELP = `Usage: wiredis-server [FILE] [-] [--DIRECTIVE VALUE ...]
@@ -20,6 +28,9 @@ const HELP = `Usage: wiredis-server [FILE] [-] [--DIRECTIVE VALUE ...]
   --transport userspace|kernel   our own TCP/IP stack on a dedicated interface, or the kernel's sockets
   --netdev FILE                  which interface, with which address (user-space transport)
   --engine auto|afxdp|afpacket|pcap|tap|raw   how frames are read and written
+  --core embedded|relay  Redis in this process, or a real redis-server behind it:
+  --relay-spawn COMMAND  started and watched over here ("redis-server /etc/redis.conf"), or
+  --relay-upstream unix:PATH|tcp:HOST:PORT   one that runs already
 
   wiredis-server --version
   wiredis-server --help
@@ -29,7 +40,7 @@ Examples:
   wiredis-server /etc/redis.conf --netdev /etc/netdev.conf --loglevel verbose`;
 
 const daemon = isDaemon();
-let running: RunningServer | null = null;
+let running: RunningServer | RelayServer | null = null;
 
 async function main(args: readonly string[]): Promise<void> {
   if (args.length === 1 && (args[0] === '--version' || args[0] === '-v')) {
@@ -46,13 +57,24 @@ async function main(args: readonly string[]): Promise<void> {
     if (problem !== null) process.stderr.write(`${problem}\n`);
     process.exit(problem === null ? 0 : 1);
   }
+  if (settings.config.core === 'relay') {
+    await startRelay(settings, undefined, (created) => {
+      running = created;
+      created.onStopped = (failed) => process.exit(failed ? 1 : 0);
+      endOnSignals(created);
+    });
+  } else await startCore(settings, () => readSettings(args).settings.config);
+  daemonReady();
+}
+
+/** @param readAgain the configuration as the command line gives it now. */
+async function startCore(settings: ServerSettings, readAgain: () => Config): Promise<void> {
   await startServer(settings, undefined, (created) => {
     running = created;
-    running.onStopped = () => process.exit(0);
-    handleSignals(running);
-    return prepareService(running, () => readSettings(args).settings.config);
+    created.onStopped = () => process.exit(0);
+    handleSignals(created);
+    return prepareService(created, readAgain);
   });
-  daemonReady();
 }
 
 /** @throws ConfigFileError */

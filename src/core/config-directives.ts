@@ -2,7 +2,7 @@
 // whether it can change at run time, and whether it does anything: `ignored` has no effect, and a warning says so;
 // `refused` would be dangerous to ignore. The names are the keys; src/core/config.ts turns them into typed fields.
 
-import { quoteArg } from '../resp/split-args.ts';
+import { quoteArg, splitArgs } from '../resp/split-args.ts';
 import {
   bool,
   choice,
@@ -185,6 +185,23 @@ const moduleLines: Directive<readonly (readonly string[])[]> = {
   lines: (modules) => modules.map((words) => words.map(quoteArg).join(' ')),
 };
 
+/** The words of a program's command line, however they were quoted. */
+const commandLine: Directive<readonly string[]> = {
+  fallback: [],
+  flags: IMMUTABLE | MULTI_WORD | HIDDEN,
+  alias: undefined,
+  parse(words) {
+    const parsed = words.length === 1 ? splitArgs(words[0]) : words;
+    if (parsed === null) throw new DirectiveError('unbalanced quotes');
+    return parsed;
+  },
+  format: (words) => words.map(quoteArg).join(' '),
+  lines: (words) => [words.map(quoteArg).join(' ')],
+};
+
+const upstreamAddress = (value: string): string | null =>
+  /^$|^unix:.+$|^tcp:.+:[1-9]\d{0,4}$/.test(value) ? null : 'argument must be unix:PATH or tcp:HOST:PORT';
+
 const oomScores: Directive<readonly number[]> = {
   fallback: [0, 200, 800],
   flags: MULTI_WORD,
@@ -270,6 +287,7 @@ export const directives = {
   'cluster-replica-validity-factor': ignored(count(10, { alias: 'cluster-slave-validity-factor' })),
   'cluster-require-full-coverage': ignored(bool(true)),
   'control-socket': text('auto', own),
+  core: choice('embedded', ['embedded', 'relay'], own),
   'crash-log-enabled': bool(true),
   'crash-memcheck-enabled': ignored(bool(true)),
   daemonize: bool(false, fixed),
@@ -349,6 +367,8 @@ export const directives = {
   'rdb-save-incremental-fsync': bool(true),
   rdbchecksum: bool(true, fixed),
   rdbcompression: bool(true),
+  'relay-spawn': commandLine,
+  'relay-upstream': text('', { ...own, check: upstreamAddress }),
   'repl-backlog-size': number(1024 ** 2, 1, LONG_MAX, { as: 'memory' }),
   'repl-backlog-ttl': number(3600, 0, LONG_MAX),
   'repl-disable-tcp-nodelay': bool(false),

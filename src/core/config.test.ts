@@ -32,6 +32,9 @@ describe('directives', () => {
     for (const name of [
       'control-socket',
       'engine',
+      'core',
+      'relay-spawn',
+      'relay-upstream',
       'metrics-bind',
       'metrics-port',
       'metrics-token',

@@ -3,7 +3,7 @@ import type { Connection, ConnectionHandler } from '../transports/transport.ts';
 import { isLoopback } from './client-address.ts';
 import type { Server } from './server.ts';
 
-const TOO_MANY = '-ERR max number of clients reached\r\n';
+export const TOO_MANY = '-ERR max number of clients reached\r\n';
 const PROTECTED =
   '-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the ' +
   'default user. In this mode connections are only accepted from the loopback interface. To connect from other ' +
@@ -20,7 +20,8 @@ export function rejection(server: Server, connection: Connection): ConnectionHan
   return null;
 }
 
-function turnAway(connection: Connection, reason: string): ConnectionHandler {
+/** Says why, and ends the connection. */
+export function turnAway(connection: Connection, reason: string): ConnectionHandler {
   const bytes = Buffer.from(reason, 'latin1');
   connection.write(bytes, 0, bytes.length);
   connection.end();

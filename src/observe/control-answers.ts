@@ -23,12 +23,19 @@ export interface ClientFacts {
 export function controlAnswers(server: Server, transport: Transport): ControlAnswers {
   return {
     server: () => serverFacts(server, transport),
+    ...stackAnswers(transport, handlerId),
+    clients: () => [...server.clients.values()].slice(0, CONNECTIONS_MAX).map((client) => clientFacts(server, client)),
+  };
+}
+
+/** What is asked of the transport. @param idOf the number of a connection's handler. */
+export function stackAnswers(transport: Transport, idOf: (handler: ConnectionHandler) => number): ControlAnswers {
+  return {
     stack: () => insightOf(transport).stackFacts(),
     connections: (request) => {
       const limit = Math.min(CONNECTIONS_MAX, numberOf(request, 'limit', CONNECTIONS_DEFAULT));
-      return insightOf(transport).connectionFacts(handlerId, limit);
+      return insightOf(transport).connectionFacts(idOf, limit);
     },
-    clients: () => [...server.clients.values()].slice(0, CONNECTIONS_MAX).map((client) => clientFacts(server, client)),
   };
 }
 

@@ -1,0 +1,147 @@
+// `core relay` as a whole: the child if there is one, the listeners, the control socket, and the orderly end. What
+// RunningServer is to the Redis core. The composition root makes it.
+import type { Config } from '../core/config.ts';
+import { ServerStartError } from '../core/server.ts';
+import { Listening } from '../listening.ts';
+import { stackAnswers } from '../observe/control-answers.ts';
+import type { ControlAnswers } from '../observe/control-server.ts';
+import { openControl } from '../observe/open-control.ts';
+import type { ServerClock } from '../platform/clock.ts';
+import type { Log } from '../platform/log.ts';
+import { PidFile } from '../platform/pid-file.ts';
+import type { Scheduler } from '../platform/timers.ts';
+import type { Listener, Transport } from '../transports/transport.ts';
+import { RedisChild } from './child.ts';
+import { Relay, type RelayFacts } from './relay.ts';
+import { idleSettings } from './relay-settings.ts';
+import { Session } from './session.ts';
+import { Upstream, type UpstreamCalls } from './upstream.ts';
+
+/** How long ended connections have to deliver what was written to them, milliseconds. */
+const CLOSE_GRACE_MS = 1000;
+
+export interface RelayWorld {
+  readonly clock: ServerClock;
+  readonly scheduler: Scheduler;
+  readonly log: Log;
+}
+
+/** The relay's figures, with its child's. */
+export interface RelayServerFacts extends RelayFacts {
+  /** Process id of the Redis server that `relay-spawn` started; null: there is none. */
+  readonly childPid: number | null;
+  readonly childRestarts: number;
+}
+
+export class RelayServer {
+  readonly config: Config;
+  readonly log: Log;
+  readonly relay: Relay;
+  readonly transport: Transport;
+  /** Called when everything is closed. @param failed whether the Redis server behind it had to be given up. */
+  onStopped: (failed: boolean) => void = () => {};
+  readonly #listening: Listening;
+  readonly #child: RedisChild | null;
+  readonly #pidFile: PidFile;
+  #control: { close(): void } | null = null;
+  #stopping = false;
+
+  constructor(config: Config, { log, clock, scheduler }: RelayWorld, transport: Transport, calls: UpstreamCalls) {
+    this.config = config;
+    this.log = log;
+    this.transport = transport;
+    this.#pidFile = new PidFile(log);
+    this.#child = config.relaySpawn.length === 0 ? null : new RedisChild(config.relaySpawn, { log, scheduler });
+    const address = this.#child === null ? config.relayUpstream : `unix:${this.#child.path}`;
+    this.relay = new Relay(new Upstream(address, log, calls, () => config.tcpKeepalive), scheduler, config);
+    const { accept } = this.relay;
+    this.#listening = new Listening({ config, log, clock, scheduler, accept, beforeOutput: () => {} }, transport);
+  }
+
+  get listeners(): readonly Listener[] {
+    return this.#listening.listeners;
+  }
+
+  /** @throws ServerStartError or TransportError with one line that says what to do. */
+  async start(): Promise<void> {
+    const { config, log } = this;
+    const idle = idleSettings(config);
+    if (idle.length > 0) {
+      log.warning(`Without effect here, these belong to the Redis server behind the relay: ${idle.join(', ')}`);
+    }
+    try {
+      this.#control = await openControl(config, log, this.#answers());
+      const answers = this.#child === null || (await this.#child.start());
+      if (this.#stopping) return;
+      if (!answers) {
+        throw new ServerStartError('The Redis server of relay-spawn does not start: its own words are in the log');
+      }
+      await this.#listening.open();
+    } catch (error) {
+      await this.#close();
+      throw error;
+    }
+    if (this.#child !== null) this.#child.onGone = (failed) => void this.#stop(failed);
+    this.#pidFile.write(config);
+    log.notice(`Relay to ${this.relay.upstream.name}. Port: ${config.port}, PID: ${process.pid}`);
+    log.notice('Ready to accept connections');
+  }
+
+  /**
+   * Stops listening, lets replies that are on their way finish, at most `shutdown-timeout` seconds, then ends every
+   * connection and the child; `onStopped` follows.
+   */
+  shutdown(): void {
+    void this.#stop(false);
+  }
+
+  /** For a process that does not wait: the child is told to end, and does so by itself. */
+  endChild(): void {
+    this.#child?.tellToEnd();
+  }
+
+  /** Also when the process ends by a bug. */
+  removePidFile(): void {
+    this.#pidFile.remove();
+  }
+
+  facts(): RelayServerFacts {
+    return { ...this.relay.facts(), childPid: this.#child?.pid ?? null, childRestarts: this.#child?.restarts ?? 0 };
+  }
+
+  async #stop(failed: boolean): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#listening.closeListeners();
+    const { clients } = this.relay.facts();
+    if (clients > 0) this.log.notice(`No new clients; waiting for the replies to ${clients}`);
+    await this.relay.drain(this.config.shutdownTimeout * 1000);
+    await this.#close();
+    this.log.warning('The relay is now ready to exit, bye bye...');
+    this.onStopped(failed);
+  }
+
+  async #close(): Promise<void> {
+    this.#control?.close();
+    this.#listening.closeListeners();
+    await this.#listening.close(CLOSE_GRACE_MS);
+    await this.#child?.stop();
+    this.removePidFile();
+  }
+
+  #answers(): ControlAnswers {
+    const { config, transport, relay } = this;
+    return {
+      ...stackAnswers(transport, (handler) => (handler instanceof Session ? handler.id : 0)),
+      server: () => ({
+        pid: process.pid,
+        transport: transport.name,
+        netdev: config.netdev,
+        port: config.port,
+        bind: config.bind,
+        clients: relay.sessions.size,
+      }),
+      relay: () => this.facts(),
+    };
+  }
+}

@@ -1,0 +1,215 @@
+// One client of the relay: its connection on the transport and its own socket to the upstream. Bytes are moved, never
+// looked at; each side's pace, end and reset become the other's. Only src/relay/ imports it.
+import type { Alarm, Scheduler } from '../platform/timers.ts';
+import type { CloseReason, Connection, ConnectionHandler } from '../transports/transport.ts';
+import type { Upstream, UpstreamHandler, UpstreamSocket } from './upstream.ts';
+
+/** An upstream that cannot be reached is tried again after 20, 40, ... ms: 1.26 seconds in all. */
+const RETRY_FIRST_MS = 20;
+const RETRIES_MAX = 6;
+const NOTHING = new Uint8Array(0);
+
+export interface Figures {
+  /** Bytes from clients to the upstream, and back. */
+  bytesIn: number;
+  bytesOut: number;
+  /** Clients that were told that the upstream is down. */
+  turnedAway: number;
+}
+
+/** What a session needs of its relay. */
+export interface SessionHost {
+  readonly upstream: Upstream;
+  readonly scheduler: Scheduler;
+  readonly figures: Figures;
+  forget(session: Session): void;
+}
+
+export class Session implements ConnectionHandler, UpstreamHandler {
+  readonly id: number;
+  readonly client: Connection;
+  readonly #host: SessionHost;
+  #upstream: UpstreamSocket;
+  #connected = false;
+  #attempts = 0;
+  #retry: Alarm | null = null;
+  /** Of the upstream's bytes, what the client has no room for yet. */
+  #rest: Uint8Array = NOTHING;
+  #clientEnded = false;
+  /** The upstream is gone, and how; undefined: it is not. */
+  #upstreamFate: string | null | undefined;
+  /** The client is gone, or let go. */
+  #gone = false;
+  /** The client's requests are not read any more. */
+  #draining = false;
+  /** The connection is being ended: what the client still sends is dropped. */
+  #finished = false;
+  /** The client has spoken last. */
+  #owesReply = false;
+  #movedSinceLook = false;
+
+  /** @param client just accepted; it is not read before the upstream is there. */
+  constructor(host: SessionHost, client: Connection, id: number) {
+    this.#host = host;
+    this.client = client;
+    this.id = id;
+    client.pause();
+    this.#upstream = host.upstream.connect(this);
+  }
+
+  /** Whether the upstream is yet to be reached. */
+  get isWaiting(): boolean {
+    return !this.#connected;
+  }
+
+  // --- the client ---
+
+  onData(bytes: Uint8Array, offset: number, length: number): void {
+    if (this.#finished || this.#upstreamFate !== undefined) return;
+    this.#host.figures.bytesIn += length;
+    this.#owesReply = true;
+    this.#movedSinceLook = true;
+    // Node may hold it until the kernel takes it, and the range is ours only now.
+    const copy = Buffer.allocUnsafe(length);
+    copy.set(bytes.subarray(offset, offset + length));
+    if (!this.#upstream.write(copy)) this.client.pause();
+  }
+
+  /** There is room for the upstream's bytes again. */
+  onDrain(): void {
+    if (this.#rest.length === 0) return;
+    const taken = this.client.write(this.#rest, 0, this.#rest.length);
+    this.#rest = this.#rest.subarray(taken);
+    if (this.#rest.length > 0) return;
+    this.#rest = NOTHING;
+    this.#movedSinceLook = true;
+    if (this.#upstreamFate === undefined) this.#upstream.resume();
+    else this.#passFate();
+  }
+
+  onEnd(): void {
+    this.#clientEnded = true;
+    if (this.#connected) this.#upstream.end();
+  }
+
+  onClose(reason: CloseReason): void {
+    this.#leave();
+    if (reason === null) this.#upstream.destroy();
+    else this.#upstream.reset();
+  }
+
+  // --- the upstream ---
+
+  upstreamConnected(): void {
+    this.#connected = true;
+    if (this.#clientEnded) this.#upstream.end();
+    if (!this.#draining) this.client.resume();
+  }
+
+  upstreamBytes(bytes: Uint8Array, length: number): boolean {
+    this.#host.figures.bytesOut += length;
+    this.#owesReply = false;
+    this.#movedSinceLook = true;
+    if (this.#gone) return true;
+    const taken = this.client.write(bytes, 0, length);
+    if (taken === length) return true;
+    this.#rest = bytes.slice(taken, length);
+    return false;
+  }
+
+  upstreamDrained(): void {
+    if (!this.#gone && !this.#draining) this.client.resume();
+  }
+
+  upstreamEnded(): void {
+    if (!this.#gone) this.client.end();
+  }
+
+  upstreamClosed(code: string | null): void {
+    if (this.#gone) return;
+    if (!this.#connected) {
+      this.#tryAgain(code ?? 'ECONNABORTED');
+      return;
+    }
+    this.#upstreamFate = code;
+    if (this.#rest.length === 0) this.#passFate();
+  }
+
+  /** The client's connection goes the way of the upstream's. */
+  #passFate(): void {
+    const { client } = this;
+    const code = this.#upstreamFate;
+    if (code === 'EPIPE') {
+      // It has closed, and the client goes on: as a kernel does for a closed socket, RST only then.
+      this.#leave();
+      client.close();
+      return;
+    }
+    if (code === null) client.end();
+    // What the upstream said last leaves first.
+    else this.#host.scheduler.soon(() => client.destroy());
+    client.resume();
+  }
+
+  #tryAgain(code: string): void {
+    const { upstream, scheduler } = this.#host;
+    upstream.failed(code);
+    if (this.#attempts >= RETRIES_MAX) {
+      this.#turnAway(code);
+      return;
+    }
+    this.#retry ??= scheduler.createAlarm(() => {
+      this.#upstream = upstream.connect(this);
+    });
+    this.#retry.arm(RETRY_FIRST_MS << this.#attempts++);
+  }
+
+  /** Redis's word for "not yet": clients try again. */
+  #turnAway(why: string): void {
+    this.#host.figures.turnedAway++;
+    const text = `-LOADING The Redis server behind this relay does not answer (${why}), try again later\r\n`;
+    const bytes = Buffer.from(text, 'latin1');
+    this.client.write(bytes, 0, bytes.length);
+    this.#leave();
+    this.#endClient();
+  }
+
+  /** FIN. What the client still sends is read and dropped: left unread, it would make a RST of it. */
+  #endClient(): void {
+    this.#finished = true;
+    this.client.resume();
+    this.client.end();
+  }
+
+  // --- the end ---
+
+  /** No more requests are taken; `finishIfQuiet` says when it can end. */
+  beginDrain(): void {
+    this.#draining = true;
+    this.client.pause();
+  }
+
+  /**
+   * Ends the connection when nothing moved since the last look and the upstream has answered: without parsing, that is
+   * as good as a reply's end is known.
+   */
+  finishIfQuiet(): void {
+    if (!this.#connected) {
+      this.#turnAway('the relay is shutting down');
+      this.#upstream.destroy();
+      return;
+    }
+    const isBusy = this.#owesReply || this.#movedSinceLook || this.#rest.length > 0;
+    this.#movedSinceLook = false;
+    if (isBusy || this.#finished) return;
+    this.#endClient();
+    this.#upstream.end();
+  }
+
+  #leave(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#retry?.disarm();
+    this.#host.forget(this);
+  }
+}
