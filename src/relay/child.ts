@@ -130,7 +130,7 @@ export class RedisChild {
     });
     child.once('exit', (code, signal) => this.#ended(child, code, signal ?? `exit code ${code}`));
     if (child.pid === undefined) return;
-    log.notice(`Started the Redis server behind the relay, pid ${child.pid}: ${this.#words.join(' ')}`);
+    log.notice(`Started the Redis server behind the relay, pid ${child.pid}`);
     this.#ranWell.arm(RAN_WELL_MS);
   }
 
