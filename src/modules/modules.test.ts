@@ -210,7 +210,7 @@ describe('a new version', () => {
     other.close();
     // The count goes on.
     expect(String(await peer.ask('INFO', 'commandstats'))).toContain('cmdstat_one:calls=3');
-    const [title, builtin, line, loaded, leaked] = await info();
+    const [title, builtin, line, loaded, loads, leaked] = await info();
     expect(title).toBe('# Modules');
     expect(builtin).toMatch(
       /^module_<builtin>:filename=<builtin>,compiled_against=1,module_version=\d+\.\d+\.\d+,first_loaded=0,last_loaded=0,commands=[a-z_,-]+$/,
@@ -220,7 +220,7 @@ describe('a new version', () => {
         `^module_test:filename=${second},compiled_against=1,module_version=1,first_loaded=\\d+,last_loaded=\\d+,commands=one,three$`,
       ),
     );
-    expect([loaded, leaked]).toEqual(['loaded_modules:1', 'leaked_module_versions:0']);
+    expect([loaded, loads, leaked]).toEqual(['loaded_modules:1', 'module_loads:2', 'leaked_module_versions:0']);
     expect(String(await peer.ask('INFO'))).toContain('loaded_modules:1\r\n');
     expect(String(await peer.ask('INFO'))).not.toContain('<builtin>');
   });

@@ -30,6 +30,8 @@ export class Modules {
   /** The change that is under way, and those behind it. */
   #queue: Promise<unknown> = Promise.resolve();
   #early: EarlySetting[] = [];
+  /** Loads and reloads that went well. */
+  #loads = 0;
 
   /** @param version of this package. */
   constructor(server: Server, version: string) {
@@ -154,6 +156,7 @@ export class Modules {
     }
     module.firstLoaded = before?.firstLoaded ?? module.lastLoaded;
     this.#loaded.set(module.name, module);
+    this.#loads++;
     this.#rememberForConfig();
     this.#states.deliver(module.name);
   }
@@ -298,6 +301,7 @@ export class Modules {
       failures += module.failures;
     }
     lines.push(['loaded_modules', this.#loaded.size]);
+    lines.push(['module_loads', this.#loads]);
     lines.push(['leaked_module_versions', this.leaked]);
     lines.push(['module_failures', failures]);
     return lines;

@@ -65,3 +65,22 @@ class Reader {
     return value;
   }
 }
+
+/** Bytes of the first whole RESP2 reply; 0: it is not whole. */
+export function replyLength(bytes: Uint8Array, start = 0): number {
+  const lineEnd = bytes.indexOf(10, start);
+  if (lineEnd < 0) return 0;
+  const count = Number(Buffer.from(bytes.subarray(start + 1, lineEnd - 1)).toString('latin1'));
+  const type = bytes[start];
+  let end = lineEnd + 1;
+  if (type === 36 /* $ */ && count >= 0) {
+    end += count + 2;
+    return end > bytes.length ? 0 : end - start;
+  }
+  for (let i = 0; type === 42 /* * */ && i < count; i++) {
+    const length = replyLength(bytes, end);
+    if (length === 0) return 0;
+    end += length;
+  }
+  return end - start;
+}

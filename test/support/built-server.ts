@@ -9,7 +9,7 @@ import { freePort, Peer } from './redis-server.ts';
 let built = '';
 
 /** Builds once per test file. @returns the folder. */
-function build(): string {
+export function build(): string {
   if (built !== '') return built;
   built = mkdtempSync(join(tmpdir(), 'wiredis-built-'));
   const compiler = join('node_modules', 'typescript', 'bin', 'tsc');
@@ -25,7 +25,11 @@ export class BuiltServer {
   readonly #folder: string;
   readonly #process: ChildProcess;
 
-  private constructor(port: number, folder: string, child: ChildProcess) {
+  /** What it has logged so far. */
+  readonly log: () => string;
+
+  private constructor(port: number, folder: string, child: ChildProcess, log: () => string) {
+    this.log = log;
     this.port = port;
     this.#folder = folder;
     this.#process = child;
@@ -39,15 +43,15 @@ export class BuiltServer {
     const all = { port, bind: '127.0.0.1', save: '', transport: 'kernel', dir: folder, ...directives };
     const words = Object.entries(all).flatMap(([name, value]) => [`--${name}`, String(value)]);
     const child = spawn(process.execPath, [script, ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let log = '';
     await new Promise<void>((ready, failed) => {
-      let log = '';
       child.stdout.on('data', (data: Buffer) => {
         log += data.toString();
         if (log.includes('Ready to accept connections')) ready();
       });
       child.on('exit', () => failed(new Error(`the server did not start: ${log}`)));
     });
-    return new BuiltServer(port, folder, child);
+    return new BuiltServer(port, folder, child, () => log);
   }
 
   connect(): Peer {

@@ -31,6 +31,11 @@ export const tools: readonly ToolRow[] = [
     load: async () => (await import('./goodput.ts')).goodput,
   },
   {
+    name: 'module',
+    summary: 'reload a module of a running server whenever its file changes',
+    load: async () => (await import('./module.ts')).module,
+  },
+  {
     name: 'netstat',
     summary: "a running server's connections, listeners, counters and dropped packets",
     load: async () => (await import('./netstat.ts')).netstat,

@@ -1,5 +1,5 @@
 // scriptname: names, running by name, and names after a restart, from a dump file and from an append-only file.
-import { cpSync, readFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { OurServer } from '../../../test/support/our-server.ts';
@@ -102,6 +102,9 @@ describe('names survive', () => {
     while (!(await info()).includes('aof_rewrites:1') || (await info()).includes('aof_rewrite_in_progress:1')) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+    // The old files go a little later: they must not vanish while they are copied.
+    const old = () => readdirSync(join(servers[0].directory, 'appendonlydir')).some((name) => name.includes('.1.'));
+    while (old()) await new Promise((resolve) => setTimeout(resolve, 20));
     await expectNamed(await start(aof, servers[0].directory), sha);
   });
 
