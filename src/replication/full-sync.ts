@@ -1,7 +1,7 @@
 // SYNC and PSYNC at the master: a replica that can goes on from the backlog; the others get a snapshot, several of them
 // the same one where their times and wishes agree. The snapshot goes to the dump file and from there to the replicas, or
 // straight to their connections (`repl-diskless-sync`). Only src/replication/ and the commands import it.
-import { statSync } from 'node:fs';
+import { statSync, unlink } from 'node:fs';
 import { join } from 'node:path';
 import type { Call } from '../core/call.ts';
 import { REDIS_VERSION } from '../core/server.ts';
@@ -15,6 +15,8 @@ export class FullSync {
   readonly #replication: Replication;
   /** Where the snapshot that is being taken goes. */
   #target: 'none' | 'disk' | 'sockets' = 'none';
+  /** The dump file is one that only replicas needed. */
+  #madeFile = false;
 
   constructor(replication: Replication) {
     this.#replication = replication;
@@ -208,7 +210,28 @@ export class FullSync {
     this.#target = 'disk';
     const started = server.hooks.persistence!.startSave((error) => this.#savedToDisk(error));
     if (!started) this.#target = 'none';
+    else if (server.config.rdbDelSyncFiles) this.#madeFile = true;
     return started;
+  }
+
+  /** A replica that waited for a snapshot is gone: the file is of no use if nobody else waits, and nobody asked for it. */
+  waiterGone(): void {
+    const { config, hooks } = this.#replication.server;
+    if (this.#target !== 'disk' || config.save.length > 0) return;
+    if (this.#replication.replicas.some(({ state }) => state === 'wait-end')) return;
+    hooks.persistence?.stopSave();
+  }
+
+  /** `rdb-del-sync-files`: a file that was only made for replicas goes when they have it. */
+  removeFile(): void {
+    const { config, persistence } = this.#replication.server;
+    if (!this.#madeFile || this.#target !== 'none') return;
+    if (config.save.length > 0 || persistence.aofState !== 'off') this.#madeFile = false;
+    else if (!this.#replication.replicas.some(({ state }) => /^(wait-end|send-file)$/.test(state))) {
+      this.#madeFile = false;
+      this.#replication.server.log.notice('Removing the RDB file used to feed replicas in a persistence-less instance');
+      unlink(join(config.dir, config.dbfilename), () => {});
+    }
   }
 
   #savedToDisk(error: Error | null): void {

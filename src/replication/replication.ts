@@ -248,12 +248,13 @@ export class Replication implements PropagationSink {
     if (replica === null) return;
     const at = this.replicas.indexOf(replica);
     if (at < 0) return;
-    const online = replica.state === 'online';
+    const { state } = replica;
     this.replicas.splice(at, 1);
     replica.forget();
+    if (state === 'wait-end') this.fullSync.waiterGone();
     if (this.replicas.length === 0) this.#noReplicasSince = this.second;
     this.countGoodReplicas();
-    if (online) this.server.log.warning(`Connection with replica ${replica.name} lost.`);
+    if (state === 'online') this.server.log.warning(`Connection with replica ${replica.name} lost.`);
   }
 
   disconnectReplicas(): void {
@@ -389,6 +390,7 @@ export class Replication implements PropagationSink {
     this.#dropTimedOut();
     this.#freeIdleBacklog();
     this.fullSync.startIfDue();
+    this.fullSync.removeFile();
     this.countGoodReplicas();
     this.#cronRuns++;
   }

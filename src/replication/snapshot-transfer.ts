@@ -39,6 +39,8 @@ export class SnapshotTransfer {
   #tail = Buffer.alloc(0);
   #rest = new Uint8Array(0);
   #aborted = false;
+  /** The file is only passed through: the dataset is replaced as if it came straight from the connection. */
+  #diskless = false;
 
   constructor(server: Server, link: MasterLink, parts: TransferParts) {
     this.#server = server;
@@ -87,6 +89,7 @@ export class SnapshotTransfer {
       log.notice(`MASTER <-> REPLICA sync: receiving ${this.size} bytes from master to disk`);
     }
     this.#started = true;
+    this.#beginLoading();
     try {
       this.#file = openSync(this.#path, 'w', 0o644);
     } catch (error) {
@@ -95,6 +98,22 @@ export class SnapshotTransfer {
       return false;
     }
     return true;
+  }
+
+  /** With `repl-diskless-load` the whole transfer counts as loading, as clients of Redis know it. */
+  #beginLoading(): void {
+    const { config, databases } = this.#server;
+    const { replDisklessLoad } = config;
+    this.#diskless =
+      replDisklessLoad === 'swapdb' || (replDisklessLoad === 'on-empty-db' && databases.every((db) => db.size === 0));
+    if (!this.#diskless) return;
+    this.#server.loading = true;
+    this.#server.asyncLoading = this.#servesMeanwhile;
+  }
+
+  /** What is here is an older state of the same history: clients may go on reading it. */
+  get #servesMeanwhile(): boolean {
+    return this.#server.config.replDisklessLoad === 'swapdb' && this.#parts.id === this.#link.currentId;
   }
 
   #take(bytes: Uint8Array, offset: number, length: number): void {
@@ -127,25 +146,22 @@ export class SnapshotTransfer {
 
   async #load(): Promise<void> {
     const { config, hooks, log } = this.#server;
-    const server = this.#server;
-    const swaps = config.replDisklessLoad === 'swapdb';
-    // What is served meanwhile is an older state of the same history.
-    const beside = swaps && this.#parts.id !== '' && this.#parts.id === this.#link.currentId;
+    const swaps = this.#diskless && config.replDisklessLoad === 'swapdb';
+    const serving = swaps && this.#servesMeanwhile;
     try {
       fsyncSync(this.#file);
       closeSync(this.#file);
       this.#file = -1;
       hooks.persistence?.stopSave();
       this.#link.switchAppendOnlyOff();
-      const diskless =
-        swaps || (config.replDisklessLoad === 'on-empty-db' && server.databases.every((db) => db.size === 0));
+      const diskless = this.#diskless;
       const path = diskless ? this.#path : join(config.dir, config.dbfilename);
       if (!diskless) renameSync(this.#path, path);
       if (!swaps) this.#link.beforeReplace();
       const aux = await hooks.persistence?.loadFromMaster({
         path,
         beside: swaps,
-        serving: beside,
+        serving,
         pause: () => this.#link.ping(),
         abandoned: () => this.#aborted,
         beforeReplace: () => {
@@ -159,6 +175,7 @@ export class SnapshotTransfer {
         this.#parts.fail(false);
         return;
       }
+      if (!diskless) this.#removeFile(path);
       this.#parts.done(Number(aux.get('repl-stream-db') ?? -1), this.#rest);
       if (this.connectionLost) this.#link.connectionEnded();
     } catch (error) {
@@ -170,10 +187,22 @@ export class SnapshotTransfer {
     }
   }
 
+  /** `rdb-del-sync-files`: the file is no dump of a server that keeps none. */
+  #removeFile(path: string): void {
+    const { config, log } = this.#server;
+    if (!config.rdbDelSyncFiles || config.save.length > 0 || config.appendonly) return;
+    log.notice('Removing the RDB file obtained from the master. This replica has persistence disabled');
+    unlinkQuietly(path);
+  }
+
   /** No more of it. */
   abort(): void {
     if (this.#aborted) return;
     this.#aborted = true;
+    if (this.#diskless && !this.loading) {
+      this.#server.loading = false;
+      this.#server.asyncLoading = false;
+    }
     if (this.#file !== -1) {
       closeSync(this.#file);
       unlinkQuietly(this.#path);

@@ -109,8 +109,8 @@ describe.skipIf(!installed)('redis-sentinel', () => {
     await until('sentinel says so', async () => (await address()).includes(String(replica.port)));
     expect(await ask(replica.port, 'GET', 'k')).toBe('$1\r\nv\r\n');
     expect(await ask(replica.port, 'SET', 'k', 'w')).toBe('+OK\r\n');
-    const again = await start({ port: master.port });
-    await until('the old master follows', async () => (await ask(again.port, 'GET', 'k')) === '$1\r\nw\r\n');
-    expect(await ask(again.port, 'ROLE')).toMatch(/^\*5\r\n\$5\r\nslave\r\n/);
+    await start({ port: master.port });
+    await until('the old master follows', async () => (await ask(master.port, 'GET', 'k')) === '$1\r\nw\r\n');
+    expect(await ask(master.port, 'ROLE')).toMatch(/^\*5\r\n\$5\r\nslave\r\n/);
   });
 });
