@@ -1,9 +1,11 @@
 // Every reply arrives, in order, byte for byte, whatever the wire does: one test a batch of seeds. A failure names its
-// seed; `WIREDIS_SEED=<seed> npx vitest run --project sim` replays that one alone, `WIREDIS_SEEDS=<n>` runs more.
+// seed; `WIREDIS_SEED=<seed> npx vitest run --project sim` replays that one alone, `WIREDIS_SEEDS=<n>` runs more,
+// from `WIREDIS_FIRST_SEED` on; scripts/simulate.sh does so for a night.
 import { describe, expect, it } from 'vitest';
 import { simulate } from './simulation.ts';
 
 const SEEDS = Number(process.env.WIREDIS_SEEDS ?? 3000);
+const FIRST = Number(process.env.WIREDIS_FIRST_SEED ?? 1);
 const BATCH = 100;
 
 function run(seed: number): ReturnType<typeof simulate> {
@@ -25,8 +27,9 @@ if (only !== undefined) {
 }
 
 function everySeed(): void {
-  for (let first = 1; first <= SEEDS; first += BATCH) {
-    const last = Math.min(first + BATCH - 1, SEEDS);
+  const end = FIRST + SEEDS - 1;
+  for (let first = FIRST; first <= end; first += BATCH) {
+    const last = Math.min(first + BATCH - 1, end);
     it(`seeds ${first} to ${last}`, () => {
       let requests = 0;
       let impaired = 0;

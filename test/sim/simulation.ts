@@ -16,11 +16,9 @@ import { CLOSE_REASONS } from '../../stack/close-reasons.ts';
 import { parseNetdevConf, type StackConfig } from '../../stack/config.ts';
 import type { Socket, SocketEvents } from '../../stack/socket.ts';
 import { Stack } from '../../stack/stack.ts';
-import { parseIpv4Address } from '../../stack/wire/ipv4.ts';
 import { VirtualScheduler } from './virtual-scheduler.ts';
 import { Workload } from './workload.ts';
 
-const SERVER_IP = '10.9.0.1';
 const PORT = 6379;
 /** A request that is not answered within this much virtual time is lost. */
 const DEADLINE_US = 20 * 60 * 1_000_000;
@@ -64,17 +62,22 @@ class Simulation {
   readonly #transport: UserspaceTransport;
   readonly #server: Server;
   readonly #clients: SimulatedClient[] = [];
+  readonly #address: string;
   #nowUs = 0;
   #impaired = 0;
 
   constructor({ seed, impairment }: SimulationOptions) {
     const random = new SeededRandom(seed);
     const clientCount = 1 + random.below(3);
+    // One run in three is IPv6's.
+    const network = random.below(3) === 0 ? 'fd09::' : '10.9.0.';
+    this.#address = `${network}1`;
+    const mtus = [network === '10.9.0.' ? 576 : 1280, 1500, 1500, 4000];
     this.#wire = new MemoryWire({
       seed: random.int32(),
       wake: 'advance',
       inFlight: 512,
-      ends: Array.from({ length: clientCount + 1 }, () => ({ rxRing: RING, txRing: RING })),
+      ends: Array.from({ length: clientCount + 1 }, () => ({ rxRing: RING, txRing: RING, mtu: mtus[random.below(4)] })),
       impairment: impairment ?? drawImpairment(random),
     });
     this.#wire.observer = (fate) => {
@@ -96,16 +99,16 @@ class Simulation {
     });
     this.#transport = new UserspaceTransport({
       engine: this.#wire.ends[0],
-      config: drawStackConfig(random, SERVER_IP),
+      config: drawStackConfig(random, `${network}1`),
       clock: this.#clock,
       scheduler: this.#scheduler,
       random,
     });
     this.#transport.beforeOutput = () => this.#server.beforeOutput();
     for (let i = 1; i <= clientCount; i++) {
-      const config = drawStackConfig(random, `10.9.0.${i + 1}`);
+      const config = drawStackConfig(random, `${network}${i + 1}`);
       const stack = new Stack(this.#wire.ends[i], config, this.#clock, random);
-      this.#clients.push(new SimulatedClient(stack, random, `client${i}`));
+      this.#clients.push(new SimulatedClient(stack, stack.ip.parse(`${network}1`)!, random, `client${i}`));
       const client = this.#clients[i - 1];
       this.#wire.ends[i].wait(() => client.tick());
     }
@@ -113,7 +116,7 @@ class Simulation {
 
   run(): SimulationResult {
     // Resolves at once: nothing in it waits.
-    void this.#transport.listen('0.0.0.0', PORT, 16, this.#server.accept);
+    void this.#transport.listen(this.#address, PORT, 16, this.#server.accept);
     this.#server.start();
     for (const client of this.#clients) client.start();
     this.#runUntil(() => this.#clients.every((client) => client.finished), 'a reply never arrived');
@@ -181,6 +184,7 @@ class Simulation {
  */
 class SimulatedClient implements SocketEvents {
   readonly #stack: Stack;
+  readonly #server: number;
   readonly #random: SeededRandom;
   readonly #name: string;
   readonly #workload: Workload;
@@ -200,8 +204,9 @@ class SimulatedClient implements SocketEvents {
   received = 0;
   finished = false;
 
-  constructor(stack: Stack, random: SeededRandom, name: string) {
+  constructor(stack: Stack, server: number, random: SeededRandom, name: string) {
     this.#stack = stack;
+    this.#server = server;
     this.#random = random;
     this.#name = name;
     this.#workload = new Workload(random, name, 8000);
@@ -222,7 +227,7 @@ class SimulatedClient implements SocketEvents {
   }
 
   #connect(): void {
-    const address = parseIpv4Address(SERVER_IP)!;
+    const address = this.#server;
     if (this.#random.below(4) === 0) this.#stack.connect(address, PORT, new Deserter(this.#random));
     this.#connectionsLeft--;
     this.#left = 5 + this.#random.below(25);
@@ -371,7 +376,7 @@ function drawStackConfig(random: SeededRandom, ip: string): StackConfig {
   return parseNetdevConf(
     [
       'interface = memory0',
-      `address = ${ip}/24`,
+      `address = ${ip}/${ip.includes(':') ? 64 : 24}`,
       'keepalive = 10s',
       `receive-buffer = ${one('4kb', '16kb', '64kb', '256kb')}`,
       `send-buffer = ${one('4kb', '16kb', '64kb', '256kb')}`,

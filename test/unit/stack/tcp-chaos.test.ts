@@ -1,6 +1,6 @@
 // Both streams of a connection over a wire that loses, reorders, duplicates and corrupts: what arrives is always a
 // prefix of what was written, whatever the options and the clock do, and once the network heals everything drains and both sides close in order. The seed of
-// a failure is in its message; CHAOS_SEED=n replays one, CHAOS_COUNT=n runs more.
+// a failure is in its message; CHAOS_SEED=n replays one, CHAOS_COUNT=n runs more, from CHAOS_FIRST on.
 import { describe, expect, it } from 'vitest';
 import type { Impairment, MemoryEndOptions } from '../../../io-engine/memory-wire.ts';
 import { SeededRandom } from '../../../src/platform/random.ts';
@@ -87,6 +87,9 @@ function randomConfig(random: SeededRandom): Partial<StackConfig> {
     timeWaitMs: 1000,
     congestion: random.below(2) === 0 ? 'cubic' : 'newreno',
     ecn: random.below(2) === 0 ? 'on' : 'accept',
+    synCookies: random.below(8) === 0 ? 'off' : 'on',
+    ttl: 1 + random.below(255),
+    tos: random.below(64) * 4,
   };
 }
 
@@ -148,8 +151,9 @@ function runSeed(seed: number): void {
 describe('two streams over a bad network', () => {
   const only = process.env.CHAOS_SEED;
   const count = Number(process.env.CHAOS_COUNT ?? 150);
+  const first = Number(process.env.CHAOS_FIRST ?? 1);
   it(`${count} seeds`, { timeout: 600_000 }, () => {
-    const seeds = only === undefined ? Array.from({ length: count }, (_, i) => i + 1) : [Number(only)];
+    const seeds = only === undefined ? Array.from({ length: count }, (_, i) => first + i) : [Number(only)];
     for (const seed of seeds) {
       try {
         runSeed(seed);
