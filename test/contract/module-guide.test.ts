@@ -18,7 +18,7 @@ beforeEach(() => {
   mkdirSync(data);
   cpSync('package.json', join(installed, 'package.json'));
   symlinkSync(build(), join(installed, 'dist'));
-  const [, code] = /```js\n([^]*?)```/.exec(readFileSync('docs/modules.md', 'utf8'))!;
+  const [, code] = /```js\n([\s\S]*?)```/.exec(readFileSync('docs/modules.md', 'utf8'))!;
   writeFileSync(join(folder, 'votes.mjs'), code);
 });
 afterEach(async () => {
