@@ -204,9 +204,9 @@ function argumentsReply(call: Call, args: readonly CommandArgument[]): void {
 function commandGetKeys(call: Call, withFlags: boolean): void {
   const { reply } = call;
   const found = call.server.commands.find(call.bytes, call.offsets[2], call.lengths[2]);
-  const sub = call.argc > 3 ? found?.subcommands?.find(call.bytes, call.offsets[3], call.lengths[3]) : undefined;
-  const one = sub ?? found;
-  if (one === null || one === undefined || (one.run === null && one.subcommands !== null && sub === undefined)) {
+  const hasSub = found !== null && found.subcommands !== null && call.argc > 3;
+  const one = hasSub ? found.subcommands!.find(call.bytes, call.offsets[3], call.lengths[3]) : found;
+  if (one === null) {
     reply.error('ERR Invalid command specified');
     return;
   }

@@ -87,7 +87,7 @@ function keysOfSort(words: ArgVector, first: number): KeyPosition[] {
   for (let i = first + 2; i < words.argc; i++) {
     if (is(words, i, 'limit')) i += 2;
     else if (is(words, i, 'get') || is(words, i, 'by')) i++;
-    else if (is(words, i, 'store') && i + 1 < words.argc) stored = ++i;
+    else if (is(words, i, 'store') && i + 1 < words.argc) stored = i + 1;
   }
   if (stored > 0) keys.push({ position: stored, flags: OVERWRITE });
   return keys;
@@ -111,7 +111,19 @@ function keysOfMigrate(words: ArgVector, first: number): KeyPosition[] {
 function keyFlags(words: ArgVector, first: number, name: string, spec: KeySpec): readonly string[] {
   if (!spec.flags.includes('variable_flags')) return spec.flags;
   if (name === 'set') return has(words, first + 3, 'get') ? CHANGE : OVERWRITE;
-  return has(words, first + 2, 'set') || has(words, first + 2, 'incrby') ? CHANGE : READ;
+  return name === 'bitfield' && onlyReads(words, first) ? READ : CHANGE;
+}
+
+/** Whether every operation of BITFIELD is GET; words that do not fit might be anything. */
+function onlyReads(words: ArgVector, first: number): boolean {
+  let i = first + 2;
+  while (i < words.argc) {
+    const rest = words.argc - i - 1;
+    if (is(words, i, 'get') && rest >= 2) i += 3;
+    else if (is(words, i, 'overflow') && rest >= 1) i += 2;
+    else return false;
+  }
+  return true;
 }
 
 function has(words: ArgVector, from: number, option: string): boolean {
@@ -126,9 +138,11 @@ function beginning(words: ArgVector, first: number, count: number, spec: KeySpec
   if (type !== 'keyword') return -1;
   const keyword = (begin.keyword ?? '').toLowerCase();
   const startFrom = begin.startfrom ?? 1;
-  const step = startFrom > 0 ? 1 : -1;
   const from = startFrom > 0 ? startFrom : count + startFrom;
-  for (let i = from; i >= 1 && i < count; i += step) if (is(words, first + i, keyword)) return i + 1;
+  // Where the search ends the keyword would have no key behind it, or be the command's first word.
+  const end = startFrom > 0 ? count - 1 : 1;
+  const step = from <= end ? 1 : -1;
+  for (let i = from; i !== end && i >= 1 && i < count; i += step) if (is(words, first + i, keyword)) return i + 1;
   return -1;
 }
 

@@ -1,6 +1,7 @@
 // Users: real redis-server 7.0.15 and our server take and refuse the same rules, describe the users alike and allow them
 // the same. Skipped where redis-server 7.0 is not installed.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { commandTable } from '../../src/commands/table.ts';
 import { SeededRandom } from '../../src/platform/random.ts';
 import { OurServer } from '../support/our-server.ts';
 import { type Peer, RedisServer, redisInstalled } from '../support/redis-server.ts';
@@ -174,6 +175,11 @@ const SCENARIOS: Readonly<Record<string, string>> = {
     a: ACL DELUSER`,
 };
 
+const WORDS = [
+  ...['a1', 'a2', 'b1', 'c1', 'x', '0', '1', '2', '3', '-1', '', 'STORE', 'STOREDIST', 'GET', 'SET', 'INCRBY', 'BY'],
+  ...['LIMIT', 'KEYS', 'AUTH', 'AUTH2', 'COPY', 'STREAMS', 'COUNT', 'BLOCK', 'GROUP', 'OVERFLOW', 'WEIGHTS'],
+];
+
 describe.skipIf(!redisInstalled)('users', () => {
   let real: RedisServer;
   let ours: OurServer;
@@ -222,6 +228,29 @@ describe.skipIf(!redisInstalled)('users', () => {
         [['ACL', 'SETUSER', 'u', ...rules.split(' ')], ['ACL', 'GETUSER', 'u'], ['ACL', 'LIST'], ...trials],
         rules,
       );
+    }
+  });
+
+  it('keys of any command with any words, and what is done to them', { timeout: 120_000 }, async () => {
+    const random = new SeededRandom(11);
+    const names = commandTable
+      .flatMap((spec) => [spec, ...(spec.subcommands ?? [])])
+      .filter(({ run }) => run !== undefined);
+    await same([['ACL', 'SETUSER', 'u', 'on', 'nopass', '~a*', '%R~b*', '%W~c*', '+@all']], 'user');
+    for (const { arity, name } of names) {
+      // Only we have these.
+      if (name.startsWith('module|') || name.startsWith('wiredis')) continue;
+      const batch: string[][] = [];
+      for (let run = 0; run < 12; run++) {
+        const first = name.split('|');
+        const count = Math.abs(arity) - first.length + (arity < 0 ? random.below(6) : 0);
+        const words = [
+          ...first,
+          ...Array.from({ length: Math.max(0, count) }, () => WORDS[random.below(WORDS.length)]),
+        ];
+        batch.push(['COMMAND', 'GETKEYSANDFLAGS', ...words], ['ACL', 'DRYRUN', 'u', ...words]);
+      }
+      await same(batch, name);
     }
   });
 
