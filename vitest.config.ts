@@ -15,7 +15,12 @@ export default defineConfig({
         },
       },
       {
-        test: { ...shared, name: 'contract', include: ['test/{contract,crash}/**/*.test.ts'], fileParallelism: false },
+        test: {
+          ...shared,
+          name: 'contract',
+          include: ['test/{contract,crash,soak}/**/*.test.ts'],
+          fileParallelism: false,
+        },
       },
       { test: { ...shared, name: 'packets', include: ['test/packets/**/*.test.ts'] } },
       { test: { name: 'fuzz', include: ['test/fuzz/**/*.test.ts'], testTimeout: 300_000 } },

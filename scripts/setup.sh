@@ -43,6 +43,8 @@ dnsmasq dnsmasq-base
 curl curl
 taskset util-linux
 /usr/include/pcap/pcap.h libpcap-dev
+/usr/include/hiredis/hiredis.h libhiredis-dev
+/usr/lib/python3/dist-packages/redis/__init__.py python3-redis
 python3 python3
 make make
 g++ g++
