@@ -214,7 +214,19 @@ async function sampler() {
   client.disconnect();
 }
 
+/** The server evicts from the beginning: what grows later is no dataset. */
+async function fill() {
+  const client = open();
+  for (let i = 0; i < 20; i++) {
+    const pipeline = client.pipeline();
+    for (let k = 0; k < 100; k++) pipeline.set(`fill:${i}:${k}`, 'f'.repeat(10_000));
+    for (const [error] of await pipeline.exec()) if (error !== null) fail('fill', error);
+  }
+  client.disconnect();
+}
+
 const several = (count, actor) => Array.from({ length: count }, actor);
+await fill();
 await Promise.all([
   ...several(WRITERS, writer),
   ...several(3, subscriber),

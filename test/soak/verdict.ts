@@ -5,11 +5,11 @@ export const SECONDS = Number(process.env.WIREDIS_SOAK_SECONDS ?? 45);
 
 /** Of redis.conf, for a server that is soaked. */
 export const SOAK_DIRECTIVES: Readonly<Record<string, string>> = {
-  maxmemory: '48mb',
+  maxmemory: '16mb',
   'maxmemory-policy': 'allkeys-lru',
   appendonly: 'yes',
   appendfsync: 'everysec',
-  'client-output-buffer-limit': 'normal 16mb 0 0 pubsub 2mb 1mb 5',
+  'client-output-buffer-limit': 'normal 8mb 0 0 pubsub 2mb 1mb 5',
 };
 
 interface Sample {
