@@ -27,7 +27,12 @@ export function refuseCoreSettings({ config, renames = [], users = [] }: Given):
     const text = `'core relay' passes bytes on and does not know commands: put ${named.join(', ')} into the redis.conf`;
     throw new ServerStartError(`${text} of the Redis server behind it`);
   }
-  const { relaySpawn, relayUpstream } = config;
+  const { relaySpawn, relayUpstream, userAfterOpen } = config;
+  if (userAfterOpen !== '') {
+    throw new ServerStartError(
+      "user-after-open is not there for 'core relay': start it as that user, with CAP_NET_RAW",
+    );
+  }
   if (relaySpawn.length === 0 && relayUpstream === '') {
     throw new ServerStartError(
       "'core relay' wants a Redis server: relay-spawn COMMAND, or relay-upstream unix:PATH or tcp:HOST:PORT",

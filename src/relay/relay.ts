@@ -72,16 +72,17 @@ export class Relay implements SessionHost {
     if (this.#sessions.size === 0) this.#onIdle();
   }
 
-  /** Takes no more requests, waits for replies that are on their way, and ends the connections; resolves when all are. */
+  /** Takes no more requests, waits for replies that are on their way, and ends the connections; resolves when all are being ended. */
   async drain(graceMs: number): Promise<void> {
     if (this.#sessions.size === 0) return;
     for (const session of this.#sessions) session.beginDrain();
     await new Promise<void>((resolve) => {
       let leftMs = graceMs;
       const look = this.scheduler.createAlarm(() => {
-        for (const session of this.#sessions) session.finishIfQuiet();
+        let busy = 0;
+        for (const session of this.#sessions) if (!session.finishIfQuiet()) busy++;
         leftMs -= DRAIN_LOOK_MS;
-        if (leftMs <= 0) resolve();
+        if (busy === 0 || leftMs <= 0) resolve();
         else look.arm(DRAIN_LOOK_MS);
       });
       look.arm(DRAIN_LOOK_MS);

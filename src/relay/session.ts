@@ -65,7 +65,12 @@ export class Session implements ConnectionHandler, UpstreamHandler {
   // --- the client ---
 
   onData(bytes: Uint8Array, offset: number, length: number): void {
-    if (this.#finished || this.#upstreamFate !== undefined) return;
+    if (this.#finished) {
+      // Behind a closed socket goes a RST, here too: once what was said before has arrived.
+      if (typeof this.#upstreamFate === 'string' && this.client.queuedBytes === 0) this.client.destroy();
+      return;
+    }
+    if (this.#upstreamFate !== undefined) return;
     this.#host.figures.bytesIn += length;
     this.#owesReply = true;
     this.#movedSinceLook = true;
@@ -135,20 +140,13 @@ export class Session implements ConnectionHandler, UpstreamHandler {
     if (this.#rest.length === 0) this.#passFate();
   }
 
-  /** The client's connection goes the way of the upstream's. */
+  /** The client's connection goes the way of the upstream's; what that said last is worth more than its reset. */
   #passFate(): void {
     const { client } = this;
     const code = this.#upstreamFate;
-    if (code === 'EPIPE') {
-      // It has closed, and the client goes on: as a kernel does for a closed socket, RST only then.
-      this.#leave();
-      client.close();
-      return;
-    }
-    if (code === null) client.end();
-    // What the upstream said last leaves first.
-    else this.#host.scheduler.soon(() => client.destroy());
-    client.resume();
+    const isReset = code !== null && code !== 'EPIPE';
+    if (isReset && client.queuedBytes === 0) client.destroy();
+    else this.#endClient();
   }
 
   #tryAgain(code: string): void {
@@ -191,19 +189,21 @@ export class Session implements ConnectionHandler, UpstreamHandler {
 
   /**
    * Ends the connection when nothing moved since the last look and the upstream has answered: without parsing, that is
-   * as good as a reply's end is known.
+   * as good as a reply's end is known. @returns whether it is being ended.
    */
-  finishIfQuiet(): void {
+  finishIfQuiet(): boolean {
     if (!this.#connected) {
       this.#turnAway('the relay is shutting down');
       this.#upstream.destroy();
-      return;
+      return true;
     }
+    if (this.#finished) return true;
     const isBusy = this.#owesReply || this.#movedSinceLook || this.#rest.length > 0;
     this.#movedSinceLook = false;
-    if (isBusy || this.#finished) return;
+    if (isBusy && this.#upstreamFate === undefined) return false;
     this.#endClient();
     this.#upstream.end();
+    return true;
   }
 
   #leave(): void {

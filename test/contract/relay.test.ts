@@ -1,0 +1,417 @@
+// `core relay` over both transports: what one side does, the other sees. Behind it a redis-server, or a listener of the
+// test's own where the moment matters.
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import nodeNet, { type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import * as calls from '../../io-engine/linux/libc.ts';
+import { MemoryWire } from '../../io-engine/memory-wire.ts';
+import { createConfig, findDirective, setDirective } from '../../src/core/config.ts';
+import { Net } from '../../src/net/net.ts';
+import { SystemClock } from '../../src/platform/clock.ts';
+import { Log } from '../../src/platform/log.ts';
+import { SeededRandom } from '../../src/platform/random.ts';
+import { SystemScheduler } from '../../src/platform/timers.ts';
+import { RelayServer } from '../../src/relay/relay-server.ts';
+import { refuseCoreSettings } from '../../src/relay/relay-settings.ts';
+import { KernelTransport } from '../../src/transports/kernel.ts';
+import type { Transport } from '../../src/transports/transport.ts';
+import { UserspaceTransport } from '../../src/transports/userspace.ts';
+import { parseNetdevConf } from '../../stack/config.ts';
+import { freePort, redisInstalled } from '../support/redis-server.ts';
+
+interface Ground {
+  readonly transport: Transport;
+  /** Where the relay listens. */
+  readonly host: string;
+  connect(port: number): Socket;
+  close(): Promise<void>;
+}
+
+const scheduler = new SystemScheduler();
+const clock = new SystemClock();
+
+function kernelGround(): Ground {
+  const transport = new KernelTransport({ clock, scheduler, keepAliveSeconds: () => 0 });
+  const connect = (port: number): Socket => nodeNet.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  return { transport, host: '127.0.0.1', connect, close: async () => {} };
+}
+
+function userspaceGround(): Ground {
+  const wire = new MemoryWire({ seed: 3 });
+  const open = (end: number): UserspaceTransport =>
+    new UserspaceTransport({
+      engine: wire.ends[end],
+      config: parseNetdevConf(`interface = memory${end}\naddress = 10.9.0.${end + 1}/24`, 'netdev.conf'),
+      clock: new SystemClock(),
+      scheduler,
+      random: new SeededRandom(end),
+    });
+  const net = new Net(open(1), scheduler);
+  const connect = (port: number): Socket =>
+    net.connect({ port, host: '10.9.0.1', allowHalfOpen: true }) as unknown as Socket;
+  return { transport: open(0), host: '10.9.0.1', connect, close: () => net.close() };
+}
+
+function configOf(directives: Readonly<Record<string, string | number>>): ReturnType<typeof createConfig> {
+  const config = createConfig();
+  for (const [name, value] of Object.entries(directives)) setDirective(config, findDirective(name)!, [String(value)]);
+  return config;
+}
+
+/** Everything until the end, or until the connection breaks. */
+async function everything(socket: Socket): Promise<string> {
+  let text = '';
+  socket.on('data', (chunk) => (text += String(chunk)));
+  await Promise.race([once(socket, 'end'), once(socket, 'close')]).catch(() => {});
+  return text;
+}
+
+async function until(ready: () => boolean): Promise<void> {
+  for (let waitedMs = 0; !ready(); waitedMs += 10) {
+    if (waitedMs > 10_000) throw new Error('waited in vain');
+    await sleep(10);
+  }
+}
+
+describe.each([
+  ['kernel', kernelGround],
+  ['userspace', userspaceGround],
+])('relay over %s', (_name, openGround) => {
+  let ground: Ground;
+  let folder: string;
+  let path: string;
+  let port: number;
+  let relay: RelayServer;
+  let said: string;
+  let cleanup: (() => void)[];
+  let stopped: Promise<boolean>;
+
+  beforeEach(async () => {
+    ground = openGround();
+    folder = mkdtempSync(join(tmpdir(), 'relay-test-'));
+    path = join(folder, 'upstream.sock');
+    port = await freePort();
+    said = '';
+    cleanup = [];
+  });
+
+  afterEach(async () => {
+    for (const undo of cleanup) undo();
+    relay.config.shutdownTimeout = 0;
+    relay.shutdown();
+    await stopped;
+    await ground.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  async function start(directives: Readonly<Record<string, string | number>> = {}): Promise<void> {
+    const own = { bind: ground.host, port, 'protected-mode': 'no', 'control-socket': '', core: 'relay' };
+    const upstream = 'relay-spawn' in directives ? {} : { 'relay-upstream': `unix:${path}` };
+    const log = new Log({ write: (line) => void (said += line) });
+    const config = configOf({ ...own, ...upstream, ...directives });
+    relay = new RelayServer(config, { clock, scheduler, log }, ground.transport, calls);
+    stopped = new Promise((resolve) => {
+      relay.onStopped = resolve;
+    });
+    await relay.start();
+  }
+
+  /** Plays the Redis server. */
+  async function listen(onConnection: (socket: Socket) => void, where: string | number = path): Promise<void> {
+    const server = nodeNet.createServer({ allowHalfOpen: true }, (socket) => {
+      socket.on('error', () => {});
+      cleanup.push(() => socket.destroy());
+      onConnection(socket);
+    });
+    if (typeof where === 'string') server.listen(where);
+    else server.listen(where, '127.0.0.1');
+    await once(server, 'listening');
+    cleanup.push(() => server.close());
+  }
+
+  function dial(): Socket {
+    const socket = ground.connect(port);
+    socket.on('error', () => {});
+    cleanup.push(() => socket.destroy());
+    return socket;
+  }
+
+  /** A client and the upstream's end of its connection. */
+  async function pair(where: string | number = path): Promise<[client: Socket, upstream: Socket]> {
+    let accepted!: (socket: Socket) => void;
+    const far = new Promise<Socket>((resolve) => (accepted = resolve));
+    await listen((socket) => accepted(socket), where);
+    const client = dial();
+    return [client, await far];
+  }
+
+  test('half-close travels both ways, bytes behind it still arrive', async () => {
+    await start();
+    const [client, upstream] = await pair();
+    const heard = everything(upstream);
+    client.end('PING\r\n');
+    expect(await heard).toBe('PING\r\n');
+    const answer = everything(client);
+    upstream.end('+PONG\r\n');
+    expect(await answer).toBe('+PONG\r\n');
+    await until(() => relay.facts().clients === 0);
+    expect(relay.facts()).toMatchObject({ accepted: 1, bytesIn: 6, bytesOut: 7, turnedAway: 0 });
+  });
+
+  test('the upstream that closes first: the client gets what it said, then the end', async () => {
+    await start();
+    const [client, upstream] = await pair();
+    const answer = everything(client);
+    upstream.write('+OK\r\n');
+    upstream.destroySoon();
+    expect(await answer).toBe('+OK\r\n');
+    client.end();
+    await until(() => relay.facts().clients === 0);
+  });
+
+  test('a reset of the client ends the upstream connection, over TCP as a reset', async () => {
+    const upstreamPort = await freePort();
+    await start({ 'relay-upstream': `tcp:127.0.0.1:${upstreamPort}` });
+    const [client, upstream] = await pair(upstreamPort);
+    client.write('x');
+    await once(upstream, 'data');
+    const broken = once(upstream, 'error') as Promise<[NodeJS.ErrnoException]>;
+    client.resetAndDestroy();
+    expect((await broken)[0].code).toBe('ECONNRESET');
+    await until(() => relay.facts().clients === 0);
+  });
+
+  test('a reset of the upstream resets the client', async () => {
+    const upstreamPort = await freePort();
+    await start({ 'relay-upstream': `tcp:127.0.0.1:${upstreamPort}` });
+    const [client, upstream] = await pair(upstreamPort);
+    const broken = once(client, 'error') as Promise<[NodeJS.ErrnoException]>;
+    client.write('x');
+    await once(upstream, 'data');
+    upstream.resetAndDestroy();
+    expect((await broken)[0].code).toBe('ECONNRESET');
+    await until(() => relay.facts().clients === 0);
+  });
+
+  test('a client that does not read stops the upstream; nothing is lost', async () => {
+    await start();
+    const [client, upstream] = await pair();
+    client.pause();
+    const total = 12 * 1024 * 1024;
+    const chunk = Buffer.alloc(64 * 1024, 'abcdefgh');
+    let sent = 0;
+    const pump = (): void => {
+      while (sent < total) {
+        sent += chunk.length;
+        if (!upstream.write(chunk)) return;
+      }
+      upstream.end();
+    };
+    upstream.on('drain', pump);
+    pump();
+    await sleep(500);
+    const before = sent;
+    await sleep(200);
+    expect(sent).toBe(before);
+    expect(before).toBeLessThan(total);
+    let received = 0;
+    let wrong = 0;
+    client.on('data', (piece: Buffer) => {
+      for (let i = 0; i < piece.length; i += 1021) if (piece[i] !== 97 + ((received + i) % 8)) wrong++;
+      received += piece.length;
+    });
+    await once(client.resume(), 'end');
+    expect([received, wrong]).toEqual([total, 0]);
+  });
+
+  test('an upstream that does not read stops the client; nothing is lost', async () => {
+    await start();
+    const [client, upstream] = await pair();
+    upstream.pause();
+    const total = 12 * 1024 * 1024;
+    const chunk = Buffer.alloc(64 * 1024, 'abcdefgh');
+    let sent = 0;
+    const pump = (): void => {
+      while (sent < total) {
+        sent += chunk.length;
+        if (!client.write(chunk)) return;
+      }
+      client.end();
+    };
+    client.on('drain', pump);
+    pump();
+    await sleep(500);
+    const before = relay.facts().bytesIn;
+    await sleep(200);
+    expect(relay.facts().bytesIn).toBe(before);
+    expect(before).toBeLessThan(total);
+    let received = 0;
+    upstream.on('data', (piece: Buffer) => (received += piece.length));
+    await once(upstream.resume(), 'end');
+    expect(received).toBe(total);
+  });
+
+  test('an upstream that is down: -LOADING after some tries, and a line in the log', async () => {
+    await start();
+    const client = dial();
+    client.write('PING\r\n');
+    expect(await everything(client)).toMatch(/^-LOADING The Redis server behind this relay .*\(ENOENT\).*\r\n$/);
+    expect(said).toContain(`The upstream unix:${path} does not answer: ENOENT`);
+    expect(relay.facts()).toMatchObject({ upstreamDown: true, turnedAway: 1, upstreamFailures: 7, clients: 0 });
+  });
+
+  test('an upstream that comes back in time: the client notices a pause only', async () => {
+    await start();
+    const client = dial();
+    client.write('PING\r\n');
+    await until(() => relay.facts().upstreamFailures > 2);
+    expect(relay.facts().waiting).toBe(1);
+    await listen((socket) => socket.on('data', () => socket.write('+PONG\r\n')));
+    const [answer] = await once(client, 'data');
+    expect(String(answer)).toBe('+PONG\r\n');
+    expect(said).toContain('answers again');
+    expect(relay.facts()).toMatchObject({ upstreamDown: false, waiting: 0, turnedAway: 0 });
+  });
+
+  test('what the upstream says before it hangs up arrives although the client goes on writing', async () => {
+    await start();
+    const [client, upstream] = await pair();
+    const answer = everything(client);
+    const writing = setInterval(() => client.write('x'.repeat(1000)), 1);
+    cleanup.push(() => clearInterval(writing));
+    await once(upstream, 'data');
+    upstream.write('-ERR Protocol error\r\n', () => upstream.destroy());
+    expect(await answer).toBe('-ERR Protocol error\r\n');
+    clearInterval(writing);
+    client.end();
+    await until(() => relay.facts().clients === 0);
+  });
+
+  test('maxclients', async () => {
+    await listen((socket) => socket.on('data', () => socket.write('+PONG\r\n')));
+    await start({ maxclients: 2 });
+    const clients = [dial(), dial()];
+    for (const client of clients) {
+      client.write('PING\r\n');
+      await once(client, 'data');
+    }
+    expect(await everything(dial())).toBe('-ERR max number of clients reached\r\n');
+    expect(relay.facts()).toMatchObject({ clients: 2, rejected: 1 });
+  });
+
+  test('shutdown: a reply on its way is delivered, what is idle ends at once, no new clients', async () => {
+    let owed!: Socket;
+    await listen((socket) =>
+      socket.on('data', (chunk) => {
+        if (String(chunk) === 'SLOW\r\n') owed = socket;
+        else socket.write('+PONG\r\n');
+      }),
+    );
+    await start();
+    const [idle, slow] = [dial(), dial()];
+    idle.write('PING\r\n');
+    await once(idle, 'data');
+    slow.write('SLOW\r\n');
+    await until(() => owed !== undefined);
+    const answer = everything(slow);
+    relay.shutdown();
+    await once(idle.resume(), 'end');
+    idle.end();
+    owed.write('+at last\r\n');
+    expect(await answer).toBe('+at last\r\n');
+    slow.end();
+    expect(await stopped).toBe(false);
+  });
+
+  test('shutdown waits no longer than shutdown-timeout', async () => {
+    await listen(() => {});
+    await start({ 'shutdown-timeout': 1 });
+    const client = dial();
+    client.write('BLPOP nothing 0\r\n');
+    await until(() => relay.facts().bytesIn > 0);
+    const began = performance.now();
+    relay.shutdown();
+    client.resume().on('end', () => client.end());
+    await stopped;
+    expect(performance.now() - began).toBeGreaterThan(900);
+    expect(performance.now() - began).toBeLessThan(6000);
+  });
+
+  describe.skipIf(!redisInstalled)('a redis-server of its own', () => {
+    const command = 'redis-server --save "" --enable-debug-command yes';
+    const ask = async (client: Socket, line: string): Promise<string> => {
+      client.write(`${line}\r\n`);
+      return String((await once(client, 'data'))[0]);
+    };
+
+    test('is started, serves, is started again when it dies, and ends with the relay', async () => {
+      await start({ 'relay-spawn': command, dir: folder });
+      const first = dial();
+      expect(await ask(first, 'SET a 1')).toBe('+OK\r\n');
+      expect(said).toContain('redis: Running mode=standalone, port=0');
+      const { childPid } = relay.facts();
+      process.kill(childPid!, 'SIGKILL');
+      await everything(first);
+      const second = dial();
+      expect(await ask(second, 'GET a')).toBe('$-1\r\n');
+      expect(said).toContain(`(pid ${childPid}) has ended with SIGKILL; started again in 100 ms`);
+      expect(relay.facts().childRestarts).toBe(1);
+      const last = relay.facts().childPid!;
+      second.end();
+      relay.shutdown();
+      expect(await stopped).toBe(false);
+      expect(() => process.kill(last, 0)).toThrow('ESRCH');
+    });
+
+    test('SHUTDOWN from a client ends the relay too', async () => {
+      await start({ 'relay-spawn': command });
+      const client = dial();
+      client.write('SHUTDOWN NOSAVE\r\n');
+      await everything(client);
+      client.end();
+      expect(await stopped).toBe(false);
+      expect(said).toContain('was shut down');
+    });
+
+    test('values of a megabyte and a pipeline arrive whole', async () => {
+      await start({ 'relay-spawn': command });
+      const client = dial();
+      const value = 'v'.repeat(1_000_000);
+      expect(await ask(client, `*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$${value.length}\r\n${value}`)).toBe('+OK\r\n');
+      let text = '';
+      client.on('data', (chunk) => (text += String(chunk)));
+      client.write('GET b\r\n'.repeat(5) + 'PING\r\n'.repeat(1000));
+      await until(() => text.endsWith('+PONG\r\n') && text.length === 5 * (value.length + 12) + 7000);
+      expect(text.slice(0, 10)).toBe('$1000000\r\n');
+    });
+  });
+});
+
+describe('settings', () => {
+  const refusal = (directives: Record<string, string>): string => {
+    try {
+      refuseCoreSettings({ config: configOf(directives) });
+      return '';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+
+  test('who may do what is for the Redis server to say, and there has to be exactly one', () => {
+    expect(refusal({ 'relay-upstream': 'unix:/x', requirepass: 'p' })).toContain('put requirepass into the redis.conf');
+    expect(refusal({})).toContain('wants a Redis server');
+    expect(refusal({ 'relay-upstream': 'unix:/x', 'relay-spawn': 'redis-server' })).toContain('leave relay-upstream');
+    expect(refusal({ 'relay-spawn': 'redis-server --save ""' })).toBe('');
+  });
+
+  test('the upstream is a path or a host and a port', () => {
+    for (const wrong of ['/run/redis.sock', 'tcp:host', 'tcp:host:0', 'http://x']) {
+      expect(() => configOf({ 'relay-upstream': wrong })).toThrow('unix:PATH or tcp:HOST:PORT');
+    }
+    expect(configOf({ 'relay-spawn': 'redis-server --save ""' }).relaySpawn).toEqual(['redis-server', '--save', '']);
+  });
+});

@@ -1,0 +1,68 @@
+// `core relay` over AF_XDP: a real redis-server behind the user-space stack serves redis-cli and redis-benchmark from another
+// host, is killed under load and comes back, and nobody's reply is lost when the relay is told to end.
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { parseBenchmark } from '../../src/cli/bench/load.ts';
+import type { Lab } from '../../src/cli/lab/lab.ts';
+import { Capture, describeLab, eventually, LabServer, linkOf, OVER, openLab, REQUESTS, RST_FILTER } from './fixture.ts';
+
+const ENGINES = OVER.filter((over) => over === 'afxdp' || over === 'afpacket');
+
+describeLab('relay', () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await openLab();
+  });
+  afterAll(() => lab?.down());
+
+  for (const engine of ENGINES) {
+    const start = (): Promise<LabServer> =>
+      LabServer.start(lab, {
+        over: engine,
+        arguments: ['--core', 'relay', '--relay-spawn', "redis-server --save '' --enable-debug-command yes"],
+      });
+    const childOf = async (server: LabServer): Promise<number> =>
+      Number(/^process_id:(\d+)/m.exec((await server.cli(['INFO', 'server'])).stdout)?.[1]);
+
+    it(`over ${engine}: redis-cli and redis-benchmark -P 16, without a reset`, async () => {
+      const server = await start();
+      try {
+        const resets = await Capture.start(lab, linkOf(lab, engine).veth, RST_FILTER);
+        expect((await server.cli(['SET', 'a', 'x'.repeat(100_000)])).stdout).toBe('OK\n');
+        expect((await server.cli(['STRLEN', 'a'])).stdout).toBe('100000\n');
+        const words = ['-n', String(REQUESTS), '-c', '50', '-P', '16', '-t', 'set,get,lrange_300', '--csv'];
+        const load = await lab.run('client', ['timeout', '120', 'redis-benchmark', '-h', server.address, ...words]);
+        expect([load.code, load.stderr]).toEqual([0, '']);
+        expect(parseBenchmark(load.stdout).map(({ test }) => test.split(' ')[0])).toContain('GET');
+        expect(await resets.stop()).toEqual([]);
+      } finally {
+        await server.stop();
+      }
+    });
+
+    it(`over ${engine}: redis-server is killed under load and comes back; SIGTERM lets a reply finish`, async () => {
+      const server = await start();
+      try {
+        const first = await childOf(server);
+        const words = ['-n', '2000000', '-c', '20', '-P', '16', '-t', 'get'];
+        const load = lab.run('client', ['timeout', '30', 'redis-benchmark', '-h', server.address, ...words]);
+        await new Promise((done) => setTimeout(done, 500));
+        process.kill(first, 'SIGKILL');
+        // redis-benchmark gives up when its connections break.
+        expect((await load).code).not.toBe(0);
+        const second = await eventually(
+          () => childOf(server),
+          (pid) => pid > 0 && pid !== first,
+          10_000,
+        );
+        expect(server.output).toContain(`(pid ${first}) has ended with SIGKILL; started again in 100 ms`);
+        const slow = server.cli(['DEBUG', 'SLEEP', '1']);
+        await new Promise((done) => setTimeout(done, 300));
+        expect(await server.stop()).toBe(0);
+        expect((await slow).stdout).toBe('OK\n');
+        expect(() => process.kill(second, 0)).toThrow('ESRCH');
+      } finally {
+        await server.stop();
+      }
+    });
+  }
+});
