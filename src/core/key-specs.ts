@@ -58,22 +58,34 @@ function isAboutKeys(spec: KeySpec): boolean {
  * @returns none when the words do not fit: what is wrong with them is for the command to say.
  */
 export function findKeys(words: ArgVector, name: string, specs: readonly KeySpec[], first = 0): KeyPosition[] {
-  if (name === 'sort') return keysOfSort(words, first);
-  if (name === 'migrate') return keysOfMigrate(words, first);
+  return keysBySpecs(words, name, specs, first) ?? keysBeyondSpecs(words, name, first);
+}
+
+/** @returns null when the specifications do not tell all, or the words do not fit. */
+function keysBySpecs(words: ArgVector, name: string, specs: readonly KeySpec[], first: number): KeyPosition[] | null {
   const count = words.argc - first;
   const found: KeyPosition[] = [];
   for (const spec of specs) {
     if (!isAboutKeys(spec)) continue;
+    if (spec.begin_search.type === 'unknown') return null;
     const start = beginning(words, first, count, spec);
     if (start < 0) continue;
     const range = keyRange(words, first, count, start, spec);
-    if (range === null || range.to < range.from || range.to >= count) return [];
+    if (range === null || range.to < range.from || range.to >= count) return null;
+    if (spec.flags.includes('incomplete')) return null;
     const flags = keyFlags(words, first, name, spec);
     for (let position = range.from; position <= range.to; position += range.step) {
       found.push({ position: first + position, flags });
     }
   }
   return found;
+}
+
+/** Commands whose keys have to be looked for in their own way. */
+function keysBeyondSpecs(words: ArgVector, name: string, first: number): KeyPosition[] {
+  if (name === 'sort') return keysOfSort(words, first);
+  if (name === 'sort_ro') return [{ position: first + 1, flags: READ }];
+  return name === 'migrate' ? keysOfMigrate(words, first) : [];
 }
 
 const READ = ['RO', 'access'];
