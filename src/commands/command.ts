@@ -97,6 +97,10 @@ function commandList(call: Call): void {
     const value = call.latin1(4);
     if (call.is(3, 'module')) {
       const module = call.text(4);
+      if (call.server.modules?.loaded.some(({ name }) => name === module) !== true) {
+        call.reply.emptyArray();
+        return;
+      }
       wanted = (one) => one.module !== '' && one.module === module;
     } else if (call.is(3, 'aclcat')) {
       const category = `@${value.toLowerCase()}`;

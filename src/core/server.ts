@@ -713,6 +713,7 @@ export class Server {
     this.#cronAlarm?.disarm();
     this.#cronAlarm = null;
     this.blocking.stop();
+    this.modules?.stop();
   }
 
   get cronRuns(): number {

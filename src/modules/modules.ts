@@ -221,6 +221,12 @@ export class Modules {
     return null;
   }
 
+  /** The server stops: every module cleans up. */
+  stop(): void {
+    for (const module of this.#loaded.values()) module.stop();
+    this.#loaded.clear();
+  }
+
   // --- commands ---
 
   #install(before: LoadedModule | null, module: LoadedModule): void {
