@@ -52,7 +52,7 @@ export function clientInfoLine(client: Client): string {
     ['tot-mem', client.memoryBytes],
     ['events', client.outputPieces > 0 ? 'rw' : 'r'],
     ['cmd', client.lastCommand === null ? 'NULL' : client.lastCommand.spec.name],
-    ['user', client.user.name],
+    ['user', client.link === 'master' ? '(superuser)' : client.user.name],
     ['redir', client.tracking?.options.redirect ?? -1],
     ['resp', client.protocol],
   ];

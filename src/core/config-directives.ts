@@ -161,7 +161,8 @@ const replicaOf: Directive<{ readonly host: string; readonly port: number } | nu
   fallback: null,
   flags: IMMUTABLE | MULTI_WORD,
   alias: 'slaveof',
-  parse(words) {
+  parse(given) {
+    const words = given.length === 1 ? given[0].split(' ') : given;
     if (words.length !== 2) throw new DirectiveError('wrong number of arguments');
     if (words[0].toLowerCase() === 'no' && words[1].toLowerCase() === 'one') return null;
     const masterPort = Number(words[1]);

@@ -158,8 +158,9 @@ export class MasterStream implements RequestLimits {
     server.log.warning(
       `== CRITICAL == This replica is sending an error to its master: '${error}' after processing the command '${name.toLowerCase()}'`,
     );
-    const { propagationErrorBehavior } = server.config;
-    if (propagationErrorBehavior === 'ignore') return;
+    const { propagationErrorBehavior, replicaReadOnly } = server.config;
+    // Where clients write as well, it need not be the master's fault.
+    if (propagationErrorBehavior === 'ignore' || !replicaReadOnly) return;
     throw new Error(
       `This replica panicked sending an error to its master: '${error}' (propagation-error-behavior ${propagationErrorBehavior})`,
     );

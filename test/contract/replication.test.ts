@@ -1,6 +1,9 @@
 // Replication between redis-server 7.0.15 and us, in every direction: after a load of all kinds of writes the datasets
 // are the same to the digest, links that are cut are gone on with where they were, and roles change hands. Skipped where
 // redis-server 7.0 is not installed.
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { OurServer } from '../support/our-server.ts';
 import { type Peer, RedisServer, redisInstalled } from '../support/redis-server.ts';
@@ -237,6 +240,35 @@ describe.skipIf(!redisInstalled)('replication', () => {
     expect(await field(toFirst, 'sync_full', 'stats')).toBe('1');
     expect(await field(toSecond, 'sync_full', 'stats')).toBe('0');
   });
+
+  it.each(['redis', 'ours'] as const)(
+    'a replica of %s that is started again goes on from its dump file',
+    async (kind) => {
+      const master = await start(kind);
+      const before = await OurServer.start(NO_DELAY);
+      const [toMaster, toBefore] = [connect(master), connect(before)];
+      await load(toMaster, 200, 11);
+      await follow(toBefore, master);
+      await load(toMaster, 50, 12);
+      await caughtUp(toMaster, toBefore);
+      const kept = mkdtempSync(join(tmpdir(), 'replica-'));
+      expect(await ask(toBefore, 'SAVE')).toBe('+OK\r\n');
+      copyFileSync(join(before.directory, 'dump.rdb'), join(kept, 'dump.rdb'));
+      await before.stop();
+      await load(toMaster, 100, 13);
+      const directives = { ...NO_DELAY, 'enable-debug-command': 'yes', replicaof: `127.0.0.1 ${master.port}` };
+      const again = await OurServer.start(directives, (dir) =>
+        copyFileSync(join(kept, 'dump.rdb'), join(dir, 'dump.rdb')),
+      );
+      rmSync(kept, { recursive: true });
+      running.push(again);
+      const toAgain = connect(again);
+      await until('the link is up', async () => (await field(toAgain, 'master_link_status')) === 'up');
+      await expectSame(toMaster, toAgain);
+      expect(await field(toMaster, 'sync_full', 'stats')).toBe('1');
+      expect(await field(toMaster, 'sync_partial_ok', 'stats')).toBe('1');
+    },
+  );
 
   it('a replica hides what has expired, and deletes it when its master says so', async () => {
     const master = await start('ours');
