@@ -113,6 +113,8 @@ export class NestedCalls {
   createClient(name: string): Client {
     const client = new Client(this.#server, new NoConnection(name), 0);
     client.authenticated = true;
+    client.user = this.#server.acl.superuser;
+    client.updateGate();
     client.inExec = true;
     return client;
   }

@@ -231,6 +231,8 @@ export class MasterLink {
     const client = server.addClient(attempt.connection!);
     client.link = 'master';
     client.authenticated = true;
+    client.user = server.acl.superuser;
+    client.updateGate();
     client.obeyed = true;
     client.inExec = true;
     client.db = server.databases[Math.max(0, db)] ?? server.databases[0];

@@ -126,6 +126,13 @@ describe('commands of modules', () => {
   });
 });
 
+test('what no client sent is under no rule', () => {
+  server.acl.defaultUser.apply('-get', { commands: server.acl.commands, allChannels: false });
+  const client = server.nested.createClient('aof');
+  expect([client.user.isUnrestricted, client.gate]).toEqual([true, 0]);
+  expect(server.acl.find(client.user.name)).toBeNull();
+});
+
 describe('the file', () => {
   let folder: string;
   let path: string;

@@ -34,6 +34,8 @@ export class Acl {
   readonly log = new AclLog();
   /** Who has not said who he is. */
   readonly defaultUser: User;
+  /** Of what no client sent: a replication master's stream, a file, a module. No rule applies to it. */
+  readonly superuser: User;
   readonly #server: Server;
   #users: Map<string, User>;
   readonly #permission = new Permission();
@@ -42,12 +44,13 @@ export class Acl {
   constructor(server: Server, commands: RuleCommands) {
     this.#server = server;
     this.commands = commands;
-    this.defaultUser = this.#createDefault();
+    this.defaultUser = this.#createUnrestricted(NAME_OF_DEFAULT);
+    this.superuser = this.#createUnrestricted('(superuser)');
     this.#users = new Map([[NAME_OF_DEFAULT, this.defaultUser]]);
   }
 
-  #createDefault(): User {
-    const user = new User(NAME_OF_DEFAULT, this.#context);
+  #createUnrestricted(name: string): User {
+    const user = new User(name, this.#context);
     for (const rule of ['+@all', '~*', '&*', 'on', 'nopass']) user.apply(rule, this.#context);
     return user;
   }
@@ -204,7 +207,7 @@ export class Acl {
     const loaded = loadAclFile(path, this.#context);
     if (typeof loaded === 'string') return loaded;
     const before = this.#users;
-    this.defaultUser.become(loaded.get(NAME_OF_DEFAULT) ?? this.#createDefault());
+    this.defaultUser.become(loaded.get(NAME_OF_DEFAULT) ?? this.#createUnrestricted(NAME_OF_DEFAULT));
     this.#users = loaded.set(NAME_OF_DEFAULT, this.defaultUser);
     for (const user of before.values()) if (user !== this.defaultUser) this.#closeClientsOf(user);
     this.#changed();
