@@ -33,6 +33,8 @@ interface Options {
   readonly units: readonly string[] | null;
   readonly transport: string;
   readonly engine: string;
+  /** `embedded` or `relay`. */
+  readonly core: string;
   readonly port: number;
   readonly ownServers: boolean;
   readonly record: boolean;
@@ -55,6 +57,7 @@ function readOptions(): Options {
       units: { type: 'string' },
       transport: { type: 'string', default: 'kernel' },
       engine: { type: 'string', default: 'auto' },
+      core: { type: 'string', default: 'embedded' },
       port: { type: 'string', default: '21000' },
       jobs: { type: 'string', default: '1' },
       'own-servers': { type: 'boolean', default: false },
@@ -65,6 +68,9 @@ function readOptions(): Options {
   });
   if (values.jobs !== '1') throw new Error('--jobs: units run one by one, only 1 is possible');
   if (!['kernel', 'userspace'].includes(values.transport)) throw new Error('--transport wants kernel or userspace');
+  if (!['embedded', 'relay'].includes(values.core)) throw new Error('--core wants embedded or relay');
+  if (values.core === 'relay' && (values['own-servers'] || values.server === 'redis'))
+    throw new Error('--core relay is for wiredis as an external server');
   if (!['wiredis', 'redis'].includes(values.server)) throw new Error('--server wants wiredis or redis');
   if (values['own-servers'] && values.transport !== 'kernel')
     throw new Error('--own-servers runs on the kernel transport');
@@ -82,6 +88,7 @@ function readOptions(): Options {
     units: values.units === undefined ? null : values.units.split(',').map(fullName),
     transport: values.transport,
     engine: values.engine,
+    core: values.core,
     port: number('port'),
     ownServers: values['own-servers'],
     record: values.record,
@@ -197,14 +204,16 @@ function missedLines(report: UnitReport): string[] {
 /** `external-kernel`, `external-afxdp`, `own-servers` */
 function modeName(options: Options): string {
   if (options.ownServers) return 'own-servers';
-  return options.transport === 'kernel' ? 'external-kernel' : `external-${options.engine}`;
+  const way = options.transport === 'kernel' ? 'kernel' : options.engine;
+  return `${options.core === 'relay' ? 'relay' : 'external'}-${way}`;
 }
 
 function describeMode(options: Options): string {
   if (options.ownServers) return 'Units that start their own servers, kernel sockets';
+  const which = options.core === 'relay' ? 'redis-server behind the relay' : 'External server';
   return options.transport === 'kernel'
-    ? 'External server, kernel sockets'
-    : `External server, user-space stack over ${options.engine}, from another host`;
+    ? `${which}, kernel sockets`
+    : `${which}, user-space stack over ${options.engine}, from another host`;
 }
 
 /** The words a person gave. */
@@ -212,6 +221,7 @@ function commandLine(options: Options): string {
   const words = ['scripts/redis-suite.sh'];
   if (options.ownServers) words.push('--own-servers');
   if (options.transport !== 'kernel') words.push('--transport', options.transport, '--engine', options.engine);
+  if (options.core !== 'embedded') words.push('--core', options.core);
   if (options.script === null) words.push('--server', 'redis');
   if (options.record) words.push('--record');
   const { noProgressSeconds, capSeconds } = options.limits;
@@ -259,11 +269,11 @@ async function main(): Promise<void> {
   let place: Place | null = null;
   if (options.transport === 'kernel' && !options.ownServers) {
     if (await portTaken(options.port)) throw new Error(`port ${options.port} is taken: choose one with --port`);
-    place = kernelPlace(options.script, options.port);
+    place = kernelPlace(options.script, options.port, options.core);
   } else if (!options.ownServers) {
     if (options.script === null) throw new Error('--server redis has no user-space transport');
     lab = await buildLab({ name: `wdsuite-${process.pid}`, cores: defaultCores(), progress: () => {} });
-    place = userspacePlace(lab, options.script, options.engine, options.port);
+    place = userspacePlace(lab, options.script, options.engine, options.port, options.core);
   }
   try {
     const run = new SuiteRun(options, folder, place);

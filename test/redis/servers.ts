@@ -26,18 +26,25 @@ const SWITCHES = [
   ...['--enable-module-command', 'yes', '--daemonize', 'no'],
 ];
 
+/** The words for `core relay`, with a redis-server behind it that has what the suite asks for. */
+function coreWords(core: string): string[] {
+  if (core === 'embedded') return SWITCHES;
+  const command = ['redis-server', ...SWITCHES].map((word) => (word === '' ? '""' : word)).join(' ');
+  return ['--core', 'relay', '--relay-spawn', command];
+}
+
 /** @param script wiredis-server.js, or null for the redis-server that is installed. */
-export function kernelPlace(script: string | null, port: number): Place {
+export function kernelPlace(script: string | null, port: number, core = 'embedded'): Place {
   const program = script === null ? ['redis-server'] : [process.execPath, script, '--transport', 'kernel'];
   return {
     host: '127.0.0.1',
     port,
     client: (command) => [...command],
-    server: [...program, '--bind', '127.0.0.1', '--port', String(port), ...SWITCHES],
+    server: [...program, '--bind', '127.0.0.1', '--port', String(port), ...coreWords(core)],
   };
 }
 
-export function userspacePlace(lab: Lab, script: string, engine: string, port: number): Place {
+export function userspacePlace(lab: Lab, script: string, engine: string, port: number, core = 'embedded'): Place {
   const link = engine === 'tap' ? 'tap' : 'direct';
   const host = lab.plan.links[link].serverAddress;
   const where = ['--transport', 'userspace', '--netdev', lab.netdevFile(link), '--engine', engine, '--bind', host];
@@ -46,7 +53,7 @@ export function userspacePlace(lab: Lab, script: string, engine: string, port: n
     port,
     client: (command) => lab.argv('client', command),
     server: lab.argv('server', [
-      ...[process.execPath, script, ...where, '--port', String(port), '--protected-mode', 'no', ...SWITCHES],
+      ...[process.execPath, script, ...where, '--port', String(port), '--protected-mode', 'no', ...coreWords(core)],
     ]),
   };
 }

@@ -1,11 +1,12 @@
 // `wiredis netstat`: what ss, netstat -s and nstat show of the kernel's stack, of ours.
 import { sleep } from '../../platform/sleep.ts';
+import type { RelayServerFacts } from '../../relay/relay-server.ts';
 import type { ConnectionFacts, StackFacts } from '../../transports/userspace.ts';
 import { askServer, SERVER_HELP, SERVER_OPTION } from '../observe/server-option.ts';
 import { shortBytes, shortMicroseconds, tableLines } from '../observe/table.ts';
 import { EXIT_OK, parseOptions, type Tool, UsageError, wholeNumber } from '../tool.ts';
 
-const help = `Usage: wiredis netstat [--connections|--listeners|--statistics|--drops] [--watch] [--json] [--server PID|PATH]
+const help = `Usage: wiredis netstat [--connections|--listeners|--statistics|--drops|--relay] [--watch] [--json] [--server PID|PATH]
 
 Connections, listeners, protocol counters and dropped packets of a running server's own TCP/IP stack: the kernel's tools
 (ss, netstat, nstat) do not see them. Without a choice: listeners, connections and drops. Counters have the names of
@@ -20,6 +21,7 @@ Options:
   --listeners         the listeners only (-l)
   --statistics        the counters only (-s)
   --drops             dropped packets by reason only (-d)
+  --relay             the figures of 'core relay' (over either transport)
   --limit N           at most N connections (default 1000)
   --watch             again every second, with what the counters gained, until Ctrl-C
   --interval SECONDS  of --watch (default 1)
@@ -48,6 +50,7 @@ export const netstat: Tool = {
         listeners: { type: 'boolean', short: 'l', default: false },
         statistics: { type: 'boolean', short: 's', default: false },
         drops: { type: 'boolean', short: 'd', default: false },
+        relay: { type: 'boolean', default: false },
         limit: { type: 'string', default: '1000' },
         watch: { type: 'boolean', default: false },
         interval: { type: 'string', default: '1' },
@@ -58,6 +61,7 @@ export const netstat: Tool = {
     const limit = wholeNumber(values.limit, 'limit', 0);
     const intervalMs = Number(values.interval) * 1000;
     if (!(intervalMs >= 100)) throw new UsageError(`--interval wants at least 0.1 seconds, not '${values.interval}'`);
+    if (values.relay) return showRelay(values.server, values.json);
     const parts = (['listeners', 'connections', 'statistics', 'drops'] as const).filter((part) => values[part]);
     const wanted: readonly Part[] = parts.length > 0 ? parts : ['listeners', 'connections', 'drops'];
     let before: Shown | null = null;
@@ -73,6 +77,24 @@ export const netstat: Tool = {
     }
   },
 };
+
+async function showRelay(server: string, asJson: boolean): Promise<number> {
+  const facts = await askServer<RelayServerFacts>(server, 'relay');
+  print(asJson ? [JSON.stringify(facts, null, 2)] : relayLines(facts));
+  return EXIT_OK;
+}
+
+export function relayLines(facts: RelayServerFacts): string[] {
+  const child = facts.childPid === null ? 'not running' : `pid ${facts.childPid}`;
+  const isSpawned = facts.childPid !== null || facts.childRestarts > 0;
+  return [
+    `upstream ${facts.upstream}  ${facts.upstreamDown ? 'down' : 'up'}, ${facts.upstreamFailures} attempts failed`,
+    ...(isSpawned ? [`redis-server ${child}, started again ${facts.childRestarts} times`] : []),
+    `clients ${facts.clients} of ${facts.maxclients}, ${facts.waiting} wait for the upstream`,
+    `accepted ${facts.accepted}, rejected ${facts.rejected}, told to try later ${facts.turnedAway}`,
+    `to the upstream ${shortBytes(facts.bytesIn)}, back ${shortBytes(facts.bytesOut)}`,
+  ];
+}
 
 async function look(server: string, limit: number): Promise<Shown> {
   const stack = await askServer<StackFacts>(server, 'stack');
