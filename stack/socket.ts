@@ -30,6 +30,9 @@ const NO_EVENTS: SocketEvents = {
   onClose() {},
 };
 
+/** How long a connection nobody owns any more may stay without the peer taking anything. */
+const ORPHAN_TIMEOUT_MS = 60_000;
+
 export class Socket {
   /** int32, as are all addresses here. */
   readonly localIp: number;
@@ -100,12 +103,14 @@ export class Socket {
 
   /**
    * Nobody here waits for the peer any more: after `end()`, a peer that is silent for a minute without closing is
-   * given up. Without it a half-closed connection stays for as long as the peer likes.
+   * given up, and one that takes nothing of what is left, be it by a closed window. Without it such a connection stays
+   * for as long as the peer likes.
    */
   letGo(): void {
     const c = this.connection;
     if (c === null || c.orphan) return;
     c.orphan = true;
+    if (c.userTimeoutMs === 0 || c.userTimeoutMs > ORPHAN_TIMEOUT_MS) c.userTimeoutMs = ORPHAN_TIMEOUT_MS;
     if (c.state === FIN_WAIT_2) armFinWait2(c.tcp, c);
   }
 

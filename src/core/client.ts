@@ -456,7 +456,9 @@ export class Client implements ConnectionHandler, RequestLimits {
     this.server.forget(this);
     // What still arrives is read and dropped, so that the peer can finish.
     if ((this.#held & HELD_BY_OUTPUT) !== 0) this.connection.resume();
-    this.connection.end();
+    // Who did not read would leave his window closed and keep what is sent already.
+    if (this.#overLimit) this.connection.destroy();
+    else this.connection.end();
   }
 
   /** Ends the connection now; output that waits is dropped, except what the connection has. */
