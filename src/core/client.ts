@@ -348,12 +348,28 @@ export class Client implements ConnectionHandler, RequestLimits {
   #flush(): void {
     const { reply } = this.server;
     if (reply.length > 0) {
-      if (!this.gone) this.send(reply.bytes, reply.length);
+      if (this.link === 'replica') this.#refuseReply(reply);
+      else if (!this.gone) this.send(reply.bytes, reply.length);
       this.bufferUse.reply(reply.length);
       reply.reset();
     }
     if (this.#aside.length > 0 && this.server.current !== this) this.#sendAside();
     this.#endIfDone();
+  }
+
+  /** A reply would stand in the middle of the stream: who provokes one is no replica. */
+  #refuseReply(reply: ReplyWriter): void {
+    const { log } = this.server;
+    const name = this.lastCommand?.spec.name ?? '';
+    const text = Buffer.from(reply.bytes.slice(0, reply.length)).toString('latin1');
+    if (text.startsWith('-')) {
+      const error = text.slice(1, text.indexOf('\r'));
+      log.warning(
+        `== CRITICAL == This master is sending an error to its replica: '${error}' after processing the command '${name}'`,
+      );
+    }
+    log.warning(`Replica generated a reply to command '${name}', disconnecting it: ${this.infoLine()}`);
+    this.close();
   }
 
   #countMemory(): void {

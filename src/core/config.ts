@@ -163,6 +163,7 @@ export function changeConfig(
     const named = findAnyDirective(config, name);
     if (named === undefined) return `ERR Unknown option or number of arguments for CONFIG SET - '${name}'`;
     const problem = found.some((other) => other.named === named) ? 'duplicate parameter' : forbidden(named, rules);
+    if (problem === WHILE_LOADING) return 'LOADING Redis is loading the dataset in memory';
     if (problem !== null) return failure(name, problem);
     found.push({ named, name, value });
   }
@@ -196,11 +197,13 @@ export function changeConfig(
   }
 }
 
+const WHILE_LOADING = 'not while loading';
+
 function forbidden(named: NamedDirective, rules: ChangeRules): string | null {
   const { flags } = named.directive;
   if ((flags & IMMUTABLE) !== 0) return "can't set immutable config";
   if ((flags & PROTECTED) !== 0 && !rules.protectedAllowed) return "can't set protected config";
-  return (flags & DENY_LOADING) !== 0 && rules.loading ? "can't set config while loading" : null;
+  return (flags & DENY_LOADING) !== 0 && rules.loading ? WHILE_LOADING : null;
 }
 
 /** CONFIG SET's error. */

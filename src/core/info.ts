@@ -1,4 +1,4 @@
-// INFO: sections and fields as Redis 7.0 names them. What this server does not have (forks, replicas, a Lua engine)
+// INFO: sections and fields as Redis 7.0 names them. What this server does not have (forks, modules)
 // is reported as Redis reports it when unused. The section `wiredis` is ours and comes only when asked for.
 
 import { replicationFields } from '../replication/info.ts';
