@@ -333,7 +333,7 @@ describe('a module that fails', () => {
     const path = file('a.mjs', text({ busy }).replace("['readonly']", "['readonly', 'fast']"));
     await peer.ask('MODULE', 'LOAD', path);
     await peer.ask('BUSY');
-    expect(String(await peer.ask('INFO', 'commandstats'))).toMatch(/cmdstat_busy:calls=1,usec=1[2-9]\d{3},/);
+    expect(String(await peer.ask('INFO', 'commandstats'))).toMatch(/cmdstat_busy:calls=1,usec=\d{5,},/);
     expect(await peer.ask('SLOWLOG', 'GET')).toMatchObject({
       items: [{ items: expect.arrayContaining([{ type: '*', items: ['BUSY'] }]) }],
     });
