@@ -8,6 +8,10 @@ import type { SortedSet } from '../data/sorted-set.ts';
 /** A place that words name; read from here after `placeAt`. */
 export const given = { longitude: 0, latitude: 0 };
 
+/** As C's %f. */
+const printed = (degrees: number): string =>
+  Number.isFinite(degrees) ? degrees.toFixed(6) : degrees < 0 ? '-inf' : 'inf';
+
 /** Words `i` and `i + 1` into `given`. @returns false after an error was replied. */
 export function placeAt(call: Call, i: number): boolean {
   const longitude = doubleAt(call, i, NOT_A_FLOAT);
@@ -15,7 +19,7 @@ export function placeAt(call: Call, i: number): boolean {
   const latitude = doubleAt(call, i + 1, NOT_A_FLOAT);
   if (Number.isNaN(latitude)) return false;
   if (Math.abs(longitude) > LONGITUDE_MAX || Math.abs(latitude) > LATITUDE_MAX) {
-    call.reply.error(`ERR invalid longitude,latitude pair ${longitude.toFixed(6)},${latitude.toFixed(6)}`);
+    call.reply.error(`ERR invalid longitude,latitude pair ${printed(longitude)},${printed(latitude)}`);
     return false;
   }
   given.longitude = longitude;
