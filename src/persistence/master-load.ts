@@ -46,7 +46,6 @@ async function loadBeside(server: Server, load: MasterLoad): Promise<ReadonlyMap
       codes.length = 0;
     },
   };
-  log.notice('MASTER <-> REPLICA sync: Loading DB in memory');
   let loaded: LoadResult | null = null;
   try {
     loaded = await read(server, beside, load);

@@ -47,7 +47,8 @@ export class Replication implements PropagationSink {
   link: MasterLink | null = null;
   #noReplicasSince: number;
   #sinking = false;
-  #cronRuns = 0;
+  /** The run in which nobody could be there yet counts as done: the first PING comes a whole period after the start. */
+  #cronRuns = 1;
   #cronAt = 0;
   #ackWanted = false;
 

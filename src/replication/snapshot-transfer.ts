@@ -107,6 +107,7 @@ export class SnapshotTransfer {
     this.#diskless =
       replDisklessLoad === 'swapdb' || (replDisklessLoad === 'on-empty-db' && databases.every((db) => db.size === 0));
     if (!this.#diskless) return;
+    this.#server.log.notice('MASTER <-> REPLICA sync: Loading DB in memory');
     this.#server.loading = true;
     this.#server.asyncLoading = this.#servesMeanwhile;
   }
@@ -200,6 +201,9 @@ export class SnapshotTransfer {
     if (this.#aborted) return;
     this.#aborted = true;
     if (this.#diskless && !this.loading) {
+      this.#server.log.warning(
+        `Internal error in RDB reading offset ${this.read}: the transfer ended before it was whole`,
+      );
       this.#server.loading = false;
       this.#server.asyncLoading = false;
     }
