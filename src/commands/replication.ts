@@ -273,8 +273,8 @@ const row = (
   run: (call: Call) => void,
   group: 'server' | 'generic' = 'server',
 ): CommandSpec => ({ name, arity, flags, keys: [0, 0, 0], group, since, summary, run });
-const roleFlags: readonly CommandFlag[] = ['no_async_loading', 'admin', 'noscript', 'stale'];
-const syncFlags: readonly CommandFlag[] = ['no_async_loading', 'admin', 'no_multi', 'noscript'];
+const roleFlags: readonly CommandFlag[] = ['admin', 'noscript', 'stale', 'no_async_loading'];
+const syncFlags: readonly CommandFlag[] = ['admin', 'noscript', 'no_async_loading', 'no_multi'];
 
 export const replicationCommands: readonly CommandSpec[] = [
   row('failover', -1, ['admin', 'noscript', 'stale'], '6.2.0', 'Hands the role of the master to a replica.', failover),
