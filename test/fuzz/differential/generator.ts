@@ -119,11 +119,8 @@ class Generator {
 
   #plain(pool: string[][][]): string[] {
     const grammar = this.#grammar;
-    if (!grammar.chance(3)) {
-      const words = grammar.pick(pool).shift();
-      if (words !== undefined) return this.#elsewhere(words);
-    }
-    return grammar.command();
+    const words = grammar.chance(3) ? undefined : grammar.pick(pool).shift();
+    return withoutTies(words === undefined ? grammar.command() : this.#elsewhere(words));
   }
 
   /** Now and then on other keys than its own, that hold who knows what. */
@@ -248,4 +245,18 @@ class Generator {
       ['KEYS', grammar.pick(['*', 'k?', '[a-c]', 's*'])],
     ]);
   }
+}
+
+/**
+ * SORT BY leaves elements of one weight in the order in which a set has them, and that hangs on a seed: what it stores or
+ * cuts off then has no defined result.
+ */
+function withoutTies(words: string[]): string[] {
+  const option = words.map((word) => word.toLowerCase());
+  if (!/^sort(_ro)?$/.test(option[0]) || !option.includes('by', 2)) return words;
+  return words.filter((_word, i) => {
+    const isStore = i > 1 && (option[i] === 'store' || option[i - 1] === 'store');
+    const isLimit = i > 1 && option.slice(Math.max(2, i - 2), i + 1).includes('limit');
+    return !isStore && !isLimit;
+  });
 }
