@@ -215,6 +215,7 @@ const SCENARIOS: Readonly<Record<string, string>> = {
     a: SUBSCRIBE more
     a: EXEC
     d: PUBLISH more x
+    a: UNSUBSCRIBE ch
     a: UNSUBSCRIBE
     a: PUNSUBSCRIBE`,
   shards: `
