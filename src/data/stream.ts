@@ -66,6 +66,24 @@ export class Stream implements Collection {
     return bytes;
   }
 
+  /** Nodes from the front, then groups one by one. @returns whether everything is given back. */
+  releaseSome(elements: number): boolean {
+    const { nodes, groups } = this;
+    for (let left = elements; nodes.size > 0; left--) {
+      if (left === 0) return false;
+      nodes.seekFirst(cursor);
+      this.#freeNode(cursor);
+      nodes.remove(cursor);
+    }
+    const [group] = groups.items;
+    if (group !== undefined) {
+      this.removeGroup(group);
+      return false;
+    }
+    nodes.release();
+    return true;
+  }
+
   release(): void {
     for (let more = this.nodes.seekFirst(cursor); more; more = this.nodes.next(cursor)) this.#freeNode(cursor);
     this.nodes.release();
