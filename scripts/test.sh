@@ -52,5 +52,12 @@ step build build
 suite without-root unit contract packets fuzz sim
 suite lab lab
 
+again=$(node scripts/count-tests.js --again "$results")
+if [ -n "$again" ]; then
+  printf '\n== once more, by themselves:\n%s\n' "$again"
+  # shellcheck disable=SC2086
+  npx vitest run $again --reporter=default --reporter=json --outputFile.json="$results/again.json"
+fi
+
 echo
 node scripts/count-tests.js "$results"

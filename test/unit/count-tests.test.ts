@@ -34,6 +34,32 @@ describe('count-tests', () => {
     expect(execFileSync(process.execPath, [script, folder], { encoding: 'utf8' })).toBe('1 passed, 0 failed\n');
   });
 
+  it('counts what passes at the second try, and names it', () => {
+    put('unit.json', JSON.stringify({ testResults: [run('passed', 'failed', 'failed')] }));
+    const again = execFileSync(process.execPath, [script, '--again', folder], { encoding: 'utf8' });
+    expect(again).toBe('a.test.ts\n');
+    put('again.json', JSON.stringify({ testResults: [run('passed', 'passed', 'failed')] }));
+    const { status, stdout } = spawnSync(process.execPath, [script, folder], { encoding: 'utf8' });
+    const lines = [
+      'FAILED: a.test.ts: test 2',
+      'passed at the second try: a.test.ts: test 1',
+      '2 passed, 1 failed',
+      '',
+    ];
+    expect([status, stdout]).toEqual([1, lines.join('\n')]);
+  });
+
+  it('runs nothing again when more than tests failed, or many files', () => {
+    put('unit.json', JSON.stringify({ testResults: [run('failed')] }));
+    put('lint.failed');
+    expect(execFileSync(process.execPath, [script, '--again', folder], { encoding: 'utf8' })).toBe('');
+    rmSync(join(folder, 'lint.failed'));
+    const failing = (name: string) => ({ ...run('failed'), name: join(process.cwd(), name) });
+    const many = ['a', 'b', 'c', 'd', 'e', 'f'].map((letter) => failing(`${letter}.test.ts`));
+    put('unit.json', JSON.stringify({ testResults: many }));
+    expect(execFileSync(process.execPath, [script, '--again', folder], { encoding: 'utf8' })).toBe('');
+  });
+
   it.each([
     ['a step', () => put('build.failed'), 'FAILED: build'],
     ['a test', () => put('unit.json', JSON.stringify({ testResults: [run('failed')] })), 'FAILED: a.test.ts: test 0'],
