@@ -125,7 +125,13 @@ describeLab('the metrics port', () => {
       await page.emulateMedia({ colorScheme: 'dark' });
       await picture(page, 'laptop-dark');
       await page.setViewportSize(PHONE);
+      // The charts follow with the browser's next frame; the page never waits for them.
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(PHONE.width);
+      await page.waitForFunction(() =>
+        [...document.querySelectorAll('#throughput canvas, #sequence canvas, #heat')].every(
+          (canvas) => canvas.clientWidth > 200 && canvas.clientWidth <= canvas.closest('section')!.clientWidth,
+        ),
+      );
       await picture(page, 'phone-dark');
       await page.keyboard.press('Escape');
       expect(await page.locator('#sequence-section').isHidden()).toBe(true);

@@ -1,4 +1,4 @@
-// Headless Chromium for tests of the web page: Debian's own, found by name; driven by playwright-core.
+// Headless Chromium for tests of the web page: the system's own, found by name; driven by playwright-core.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,8 +16,10 @@ const FLAGS = [
   '--disable-sync',
 ];
 
+const program = ['chromium', 'chromium-browser', 'google-chrome'].find(hasProgram);
+
 /** Why there can be no browser; null when there can. */
-export const browserObstacle: string | null = hasProgram('chromium') ? null : 'needs chromium';
+export const browserObstacle: string | null = program === undefined ? 'needs chromium' : null;
 
 export class Browser {
   readonly context: BrowserContext;
@@ -32,7 +34,7 @@ export class Browser {
   static async start(prefix: readonly string[] = []): Promise<Browser> {
     const folder = mkdtempSync(join(tmpdir(), 'browser-'));
     const wrapper = join(folder, 'chromium.sh');
-    writeFileSync(wrapper, `#!/bin/sh\nexec ${prefix.join(' ')} chromium "$@"\n`, { mode: 0o755 });
+    writeFileSync(wrapper, `#!/bin/sh\nexec ${prefix.join(' ')} ${program} "$@"\n`, { mode: 0o755 });
     const context = await chromium.launchPersistentContext(join(folder, 'profile'), {
       executablePath: wrapper,
       args: FLAGS,

@@ -184,7 +184,6 @@ function onKey(event: KeyboardEvent): void {
 element('theme').addEventListener('click', nextTheme);
 element('pause').addEventListener('click', hold);
 document.addEventListener('keydown', onKey);
-window.addEventListener('resize', redraw);
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
 setTheme(localStorage.getItem('theme') ?? '');
 listen();

@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 // The page's charts of the last minutes: throughput (uPlot), and the heat map of latencies on a canvas of its own.
 import uPlot from 'uplot';
-import { bytes, colour, count, element, micros } from './text.ts';
+import { bytes, colour, count, element, micros, onWidth } from './text.ts';
 
 export interface Reading {
   readonly t: number;
@@ -25,9 +25,10 @@ export class Throughput {
 
   constructor(readings: readonly Reading[]) {
     this.#readings = readings;
+    onWidth(this.#host, (width) => this.#plot?.setSize({ width, height: PLOT_HEIGHT }));
   }
 
-  /** Anew, in the theme's colours and the size that there is. */
+  /** Anew, in the theme's colours. */
   rebuild(): void {
     this.#plot?.destroy();
     const axis = { stroke: colour('dim'), grid: { stroke: colour('line'), width: 1 }, ticks: { show: false } };
@@ -95,6 +96,7 @@ export class HeatMap {
 
   constructor(readings: readonly Reading[]) {
     this.#readings = readings;
+    onWidth(this.#canvas, () => this.draw());
   }
 
   draw(): void {

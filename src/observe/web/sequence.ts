@@ -3,7 +3,7 @@
 // the first time, below it the line of what was acknowledged, above it the edge of the peer's window.
 import uPlot from 'uplot';
 import { BYTE_STEPS } from './charts.ts';
-import { bytes, colour, element, micros } from './text.ts';
+import { bytes, colour, element, micros, onWidth } from './text.ts';
 
 type Point = readonly [kind: 's' | 'r' | 'a' | 'd', atUs: number, sequence: number, length: number];
 
@@ -42,6 +42,7 @@ export class SequencePlot {
   constructor(onClosed: () => void) {
     this.#onClosed = onClosed;
     element('sequence-close').addEventListener('click', () => this.close());
+    onWidth(this.#host, (width) => this.#plot?.setSize({ width, height: PLOT_HEIGHT }));
   }
 
   open(id: number, address: string): void {

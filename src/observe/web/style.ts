@@ -39,7 +39,7 @@ section[hidden] { display: none; }
 .tile { background: var(--panel); border: 1px solid var(--line); border-radius: 10px; padding: .5rem .8rem; }
 .tile dt { color: var(--dim); font-size: .8rem; }
 .tile dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.chart { width: 100%; min-height: 200px; }
+.chart { width: 100%; min-height: 200px; overflow: hidden; }
 .chart.tall { min-height: 320px; }
 #heat { width: 100%; height: 205px; display: block; }
 .note { margin: .35rem 0 0; color: var(--dim); font-size: .8rem; }

@@ -8,6 +8,17 @@ export function element<T extends HTMLElement = HTMLElement>(id: string): T {
   return found as T;
 }
 
+/** Calls back whenever the element's width has changed: by the window, a scroll bar or the layout. Not while it is hidden. */
+export function onWidth(host: HTMLElement, callback: (width: number) => void): void {
+  let last = host.clientWidth;
+  new ResizeObserver(() => {
+    const width = host.clientWidth;
+    if (width === 0 || width === last) return;
+    last = width;
+    callback(width);
+  }).observe(host);
+}
+
 /** The theme's colour of that name. */
 export function colour(name: string): string {
   const probe = document.createElement('i');
