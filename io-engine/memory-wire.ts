@@ -110,7 +110,7 @@ export class MemoryWire {
   filter: FrameFilter | null = null;
 
   readonly #directions: Direction[] = [];
-  readonly #random: WireRandom;
+  readonly #random = new WireRandom();
   readonly #flight: FlightQueue;
   readonly #wake: 'loop' | 'advance';
   #nowUs = 0;
@@ -118,11 +118,10 @@ export class MemoryWire {
   constructor(options: MemoryWireOptions = {}) {
     const ends = options.ends ?? [{}, {}];
     this.#wake = options.wake ?? 'loop';
-    this.#random = new WireRandom(options.seed ?? 1);
     this.ends = ends.map((end, index) => new MemoryEngine(this, index, end));
     const slotBytes = Math.max(...this.ends.map((end) => end.link.frameCapacity));
     this.#flight = new FlightQueue(options.inFlight ?? 1024, slotBytes);
-    for (let i = 0; i < ends.length * ends.length; i++) this.#directions.push(new Direction());
+    for (let i = 0; i < ends.length * ends.length; i++) this.#directions.push(new Direction(options.seed ?? 1, i));
     this.impair(options.impairment ?? {});
   }
 
@@ -211,6 +210,7 @@ export class MemoryWire {
     const random = this.#random;
     const direction = this.#directions[from * this.ends.length + to];
     const { loss, duplicate } = direction.impairment;
+    random.begin(direction.seed, this.#isIp(from, bytes, offset, length) ? direction.packets++ : ~direction.others++);
     this.#observe('sent', from, to, bytes, offset, length);
     if (this.filter !== null && !this.filter(from, to, bytes, offset, length)) {
       this.#observe('filtered', from, to, bytes, offset, length);
@@ -265,8 +265,7 @@ export class MemoryWire {
     const { memory } = flight.arena;
     const offset = flight.newestOffset;
     const header = this.ends[from].link.medium === 'ethernet' ? ETHERNET_HEADER : 0;
-    const isIp = header === 0 || ((memory[offset + 12] << 8) | memory[offset + 13]) === ETHERTYPE_IPV4;
-    if (!isIp || length <= header) {
+    if (!this.#isIp(from, memory, offset, length) || length <= header) {
       flight.markLost();
       return;
     }
@@ -274,6 +273,11 @@ export class MemoryWire {
     memory[offset + header + (bit >> 3)] ^= 1 << (bit & 7);
     flight.clearFlags(RX_CHECKSUM_TRUSTED);
     this.#observe('corrupted', from, to, memory, offset, length);
+  }
+
+  #isIp(from: number, bytes: Uint8Array, offset: number, length: number): boolean {
+    if (this.ends[from].link.medium !== 'ethernet') return true;
+    return length > ETHERNET_HEADER && ((bytes[offset + 12] << 8) | bytes[offset + 13]) === ETHERTYPE_IPV4;
   }
 
   #deliverDue(): void {
@@ -376,19 +380,33 @@ function sameMac(mac: Uint8Array, bytes: Uint8Array, offset: number): boolean {
 
 /** From one end to another. */
 class Direction {
+  readonly seed: number;
+  /** Frames so far, IPv4 packets and all others. */
+  packets = 0;
+  others = 0;
   impairment: Impairment = NO_IMPAIRMENT;
   /** When the last bit of what was sent leaves, with a rate. */
   busyUntilUs = 0;
   /** Arrival of the latest frame that was not held back: later ones do not overtake it. */
   lastArrivalUs = 0;
+
+  constructor(seed: number, index: number) {
+    this.seed = Math.imul(seed | 0, 0x27d4eb2f) ^ Math.imul(index + 1, 0x165667b1);
+  }
 }
 
-/** Repeatable numbers of the wire's own (Weyl sequence through Murmur3's finaliser): engines import nothing of src/. */
+/**
+ * Repeatable numbers of the wire's own (Weyl sequence through Murmur3's finaliser): engines import nothing of src/. Each
+ * frame begins a sequence of its own, so that the n-th packet in a direction meets the same fate whatever goes the
+ * other way: two programs that send through the same network are treated alike.
+ */
 class WireRandom {
-  #state: number;
+  #state = 0;
 
-  constructor(seed: number) {
-    this.#state = seed | 0;
+  /** The numbers of frame `n` of a direction come next. */
+  begin(seed: number, n: number): void {
+    const mixed = Math.imul(n ^ (n >>> 15), 0x2c1b3c6d);
+    this.#state = (seed + Math.imul(mixed ^ (mixed >>> 12), 0x297a2d39)) | 0;
   }
 
   /** A whole number in [0, limit). */

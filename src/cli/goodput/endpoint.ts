@@ -2,7 +2,7 @@
 // hand too. The receiver measures: from the first byte on, for so many seconds, and prints one line of JSON.
 //
 //   node endpoint.js serve kernel|NETDEV.CONF ADDRESS PORT SECONDS   sends on PORT, receives on PORT + 1
-//   node endpoint.js fetch|send kernel|NETDEV.CONF ADDRESS PORT SECONDS
+//   node endpoint.js fetch|send kernel|NETDEV.CONF ADDRESS PORT SECONDS [CONNECTIONS]
 import { SystemClock } from '../../platform/clock.ts';
 import { Log, standardOutput } from '../../platform/log.ts';
 import { SystemRandom } from '../../platform/random.ts';
@@ -41,30 +41,49 @@ class Source implements ConnectionHandler {
   onClose(): void {}
 }
 
-/** Counts what comes, and says how much it was. */
-class Sink implements ConnectionHandler {
-  readonly #connection: Connection;
+/** Counts what comes over all connections, and says how much it was. */
+class Meter {
   readonly #seconds: number;
-  readonly #report: (measured: Measured) => void;
   #startUs = -1;
   #bytes = 0;
   #done = false;
 
-  constructor(connection: Connection, seconds: number, report: (measured: Measured) => void) {
-    this.#connection = connection;
+  constructor(seconds: number) {
     this.#seconds = seconds;
-    this.#report = report;
   }
 
-  onData(_bytes: Uint8Array, _offset: number, length: number): void {
+  /** @returns whether that is enough. */
+  count(length: number): boolean {
     const nowUs = systemStopwatch();
     if (this.#startUs < 0) this.#startUs = nowUs;
     this.#bytes += length;
     const seconds = (nowUs - this.#startUs) / 1e6;
-    if (seconds < this.#seconds || this.#done) return;
+    if (seconds >= this.#seconds) this.#report({ bytes: this.#bytes, seconds });
+    return this.#done;
+  }
+
+  fail(): void {
+    this.#report({ bytes: 0, seconds: this.#seconds });
+  }
+
+  #report(measured: Measured): void {
+    if (this.#done) return;
     this.#done = true;
-    this.#report({ bytes: this.#bytes, seconds });
-    this.#connection.destroy();
+    process.stdout.write(`${JSON.stringify(measured)}\n`);
+  }
+}
+
+class Sink implements ConnectionHandler {
+  readonly #connection: Connection;
+  readonly #meter: Meter;
+
+  constructor(connection: Connection, meter: Meter) {
+    this.#connection = connection;
+    this.#meter = meter;
+  }
+
+  onData(_bytes: Uint8Array, _offset: number, length: number): void {
+    if (this.#meter.count(length)) this.#connection.destroy();
   }
 
   onDrain(): void {}
@@ -72,9 +91,7 @@ class Sink implements ConnectionHandler {
   onEnd(): void {}
 
   onClose(): void {
-    if (this.#done) return;
-    this.#done = true;
-    this.#report({ bytes: 0, seconds: this.#seconds });
+    this.#meter.fail();
   }
 }
 
@@ -87,26 +104,25 @@ async function open(netdev: string): Promise<Transport> {
   return openUserspace({ ...parts, log: new Log(standardOutput, () => 0), netdevFile: netdev, engine: 'auto' });
 }
 
-async function main([role, netdev, address, port, duration]: string[]): Promise<void> {
+async function main([role, netdev, address, port, duration, connections = '1']: string[]): Promise<void> {
   const transport = await open(netdev);
-  const seconds = Number(duration);
-  const print = (measured: Measured): void => {
-    process.stdout.write(`${JSON.stringify(measured)}\n`);
-  };
+  const meter = new Meter(Number(duration));
   const begin = (source: Source): Source => {
     // The first write of a connection belongs to a tick of its own.
     scheduler.soon(() => source.onDrain());
     return source;
   };
   if (role === 'serve') {
-    await transport.listen(address, Number(port), 16, (connection) => begin(new Source(connection)));
-    await transport.listen(address, Number(port) + 1, 16, (connection) => new Sink(connection, seconds, print));
+    await transport.listen(address, Number(port), 511, (connection) => begin(new Source(connection)));
+    await transport.listen(address, Number(port) + 1, 511, (connection) => new Sink(connection, meter));
     process.stdout.write('ready\n');
     return;
   }
-  await transport.connect(address, Number(port) + (role === 'send' ? 1 : 0), (connection) =>
-    role === 'send' ? begin(new Source(connection)) : new Sink(connection, seconds, print),
-  );
+  const connect = (): Promise<unknown> =>
+    transport.connect(address, Number(port) + (role === 'send' ? 1 : 0), (connection) =>
+      role === 'send' ? begin(new Source(connection)) : new Sink(connection, meter),
+    );
+  await Promise.all(Array.from({ length: Number(connections) }, connect));
 }
 
 await main(process.argv.slice(2));

@@ -28,12 +28,23 @@ export interface Cell {
 }
 
 /** Who sends to whom; the near host is always Linux. */
-export type Flow = 'linux' | 'bbr' | 'wiredis-sends' | 'wiredis-receives';
+export const FLOWS = ['linux', 'wiredis-sends', 'wiredis-receives', 'bbr'] as const;
+export type Flow = (typeof FLOWS)[number];
 
 export interface Link {
   /** As `wiredis impair` takes them. */
   readonly rate: string;
   readonly queue: string;
+}
+
+/** One figure of the table. */
+export interface Transfer {
+  readonly flow: Flow;
+  /** At a time; the figure is one connection's. */
+  readonly connections: number;
+  readonly seconds: number;
+  /** Of the network's faults. */
+  readonly seed: number;
 }
 
 export class GoodputLab {
@@ -114,13 +125,13 @@ export class GoodputLab {
     return running;
   }
 
-  /** One transfer through a network as `cell` says. @returns bits a second that arrived. */
-  async measure(cell: Cell, link: Link, flow: Flow, seconds: number, seed: number): Promise<number> {
+  /** Transfers through a network as `cell` says. @returns bits a second that arrived over each connection. */
+  async measure(cell: Cell, link: Link, transfer: Transfer): Promise<number> {
     const half = `${cell.rttMs / 2}ms`;
     const wire = await this.#launch(
       'wire',
       [
-        ...[process.execPath, wiredis, 'impair', 'near', 'far', '--delay', half, '--seed', String(seed)],
+        ...[process.execPath, wiredis, 'impair', 'near', 'far', '--delay', half, '--seed', String(transfer.seed)],
         ...['--loss', `${cell.lossPercent}%`, '--rate', link.rate, '--queue', link.queue],
         // Held back for a quarter of a round trip: as RFC 8985 expects reordering to be.
         ...['--reorder', `${cell.reorderPercent}%`, '--reorder-by', `${Math.max(1, cell.rttMs / 4)}ms`],
@@ -128,13 +139,13 @@ export class GoodputLab {
       'joined',
     );
     try {
-      return await this.#transfer(flow, seconds);
+      return await this.#transfer(transfer);
     } finally {
       await this.#stop(wire);
     }
   }
 
-  async #transfer(flow: Flow, seconds: number): Promise<number> {
+  async #transfer({ flow, connections, seconds }: Transfer): Promise<number> {
     const isOurs = flow === 'wiredis-sends' || flow === 'wiredis-receives';
     const congestion = flow === 'bbr' ? 'bbr' : 'cubic';
     await this.#sh('far', `ip address flush dev link0${isOurs ? '' : `; ip address add ${FAR_KERNEL}/24 dev link0`}`);
@@ -144,16 +155,14 @@ export class GoodputLab {
     const serve = ['serve', isOurs ? this.#netdev : 'kernel', address, String(PORT), String(seconds)];
     const far = await this.#launch('far', [process.execPath, endpoint, ...serve], 'ready');
     const role = flow === 'wiredis-receives' ? 'send' : 'fetch';
+    const words = [role, 'kernel', address, String(PORT), String(seconds), String(connections)];
     const near = new Running(
-      start(
-        this.#inside('near', [...[process.execPath, endpoint, role, 'kernel', address, String(PORT), String(seconds)]]),
-        { stdio: ['ignore', 'pipe', 'pipe'] },
-      ),
+      start(this.#inside('near', [process.execPath, endpoint, ...words]), { stdio: ['ignore', 'pipe', 'pipe'] }),
     );
     try {
       const line = await (role === 'send' ? far : near).line((text) => text.startsWith('{'), (seconds + 30) * 1000);
       const { bytes, seconds: took } = JSON.parse(line) as Measured;
-      return (bytes * 8) / took;
+      return (bytes * 8) / took / connections;
     } finally {
       await this.#stop(near);
       await this.#stop(far);

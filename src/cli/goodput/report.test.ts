@@ -11,8 +11,8 @@ it('compares each direction with Linux to Linux in the same row', () => {
     ['wiredis-sends', 60e6],
     ['wiredis-receives', 5e6],
   ]);
-  expect(table([{ cell, rates }]).split('\n')[2]).toBe(
-    '| 20 ms | 0.1 % | 5 % | 50.0 | 60.0 | 1.20 | 5.00 | 0.10 | - |',
+  expect(table([{ cell, connections: 4, rates }]).split('\n')[2]).toBe(
+    '| 20 ms | 0.1 % | 5 % | 4 | 50.0 | 60.0 | 1.20 | 5.00 | 0.10 | - |',
   );
 });
 

@@ -3,6 +3,8 @@ import type { Cell, Flow } from './lab.ts';
 
 export interface CellResult {
   readonly cell: Cell;
+  /** At a time. */
+  readonly connections: number;
   /** Median bits a second by flow; a flow that was not measured is missing. */
   readonly rates: ReadonlyMap<Flow, number>;
 }
@@ -24,10 +26,10 @@ export function median(values: readonly number[]): number {
 
 export function table(results: readonly CellResult[]): string {
   const head = [
-    '| round trip | loss | reordered | Linux to Linux | wiredis to Linux | x | Linux to wiredis | x | Linux to Linux, bbr |',
-    '|---|---|---|---|---|---|---|---|---|',
+    '| round trip | loss | reordered | at a time | Linux to Linux | wiredis to Linux | x | Linux to wiredis | x | Linux to Linux, bbr |',
+    '|---|---|---|---|---|---|---|---|---|---|',
   ];
-  const rows = results.map(({ cell, rates }) => {
+  const rows = results.map(({ cell, connections, rates }) => {
     const linux = rates.get('linux');
     const sends = rates.get('wiredis-sends');
     const receives = rates.get('wiredis-receives');
@@ -35,6 +37,7 @@ export function table(results: readonly CellResult[]): string {
       `${cell.rttMs} ms`,
       `${cell.lossPercent} %`,
       `${cell.reorderPercent} %`,
+      String(connections),
       mbit(linux),
       mbit(sends),
       ratio(sends, linux),

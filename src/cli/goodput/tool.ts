@@ -2,11 +2,17 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { dirname, resolve } from 'node:path';
+import { systemStopwatch } from '../../platform/stopwatch.ts';
 import { parseRate, parseSize } from '../impair/units.ts';
 import { isPrivileged } from '../lab/privilege.ts';
 import { CliError, EXIT_OK, parseOptions, type Tool, UsageError, wholeNumber } from '../tool.ts';
-import { type Cell, type Flow, GoodputLab } from './lab.ts';
+import { type Cell, FLOWS, type Flow, GoodputLab } from './lab.ts';
 import { type CellResult, documentText, median, table } from './report.ts';
+
+/** Of a transfer: three programs that start. */
+const START_S = 2.5;
+
+const CONNECTIONS_MAX = 16;
 
 const help = `Usage: wiredis goodput [options]
 
@@ -18,8 +24,12 @@ Options:
   --rtt LIST        round trips in ms (default 1,20,100)
   --loss LIST       percent of frames lost each way (default 0,0.1,1,3)
   --reorder LIST    percent of frames that are overtaken (default 0,5)
-  --seconds N       a transfer, from the first byte on (default 10)
-  --rounds N        transfers a cell and direction; medians are reported (default 1)
+  --minutes N       the whole run at most (default 24)
+  --seconds N       a transfer, from the first byte on (default: what the minutes allow)
+  --rounds N        transfers a cell and direction; medians are reported (default 2)
+  --connections N   at a time, figures are one connection's (default: as many as do not fill the link, at most 16,
+                    where losses limit them; 1 where nothing is lost)
+  --flows LIST      who sends (default linux,wiredis-sends,wiredis-receives,bbr, the last where the kernel has it)
   --rate RATE       of the link (default 100mbit)
   --queue SIZE      before the link (default 512kb)
   --seed N          of the first round's faults (default 1)
@@ -34,19 +44,22 @@ async function run(args: string[]): Promise<number> {
       rtt: text('1,20,100'),
       loss: text('0,0.1,1,3'),
       reorder: text('0,5'),
-      seconds: text('10'),
-      rounds: text('1'),
+      minutes: text('24'),
+      seconds: text('0'),
+      rounds: text('2'),
+      connections: text('0'),
       rate: text('100mbit'),
       queue: text('512kb'),
       seed: text('1'),
+      flows: text(FLOWS.join(',')),
       name: text('wiredis-goodput'),
       output: text('docs/tcp-goodput.md'),
     },
   });
-  parseRate(values.rate, 'rate');
   parseSize(values.queue, 'queue');
-  const seconds = wholeNumber(values.seconds, 'seconds', 1);
+  const minutes = wholeNumber(values.minutes, 'minutes', 1);
   const rounds = wholeNumber(values.rounds, 'rounds', 1);
+  const connections = wholeNumber(values.connections, 'connections', 0);
   const seed = wholeNumber(values.seed, 'seed', 0);
   const cells = combine(numbers(values.rtt, 'rtt'), numbers(values.loss, 'loss'), numbers(values.reorder, 'reorder'));
   if (!isPrivileged()) throw new CliError('NO_PRIVILEGE', 'goodput needs root: it makes network namespaces');
@@ -56,19 +69,39 @@ async function run(args: string[]): Promise<number> {
     process.once('SIGINT', () => reject(new CliError('INTERRUPTED', 'interrupted')));
   });
   const link = { rate: values.rate, queue: values.queue };
+  const wanted = flowsOf(values.flows);
+  const rate = parseRate(values.rate, 'rate');
+  const deadlineUs = systemStopwatch() + minutes * 60e6;
+  let seconds = wholeNumber(values.seconds, 'seconds', 0);
   const measureAll = async (): Promise<CellResult[]> => {
     await lab.up();
-    const flows: Flow[] = ['linux', 'wiredis-sends', 'wiredis-receives'];
-    if (await lab.has('bbr')) flows.push('bbr');
+    const hasBbr = await lab.has('bbr');
+    const flows = wanted.filter((flow) => flow !== 'bbr' || hasBbr);
+    const transfers = cells.length * flows.length * rounds;
+    const longest = Math.floor((minutes * 60) / transfers - START_S);
+    if (seconds === 0) seconds = longest;
+    if (longest < Math.max(seconds, 1)) {
+      throw new UsageError(`${transfers} transfers of ${Math.max(seconds, 1)} s take more than ${minutes} minutes`);
+    }
+    process.stderr.write(`${transfers} transfers of ${seconds} s: at most ${minutes} minutes\n`);
     const results: CellResult[] = [];
     for (const cell of cells) {
       const samples = new Map<Flow, number[]>(flows.map((flow) => [flow, []]));
+      const count = connections > 0 ? connections : connectionsFor(cell, rate);
       for (let round = 0; round < rounds; round++) {
-        for (const flow of flows) samples.get(flow)!.push(await lab.measure(cell, link, flow, seconds, seed + round));
+        for (const flow of flows) {
+          if (systemStopwatch() > deadlineUs) throw new CliError('TOO_SLOW', `${minutes} minutes are over`);
+          samples
+            .get(flow)!
+            .push(await lab.measure(cell, link, { flow, connections: count, seconds, seed: seed + round }));
+        }
       }
       const rates = new Map([...samples].map(([flow, list]) => [flow, median(list)]));
-      results.push({ cell, rates });
-      process.stderr.write(`${table(results).split('\n').at(-1)}\n`);
+      results.push({ cell, connections: count, rates });
+      const leftMinutes = Math.max(0, (deadlineUs - systemStopwatch()) / 60e6).toFixed(1);
+      process.stderr.write(
+        `${table(results).split('\n').at(-1)} ${results.length} of ${cells.length}, ${leftMinutes} min left\n`,
+      );
     }
     return results;
   };
@@ -87,12 +120,29 @@ async function run(args: string[]): Promise<number> {
   }
 }
 
+function flowsOf(list: string): Flow[] {
+  const words = list.split(',');
+  const unknown = words.find((word) => !FLOWS.some((flow) => flow === word));
+  if (unknown !== undefined) throw new UsageError(`--flows knows ${FLOWS.join(', ')}, not '${unknown}'`);
+  return FLOWS.filter((flow) => words.includes(flow));
+}
+
 function numbers(list: string, option: string): number[] {
   return list.split(',').map((word) => {
     if (!/^\d+(\.\d+)?$/.test(word))
       throw new UsageError(`--${option} wants numbers with commas between, not '${list}'`);
     return Number(word);
   });
+}
+
+/**
+ * One connection that loses one segment in a hundred is mostly luck; several at a time, which together leave the link half
+ * empty and so do not disturb each other, tell more in the same time. What one of them reaches: Mathis et al. 1997.
+ */
+export function connectionsFor({ rttMs, lossPercent }: Cell, rate: number): number {
+  if (lossPercent === 0) return 1;
+  const each = (1.22 * 1448 * 8) / (Math.max(rttMs, 1) / 1000) / Math.sqrt(lossPercent / 100);
+  return Math.max(1, Math.min(CONNECTIONS_MAX, Math.floor(rate / 2 / each)));
 }
 
 function combine(rtts: readonly number[], losses: readonly number[], reorders: readonly number[]): Cell[] {
