@@ -65,6 +65,11 @@ export class RedisChild {
     return this.#process?.pid ?? null;
   }
 
+  /** Whether it runs or is about to be started. */
+  get isSupervised(): boolean {
+    return !this.#stopping;
+  }
+
   /** Starts it; resolves with whether it answers, false when it was given up first. */
   start(): Promise<boolean> {
     return new Promise((resolve) => {

@@ -53,7 +53,9 @@ export class RelayServer {
     this.#pidFile = new PidFile(log);
     this.#child = config.relaySpawn.length === 0 ? null : new RedisChild(config.relaySpawn, { log, scheduler });
     const address = this.#child === null ? config.relayUpstream : `unix:${this.#child.path}`;
-    this.relay = new Relay(new Upstream(address, log, calls, () => config.tcpKeepalive), scheduler, config);
+    const upstream = new Upstream(address, log, calls, () => config.tcpKeepalive);
+    upstream.isComing = () => this.#child?.isSupervised ?? false;
+    this.relay = new Relay(upstream, scheduler, config);
     const { accept } = this.relay;
     this.#listening = new Listening({ config, log, clock, scheduler, accept, beforeOutput: () => {} }, transport);
   }

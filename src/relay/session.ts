@@ -4,9 +4,11 @@ import type { Alarm, Scheduler } from '../platform/timers.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transports/transport.ts';
 import type { Upstream, UpstreamHandler, UpstreamSocket } from './upstream.ts';
 
-/** An upstream that cannot be reached is tried again after 20, 40, ... ms: 1.26 seconds in all. */
+/** An upstream that cannot be reached is tried again after 20, 40, ... 640 ms: 1.26 seconds in all. */
 const RETRY_FIRST_MS = 20;
 const RETRIES_MAX = 6;
+/** One that is being started is worth more patience: every 640 ms, 14 seconds in all. */
+const RETRIES_COMING_MAX = 26;
 const NOTHING = new Uint8Array(0);
 
 export interface Figures {
@@ -152,14 +154,14 @@ export class Session implements ConnectionHandler, UpstreamHandler {
   #tryAgain(code: string): void {
     const { upstream, scheduler } = this.#host;
     upstream.failed(code);
-    if (this.#attempts >= RETRIES_MAX) {
+    if (this.#attempts >= (upstream.isComing() ? RETRIES_COMING_MAX : RETRIES_MAX)) {
       this.#turnAway(code);
       return;
     }
     this.#retry ??= scheduler.createAlarm(() => {
       this.#upstream = upstream.connect(this);
     });
-    this.#retry.arm(RETRY_FIRST_MS << this.#attempts++);
+    this.#retry.arm(RETRY_FIRST_MS << Math.min(this.#attempts++, RETRIES_MAX - 1));
   }
 
   /** Redis's word for "not yet": clients try again. */

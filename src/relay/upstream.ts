@@ -48,6 +48,8 @@ export class Upstream {
   #isDown = false;
   /** Attempts that failed. */
   failures = 0;
+  /** Whether it is sure to be there soon: somebody is starting it. */
+  isComing: () => boolean = () => false;
 
   constructor(name: string, log: Log, calls: UpstreamCalls, keepAliveSeconds: () => number) {
     this.name = name;
