@@ -114,6 +114,25 @@ export class Dhcp {
     this.state = 'stopped';
   }
 
+  /** What the server has given us and how old it is; null: nothing yet. */
+  get lease(): { readonly lease: Lease; readonly ageMs: number } | null {
+    const lease = this.#lease;
+    return lease === null ? null : { lease, ageMs: this.#now() - (this.#expireAtMs - lease.seconds * 1000) };
+  }
+
+  /** Goes on with a lease that another had, without a question to anyone. Instead of `start`. */
+  goOn(lease: Lease, ageMs: number): void {
+    const begun = this.#now() - ageMs;
+    const milliseconds = lease.seconds * 1000;
+    this.#lease = lease;
+    this.state = 'bound';
+    this.#renewAtMs = begun + milliseconds / 2;
+    this.#rebindAtMs = begun + (milliseconds * 7) / 8;
+    this.#expireAtMs = begun + milliseconds;
+    this.#parts.routes.setAddresses([lease], lease.gateway, lease.routes);
+    this.#sleepUntil(this.#renewAtMs);
+  }
+
   /**
    * A UDP datagram at us or at everybody.
    * @param isTrusted its checksum need not be verified.
@@ -185,15 +204,7 @@ export class Dhcp {
 
   #bind(lease: Lease): void {
     const isNew = this.#lease?.ip !== lease.ip;
-    const now = this.#now();
-    const milliseconds = lease.seconds * 1000;
-    this.#lease = lease;
-    this.state = 'bound';
-    this.#renewAtMs = now + milliseconds / 2;
-    this.#rebindAtMs = now + (milliseconds * 7) / 8;
-    this.#expireAtMs = now + milliseconds;
-    this.#parts.routes.setAddresses([lease], lease.gateway, lease.routes);
-    this.#sleepUntil(this.#renewAtMs);
+    this.goOn(lease, 0);
     if (isNew) this.#parts.arp.announce();
     this.onBound(lease);
   }

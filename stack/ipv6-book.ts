@@ -35,6 +35,22 @@ export class Ipv6Book {
     this.#key = Int32Array.of(random.int32(), random.int32(), random.int32(), random.int32());
   }
 
+  /** What `word` is keyed with, four int32; a new one changes every word. */
+  get secret(): Int32Array {
+    return this.#key.slice();
+  }
+
+  set secret(key: ArrayLike<number>) {
+    this.#key.set(key);
+    const entered = [...this.#table].filter((entry) => entry !== 0);
+    this.#table.fill(0);
+    this.size = 0;
+    for (const entry of entered) {
+      this.#hashes[entry - 1] = this.#hashOf(this.#bytes, (entry - 1) * IPV6_ADDRESS_LENGTH);
+      this.#enter(entry - 1);
+    }
+  }
+
   /** The number of the address at `offset`, a new one if it has none. */
   intern(bytes: Uint8Array, offset: number): number {
     const hash = this.#hashOf(bytes, offset);

@@ -30,19 +30,20 @@ export function halfSipHash(key0: number, key1: number, a: number, b: number, c:
 
 /** SipHash-2-4 with a 128-bit key over whole int32 words. Cold path: once a connection. */
 export class SipHash {
-  readonly #key: readonly number[];
+  /** Four int32. Whoever has it can foretell what is hashed: it leaves the process only for the one that takes its place. */
+  key: readonly number[];
   /** v0..v3, low half before high half. */
   readonly #v = new Int32Array(8);
 
   /** @param key four int32, the low word of each half first. */
   constructor(key: readonly [number, number, number, number]) {
-    this.#key = key;
+    this.key = key;
   }
 
   /** Low 32 bits of the hash of `words` (an even number of them, little endian). */
   hash(...words: number[]): number {
     const v = this.#v;
-    const [k0, k1, k2, k3] = this.#key;
+    const [k0, k1, k2, k3] = this.key;
     v.set([
       0x70736575 ^ k0,
       0x736f6d65 ^ k1,

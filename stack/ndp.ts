@@ -298,6 +298,29 @@ export class Ndp implements AddressResolver {
     return false;
   }
 
+  /** What advertisements have given us, with what is left of it in milliseconds. */
+  get advertised(): { readonly addresses: { ip: number; leftMs: number }[]; readonly routerLeftMs: number } {
+    const { nowMs } = this.#clock;
+    const left = (timer: Timer | null): number =>
+      timer === null || timer.timerSlot < 0 ? 0 : (timer.timerAt - nowMs) | 0;
+    return {
+      addresses: [...this.#lifetimes].map(([ip, timer]) => ({ ip, leftMs: left(timer) })),
+      routerLeftMs: left(this.#routerLifetime),
+    };
+  }
+
+  /** Goes on with an address that an advertisement gave to another of us; nobody is asked or told. */
+  goOnWithAddress(ip: number, leftMs: number): void {
+    const timer = new Timer(() => this.#expire(ip));
+    this.#lifetimes.set(ip, timer);
+    this.#timers.arm(timer, (this.#clock.nowMs + leftMs) | 0);
+    this.#ipv6.routes.addAddress({ bytes: this.#ipv6.book.bytesOf(ip), prefixLength: SLAAC_PREFIX_LENGTH });
+  }
+
+  goOnWithRouter(router: number, leftMs: number): void {
+    this.#useRouter(router, Math.ceil(leftMs / 1000));
+  }
+
   /** Every number that is kept here. */
   mark(mark: (ip: number) => void): void {
     for (const ip of this.#tentative.keys()) mark(ip);

@@ -76,6 +76,11 @@ export class Routes6 {
     this.#build();
   }
 
+  /** The router that an advertisement gave; 0: none. */
+  get router(): number {
+    return this.#router;
+  }
+
   isLocal(ip: number): boolean {
     const addresses = this.#addresses;
     for (let i = 0; i < addresses.length; i++) if (addresses[i].ip === ip) return true;

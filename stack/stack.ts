@@ -7,6 +7,7 @@ import type { Clock, RandomSource } from './clock.ts';
 import type { StackConfig } from './config.ts';
 import { Ip } from './ip.ts';
 import { Socket, type SocketEvents } from './socket.ts';
+import { readStack, type TakenState, writeStack } from './state/stack-state.ts';
 import { Stats } from './stats.ts';
 import { openConnection, StackError } from './tcp/connect.ts';
 import type { Connection } from './tcp/connection.ts';
@@ -141,6 +142,29 @@ export class Stack {
     this.tcp.traced = c;
     this.tcp.trace = c === null ? null : new SegmentTrace();
     return this.tcp.trace;
+  }
+
+  /**
+   * Everything that peers know of us, for another stack that goes on in place of this one. Between two ticks; this one
+   * must not tick any more unless the other one never does.
+   * @param owner a number that stands for whoever holds a socket.
+   */
+  exportState(owner: (socket: Socket) => number): Uint8Array {
+    return writeStack(this.tcp, ({ socket }) => (socket === null ? 0 : owner(socket)));
+  }
+
+  /**
+   * Goes on in place of another stack. In place of `start`, with the same addresses, the listeners open, before the
+   * first tick.
+   * @param adopt who hears of a connection from now on, by the number that `exportState` was given.
+   * @throws StackStateError when the state is not one, or there is no room for it.
+   */
+  importState(bytes: Uint8Array, adopt: (socket: Socket, owner: number) => SocketEvents): TakenState {
+    return readStack(this.tcp, bytes, (c, owner) => {
+      const socket = new Socket(c);
+      c.socket = socket;
+      socket.events = adopt(socket, owner);
+    });
   }
 
   /** Connections that exist, without those in SYN-RECEIVED and TIME-WAIT. */

@@ -378,6 +378,31 @@ export class Flight {
     if ((mark & AGAIN) !== 0 && !tooLong && (mark & SACKED) === 0) this.markAgain(n, sentUs);
   }
 
+  /**
+   * Takes up what another record held, oldest first; `end` is the sequence number behind the last. Only when new. The
+   * order of retransmissions is that of their times.
+   */
+  restore(
+    segments: readonly { readonly start: number; readonly sentUs: number; readonly mark: number }[],
+    end: number,
+  ): void {
+    for (const [i, { start, sentUs }] of segments.entries()) {
+      if (this.next - this.first > this.mask) this.#grow();
+      const at = this.next++ & this.mask;
+      this.starts[at] = start;
+      this.sentUs[at] = sentUs;
+      this.marks[at] = segments[i].mark & TWICE;
+    }
+    this.end = end;
+    for (const [n, { mark }] of segments.entries()) {
+      if ((mark & SACKED) !== 0) this.markSacked(n);
+      else if ((mark & LOST) !== 0) this.markLost(n);
+    }
+    const again = [...segments.keys()].filter((n) => (segments[n].mark & (AGAIN | SACKED)) === AGAIN);
+    again.sort((a, b) => distance(segments[a].sentUs, segments[b].sentUs));
+    for (const n of again) this.markAgain(n, segments[n].sentUs);
+  }
+
   /** As new, for the next connection. */
   reset(): void {
     if (this.mask >= CAPACITY_KEPT) {

@@ -130,7 +130,9 @@ function isAcceptable(tcp: Tcp, c: Connection, segment: TcpSegment): boolean {
   const window = distance(c.rcvAdv, c.rcvNxt);
   const start = distance(segment.seq, c.rcvNxt);
   const end = start + segment.segLen;
-  if (segment.segLen === 0 ? start === 0 || (start > 0 && start < window) : start < window && end > 0) return true;
+  // A bare acknowledgement may stand at the very end of the window, beyond RFC 9293 3.4 and as other stacks have it: when
+  // both sides have filled each other's windows and lost it all but the first segment, no other one ever comes.
+  if (segment.segLen === 0 ? start >= 0 && start <= window : start < window && end > 0) return true;
   if (window === 0 && start === 0) {
     // RFC 9293 3.10.7.4: zero window, yet ACK and RST count. The payload does not.
     segment.payloadLength = 0;

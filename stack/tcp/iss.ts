@@ -11,6 +11,8 @@ const FOR_PORT = 3;
 const FOR_PORT_INDEX = 4;
 
 export class Iss {
+  /** What is added to our clock, so that numbers go on where another stack's stopped; milliseconds, int32. */
+  shiftMs = 0;
   readonly #clock: Clock;
   readonly #hash: SipHash;
   readonly #book: Ipv6Book;
@@ -21,6 +23,14 @@ export class Iss {
     this.#hash = new SipHash([random.int32(), random.int32(), random.int32(), random.int32()]);
   }
 
+  get secret(): readonly number[] {
+    return this.#hash.key;
+  }
+
+  set secret(key: readonly number[]) {
+    this.#hash.key = key;
+  }
+
   sequence(localIp: number, localPort: number, remoteIp: number, remotePort: number): number {
     const hash = this.#hash.hash(
       this.#book.word(localIp),
@@ -28,12 +38,13 @@ export class Iss {
       (remotePort << 16) | localPort,
       FOR_SEQUENCE,
     );
-    return (hash + Math.imul(this.#clock.nowMs, 250)) | 0;
+    return (hash + Math.imul((this.#clock.nowMs + this.shiftMs) | 0, 250)) | 0;
   }
 
   /** Same for every connection between two hosts, so that timestamps of successive ones keep growing (RFC 7323 5.8). */
   timestampOffset(localIp: number, remoteIp: number): number {
-    return this.#hash.hash(this.#book.word(localIp), this.#book.word(remoteIp), 0, FOR_TIMESTAMP);
+    const hash = this.#hash.hash(this.#book.word(localIp), this.#book.word(remoteIp), 0, FOR_TIMESTAMP);
+    return (hash + this.shiftMs) | 0;
   }
 
   /** Which counter of ports a destination has (RFC 6056 3.3.4). */

@@ -22,12 +22,26 @@ const SACK_BIT = 16;
 const ECN_BIT = 32;
 
 export class SynCookies {
+  /** What is added to our clock, so that the cookies of another stack stay good; milliseconds, int32. */
+  shiftMs = 0;
   readonly #hash: SipHash;
   readonly #book: Ipv6Book;
 
   constructor(random: RandomSource, book: Ipv6Book) {
     this.#book = book;
     this.#hash = new SipHash([random.int32(), random.int32(), random.int32(), random.int32()]);
+  }
+
+  get secret(): readonly number[] {
+    return this.#hash.key;
+  }
+
+  set secret(key: readonly number[]) {
+    this.#hash.key = key;
+  }
+
+  #periodAt(nowMs: number): number {
+    return ((nowMs + this.shiftMs) | 0) >>> PERIOD_SHIFT;
   }
 
   /** Our initial sequence number for a SYN of that pair. @param mss as announced, 0: not. */
@@ -40,7 +54,7 @@ export class SynCookies {
     mss: number,
     nowMs: number,
   ): number {
-    const period = (nowMs >>> PERIOD_SHIFT) & PERIOD_MASK;
+    const period = this.#periodAt(nowMs) & PERIOD_MASK;
     let index = MSS_TABLE.length - 1;
     const announced = mss === 0 ? MSS_TABLE[1] : mss;
     while (index > 0 && MSS_TABLE[index] > announced) index--;
@@ -59,7 +73,7 @@ export class SynCookies {
     nowMs: number,
   ): number {
     const top = cookie >>> 24;
-    const age = ((nowMs >>> PERIOD_SHIFT) - (top >>> 3)) & PERIOD_MASK;
+    const age = (this.#periodAt(nowMs) - (top >>> 3)) & PERIOD_MASK;
     if (age > AGE_MAX) return 0;
     if (this.#mac(localIp, localPort, remoteIp, remotePort, irs, top) !== (cookie & HASH_MASK)) return 0;
     return MSS_TABLE[top & 7];

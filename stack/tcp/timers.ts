@@ -96,7 +96,8 @@ export function onConnectionTimer(tcp: Tcp, c: Connection, nowMs: number): void 
   rearm(tcp, c, nowMs);
 }
 
-function rearm(tcp: Tcp, c: Connection, nowMs: number): void {
+/** Puts the connection into the wheel for the earliest of its deadlines. */
+export function rearm(tcp: Tcp, c: Connection, nowMs: number): void {
   if (c.state === CLOSED || c.timers === 0) return;
   let at = (nowMs + 0x3fffffff) | 0;
   if ((c.timers & TIMER_DELAYED_ACK) !== 0) at = earlier(at, c.delayedAckAt);

@@ -10,6 +10,7 @@ import { SeededRandom } from '../../../src/platform/random.ts';
 import type { StackConfig } from '../../../stack/config.ts';
 import type { Socket, SocketEvents } from '../../../stack/socket.ts';
 import { Stack } from '../../../stack/stack.ts';
+import type { TakenState } from '../../../stack/state/stack-state.ts';
 import { parseTcp, TcpSegment } from '../../../stack/wire/tcp.ts';
 
 export const IP_A = 0x0a000001;
@@ -87,8 +88,8 @@ export interface SeenSegment {
 export class TwoStacks {
   readonly clock = new ManualClock();
   readonly wire: MemoryWire;
-  readonly a: Stack;
-  readonly b: Stack;
+  a: Stack;
+  b: Stack;
   readonly seen: SeenSegment[] = [];
   /** Runs between poll and flush of each stack's tick. */
   onTick: (stack: Stack) => void = () => {};
@@ -107,6 +108,36 @@ export class TwoStacks {
     const random = new SeededRandom(seed);
     this.a = new Stack(this.wire.ends[0], testConfig(IP_A, { arp: arpA, ...options.a }), this.clock, random);
     this.b = new Stack(this.wire.ends[1], testConfig(IP_B, { arp: arpB, ...options.b }), this.clock, random);
+  }
+
+  /**
+   * Another stack goes on in place of one, with a clock that says something else.
+   * @param listen opens its listeners. @returns what it took over.
+   */
+  replace(
+    name: 'a' | 'b',
+    config: Partial<StackConfig>,
+    aheadMs: number,
+    owner: (socket: Socket) => number,
+    listen: (stack: Stack) => void,
+    adopt: (socket: Socket, owner: number) => SocketEvents,
+  ): TakenState {
+    const { clock } = this;
+    const other = {
+      get nowMs(): number {
+        return (clock.nowMs + aheadMs) | 0;
+      },
+      get nowUs(): number {
+        return (clock.nowUs + Math.imul(aheadMs, 1000)) | 0;
+      },
+    };
+    const bytes = this[name].exportState(owner);
+    const end = this.wire.ends[name === 'a' ? 0 : 1];
+    const stack = new Stack(end, testConfig(name === 'a' ? IP_A : IP_B, config), other, new SeededRandom(aheadMs));
+    listen(stack);
+    const taken = stack.importState(bytes, adopt);
+    this[name] = stack;
+    return taken;
   }
 
   /** Records every TCP segment that is sent. */
