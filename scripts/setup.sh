@@ -42,6 +42,8 @@ ping iputils-ping
 dnsmasq dnsmasq-base
 curl curl
 taskset util-linux
+nc netcat-openbsd
+strace strace
 /usr/include/pcap/pcap.h libpcap-dev
 /usr/include/hiredis/hiredis.h libhiredis-dev
 /usr/lib/python3/dist-packages/redis/__init__.py python3-redis

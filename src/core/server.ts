@@ -21,6 +21,7 @@ import { ClientMemory } from './client-memory.ts';
 import { type CommandDetails, type CommandSpec, NO_DETAILS } from './command.ts';
 import { CommandTable } from './command-table.ts';
 import type { Config, NamedDirective } from './config.ts';
+import { CronPace } from './cron-pace.ts';
 import type { Database } from './database.ts';
 import { DebugSwitches } from './debug-switches.ts';
 import { DirectiveError } from './directive.ts';
@@ -216,6 +217,7 @@ export class Server {
   #queryBuffers: Uint8Array[] = [];
   #parsers: RequestParser[] = [];
   #cronAlarm: Alarm | null = null;
+  readonly #cronPace = new CronPace();
   #cronRuns = 0;
   #lastSampleMs = 0;
   #lastSecond = 0;
@@ -706,7 +708,7 @@ export class Server {
     this.measureMemory();
     this.memory.startup = this.usedMemory;
     this.#cronAlarm = this.scheduler.createAlarm(() => this.#cron());
-    this.#cronAlarm.arm(Math.round(1000 / this.config.hz));
+    this.#cronAlarm.arm(this.#cronPace.next(this));
   }
 
   stop(): void {
@@ -730,10 +732,11 @@ export class Server {
 
   #cron(): void {
     this.clock.update();
-    if (this.debug.pauseCron) {
-      this.#cronAlarm?.arm(Math.round(1000 / this.config.hz));
-      return;
-    }
+    if (!this.debug.pauseCron) this.#runCron();
+    this.#cronAlarm?.arm(this.#cronPace.next(this));
+  }
+
+  #runCron(): void {
     this.#shutDownIfScheduled();
     this.pendingShutdown.cron();
     this.#cronRuns++;
@@ -762,7 +765,6 @@ export class Server {
       this.reply.shrink();
       this.push.shrink();
     }
-    this.#cronAlarm?.arm(Math.round(1000 / this.config.hz));
   }
 
   #visitClients(): void {

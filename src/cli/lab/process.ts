@@ -18,6 +18,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   ip: 'iproute2',
   ss: 'iproute2',
   ethtool: 'ethtool',
+  strace: 'strace',
   tcpdump: 'tcpdump',
   ping: 'iputils-ping',
   nsenter: 'util-linux',

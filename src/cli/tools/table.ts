@@ -36,6 +36,11 @@ export const tools: readonly ToolRow[] = [
     load: async () => (await import('./module.ts')).module,
   },
   {
+    name: 'doctor',
+    summary: 'what stands in the way of a server here, and how to mend it',
+    load: async () => (await import('./doctor.ts')).doctor,
+  },
+  {
     name: 'netstat',
     summary: "a running server's connections, listeners, counters and dropped packets",
     load: async () => (await import('./netstat.ts')).netstat,
