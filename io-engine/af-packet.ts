@@ -14,6 +14,7 @@ import {
   ETHERNET_HEADER_MAX,
   type FrameBatch,
   type FrameEngine,
+  type HandedEngine,
   type Link,
   NO_FRAME,
   RX_CHECKSUM_TRUSTED,
@@ -115,11 +116,38 @@ export function openAfPacket(options: EngineOptions): FrameEngine {
     // A frame the driver finds wrong is skipped instead of stopping the ring. Both must precede the rings.
     setOption(fd, PACKET_LOSS, 1);
     setOption(fd, PACKET_QDISC_BYPASS, 1);
-    return new AfPacketEngine(fd, info, options);
+    prepareSocket(fd, info, options);
+    const slotBytes = slotLength(options.mtu || info.mtu);
+    const mapping = mapDevice(fd, (options.rxRing + options.txRing) * slotBytes, 0);
+    bindPacketSocket(fd, info.index);
+    return new AfPacketEngine(fd, mapping, info, options, 0, 0);
   } catch (error) {
     close(fd);
     throw error;
   }
+}
+
+/** Rings, memberships and filter. */
+function prepareSocket(fd: number, info: InterfaceInfo, options: EngineOptions): void {
+  const slotBytes = slotLength(options.mtu || info.mtu);
+  const { rxRing, txRing } = options;
+  const mac = options.mac ?? info.mac;
+  setRing(fd, PACKET_RX_RING, rxRing, slotBytes, 'rx-ring');
+  setRing(fd, PACKET_TX_RING, txRing, slotBytes, 'tx-ring');
+  raiseSendBuffer(fd, txRing * slotBytes * 2);
+  const all = options.allFrames === true;
+  if (all || mac.some((byte, i) => byte !== info.mac[i])) addPromiscuous(fd, info.index);
+  if (options.ipv6) addAllMulticast(fd, info.index);
+  if (!all) attachFilter(fd, frameFilter(mac, options.vlan, options.ipv6));
+}
+
+/** Goes on with what `handOver` of another process described. Rings and MTU stay what they are. */
+export function adoptAfPacket(handed: HandedEngine, options: EngineOptions): FrameEngine {
+  const info = requireEthernet(options);
+  const [fd] = handed.fds;
+  const { rxRing, txRing, mtu, rxNext, txNext } = handed.values as Readonly<Record<string, number>>;
+  const mapping = mapDevice(fd, (rxRing + txRing) * slotLength(mtu), 0);
+  return new AfPacketEngine(fd, mapping, info, { ...options, rxRing, txRing, mtu }, rxNext, txNext);
 }
 
 class AfPacketEngine implements FrameEngine {
@@ -155,21 +183,20 @@ class AfPacketEngine implements FrameEngine {
   readonly #statistics = new Uint32Array(2);
   readonly #statisticsLength = Uint32Array.of(8);
 
-  constructor(fd: number, info: InterfaceInfo, options: EngineOptions) {
+  /** @param rxNext and `txNext`: the slots where the rings go on. */
+  constructor(
+    fd: number,
+    mapping: MappedMemory,
+    info: InterfaceInfo,
+    options: EngineOptions,
+    rxNext: number,
+    txNext: number,
+  ) {
     const mtu = options.mtu || info.mtu;
     const slotBytes = slotLength(mtu);
     const { rxRing, txRing } = options;
-    const mac = (options.mac ?? info.mac).slice();
-    setRing(fd, PACKET_RX_RING, rxRing, slotBytes, 'rx-ring');
-    setRing(fd, PACKET_TX_RING, txRing, slotBytes, 'tx-ring');
-    raiseSendBuffer(fd, txRing * slotBytes * 2);
-    const all = options.allFrames === true;
-    if (all || mac.some((byte, i) => byte !== info.mac[i])) addPromiscuous(fd, info.index);
-    if (options.ipv6) addAllMulticast(fd, info.index);
-    if (!all) attachFilter(fd, frameFilter(mac, options.vlan, options.ipv6));
-    const mapping = mapDevice(fd, (rxRing + txRing) * slotBytes, 0);
-    bindPacketSocket(fd, info.index);
-
+    this.#rxHeld = this.#rxNext = rxNext;
+    this.#txNext = txNext;
     this.#fd = fd;
     this.#mapping = mapping;
     this.memory = new Uint8Array(mapping.buffer);
@@ -186,7 +213,7 @@ class AfPacketEngine implements FrameEngine {
     this.link = {
       name: info.name,
       medium: 'ethernet',
-      mac,
+      mac: (options.mac ?? info.mac).slice(),
       mtu,
       frameCapacity: mtu + ETHERNET_HEADER_MAX,
       txChecksumOffload: false,
@@ -307,6 +334,24 @@ class AfPacketEngine implements FrameEngine {
 
   unref(): void {
     this.#wait.unref();
+  }
+
+  handOver(): HandedEngine {
+    this.#wait.stop();
+    this.flush();
+    this.#releaseHeld();
+    return {
+      name: this.name,
+      interface: this.link.name,
+      fds: [this.#fd],
+      values: {
+        rxRing: this.#rxMask + 1,
+        txRing: this.#txMask + 1,
+        mtu: this.link.mtu,
+        rxNext: this.#rxNext,
+        txNext: this.#txNext,
+      },
+    };
   }
 
   close(): void {

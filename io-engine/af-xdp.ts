@@ -16,6 +16,7 @@ import {
   ETHERNET_HEADER_MAX,
   type FrameBatch,
   type FrameEngine,
+  type HandedEngine,
   type Link,
   NO_FRAME,
   RX_CHECKSUM_TRUSTED,
@@ -25,11 +26,12 @@ import { EAGAIN } from './linux/errno.ts';
 import { type InterfaceInfo, receiveQueues, requireEthernet } from './linux/interfaces.ts';
 import {
   close,
+  createSharedMemory,
   errno,
   kickReceive,
   kickTransmit,
   type MappedMemory,
-  mapAnonymous,
+  mapDevice,
   raiseSendBuffer,
   unmap,
 } from './linux/libc.ts';
@@ -37,6 +39,7 @@ import { openMembership } from './linux/packet-socket.ts';
 import { type AttachedProgram, attachRedirect, detach, steerQueue } from './linux/xdp-program.ts';
 import {
   bindXsk,
+  makeRings,
   mapRings,
   openXskSocket,
   raiseTransmitBudget,
@@ -64,6 +67,8 @@ export function chunkLength(mtu: number): number {
 
 interface XskDevice {
   readonly fd: number;
+  /** The memory that frames lie in, by a descriptor too: another process may go on with it. */
+  readonly umemFd: number;
   readonly umem: MappedMemory;
   readonly rings: XskRings;
   readonly program: AttachedProgram;
@@ -100,23 +105,47 @@ export function openAfXdp(options: EngineOptions): FrameEngine {
     const program = attachRedirect(info.name, info.index, 1);
     undo.push(() => detach(program));
     const rxChunks = options.rxRing * CHUNKS_PER_SLOT;
-    const umem = mapAnonymous((rxChunks + options.txRing) * chunkBytes, true);
+    const umemLength = (rxChunks + options.txRing) * chunkBytes;
+    const umemFd = createSharedMemory('wiredis-umem', umemLength);
+    undo.push(() => close(umemFd));
+    const umem = mapDevice(umemFd, umemLength, 0);
     undo.push(() => unmap(umem));
     registerUmem(fd, umem, chunkBytes);
-    const rings = mapRings(fd, { rx: options.rxRing, fill: rxChunks, tx: options.txRing });
+    const rings = makeRings(fd, { rx: options.rxRing, fill: rxChunks, tx: options.txRing });
     undo.push(() => rings.mappings.forEach(unmap));
     raiseSendBuffer(fd, options.txRing * chunkBytes * 2);
     raiseTransmitBudget(fd, options.txRing);
     bindXsk(fd, info.name, info.index, QUEUE, program.mode === 'generic');
     const foreignMac = options.mac?.some((byte, i) => byte !== info.mac[i]) ?? false;
     const membership = openMembership(info.index, foreignMac, options.ipv6);
-    const engine = new AfXdpEngine({ fd, umem, rings, program, membership }, info, options, chunkBytes);
+    const device = { fd, umemFd, umem, rings, program, membership };
+    const engine = new AfXdpEngine(device, info, options, chunkBytes, freeChunks(rxChunks, options.txRing, chunkBytes));
+    engine.fill();
     steerQueue(program, QUEUE, fd);
     return engine;
   } catch (error) {
     for (const step of undo.reverse()) step();
     throw error;
   }
+}
+
+/** Every sending chunk, the first one on top. */
+function freeChunks(rxChunks: number, txRing: number, chunkBytes: number): number[] {
+  return Array.from({ length: txRing }, (_, i) => (rxChunks + txRing - 1 - i) * chunkBytes);
+}
+
+/** Goes on with what `handOver` of another process described. Rings and MTU stay what they are. */
+export function adoptAfXdp(handed: HandedEngine, options: EngineOptions): FrameEngine {
+  const info = requireEthernet(options);
+  const [fd, umemFd, map, link, membership = -1] = handed.fds;
+  const values = handed.values as { readonly [name: string]: number } & { readonly free: readonly number[] };
+  const { rxRing, txRing, mtu, chunkBytes, generic, free } = values;
+  const rxChunks = rxRing * CHUNKS_PER_SLOT;
+  const umem = mapDevice(umemFd, (rxChunks + txRing) * chunkBytes, 0);
+  const rings = mapRings(fd, { rx: rxRing, fill: rxChunks, tx: txRing });
+  const program: AttachedProgram = { map, link, mode: generic === 1 ? 'generic' : 'driver' };
+  const device = { fd, umemFd, umem, rings, program, membership };
+  return new AfXdpEngine(device, info, { ...options, rxRing, txRing, mtu }, chunkBytes, free);
 }
 
 class AfXdpEngine implements FrameEngine {
@@ -130,6 +159,7 @@ class AfXdpEngine implements FrameEngine {
   readonly #wait: DeviceWait;
   readonly #counters: EngineCounters = createCounters();
   readonly #statistics = new XskStatistics();
+  readonly #chunkBytes: number;
   readonly #chunkMask: number;
   readonly #rxFlags: number;
   /** Chunks to give back at the next `receive()`. */
@@ -141,10 +171,15 @@ class AfXdpEngine implements FrameEngine {
   #txPending = false;
   #closed = false;
 
-  constructor(device: XskDevice, info: InterfaceInfo, options: EngineOptions, chunkBytes: number) {
+  constructor(
+    device: XskDevice,
+    info: InterfaceInfo,
+    options: EngineOptions,
+    chunkBytes: number,
+    free: readonly number[],
+  ) {
     const mtu = options.mtu || info.mtu;
     const { rxRing, txRing } = options;
-    const rxChunks = device.rings.fill.size;
     this.#device = device;
     this.#rings = device.rings;
     this.memory = new Uint8Array(device.umem.buffer);
@@ -152,8 +187,10 @@ class AfXdpEngine implements FrameEngine {
     this.#rxFlags = options.rxChecksum === 'trust' ? RX_CHECKSUM_TRUSTED : 0;
     this.batch = createBatch(Math.max(1, Math.min(BATCH_MAX, rxRing >> 1)));
     this.#held = new Int32Array(this.batch.capacity);
-    this.#free = Int32Array.from({ length: txRing }, (_, i) => (rxChunks + txRing - 1 - i) * chunkBytes);
-    this.#freeCount = txRing;
+    this.#free = new Int32Array(txRing);
+    this.#free.set(free);
+    this.#freeCount = free.length;
+    this.#chunkBytes = chunkBytes;
     this.link = {
       name: info.name,
       medium: 'ethernet',
@@ -163,9 +200,14 @@ class AfXdpEngine implements FrameEngine {
       txChecksumOffload: false,
       tsoPayloadMax: 0,
     };
-    for (let i = 0; i < rxChunks; i++) this.#rings.fill.pushAddress(i * chunkBytes);
-    this.#rings.fill.publish();
     this.#wait = new DeviceWait(device.fd, this, this.#counters, options);
+  }
+
+  /** The kernel gets every receiving chunk: once, when the device is new. */
+  fill(): void {
+    const { fill } = this.#rings;
+    for (let i = 0; i < fill.size; i++) fill.pushAddress(i * this.#chunkBytes);
+    fill.publish();
   }
 
   /** Asks the kernel for the frames it lost: a system call, for those who look at counters. */
@@ -272,14 +314,36 @@ class AfXdpEngine implements FrameEngine {
     this.#wait.unref();
   }
 
+  handOver(): HandedEngine {
+    this.#wait.stop();
+    this.flush();
+    this.#refill();
+    const { fd, umemFd, program, membership, rings } = this.#device;
+    const { map, link, mode } = program;
+    return {
+      name: this.name,
+      interface: this.link.name,
+      fds: membership < 0 ? [fd, umemFd, map, link] : [fd, umemFd, map, link, membership],
+      values: {
+        rxRing: rings.rx.size,
+        txRing: rings.tx.size,
+        mtu: this.link.mtu,
+        chunkBytes: this.#chunkBytes,
+        generic: mode === 'generic' ? 1 : 0,
+        free: [...this.#free.subarray(0, this.#freeCount)],
+      },
+    };
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#wait.stop();
     this.memory = new Uint8Array(0);
-    const { fd, umem, program, membership } = this.#device;
+    const { fd, umemFd, umem, program, membership } = this.#device;
     detach(program);
     close(fd);
+    close(umemFd);
     if (membership >= 0) close(membership);
     this.#rings.mappings.forEach(unmap);
     unmap(umem);

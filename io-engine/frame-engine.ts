@@ -107,8 +107,26 @@ export interface FrameEngine {
   ref(): void;
   unref(): void;
 
+  /**
+   * Stops waiting, flushes, and describes the open device so that another process goes on with it: `adoptEngine` of
+   * io-engine/adopt.ts. Should that one not come to it, `wait` here goes on as if nothing had been. Absent: the
+   * device is one process's only.
+   */
+  handOver?(): HandedEngine;
+
   /** Gives everything back to the kernel; the engine cannot be used afterwards. Calling it twice is harmless. */
   close(): void;
+}
+
+/** An open device on its way to another process. */
+export interface HandedEngine {
+  readonly name: EngineName;
+  /** Name of the interface. */
+  readonly interface: string;
+  /** Descriptors that the other process has to have, in this order. */
+  readonly fds: readonly number[];
+  /** The engine's own: numbers by name, some of them lists. Plain data. */
+  readonly values: Readonly<Record<string, number | readonly number[]>>;
 }
 
 /** A device that cannot be opened or used. The message is one line that says what to do next. */

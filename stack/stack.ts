@@ -146,7 +146,8 @@ export class Stack {
 
   /**
    * Everything that peers know of us, for another stack that goes on in place of this one. Between two ticks; this one
-   * must not tick any more unless the other one never does.
+   * must not tick any more unless the other one never does. Not in it: connections that are opening, and those that
+   * both sides have closed while somebody here has yet to read the rest.
    * @param owner a number that stands for whoever holds a socket.
    */
   exportState(owner: (socket: Socket) => number): Uint8Array {

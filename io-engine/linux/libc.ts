@@ -139,6 +139,34 @@ export function mapDevice(fd: number, length: number, offset: number): MappedMem
   return mapped(mmap(0, length, PROT_READ_WRITE, MAP_SHARED | MAP_POPULATE, fd, offset), length);
 }
 
+const memfdCreate: (name: string, flags: number) => number = library.func(
+  'int memfd_create(const char *name, uint flags)',
+);
+const ftruncate: (fd: number, length: number) => number = library.func('int ftruncate(int fd, long length)');
+const fcntl: (fd: number, command: number, value: number) => number = library.func(
+  'int fcntl(int fd, int command, int value)',
+);
+const MFD_CLOEXEC = 1;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+
+/** Makes memory that another process can map as well: by a descriptor, which the caller closes. */
+export function createSharedMemory(name: string, length: number): number {
+  const fd = memfdCreate(name, MFD_CLOEXEC);
+  if (fd < 0) throw systemError('memfd_create', errno());
+  if (ftruncate(fd, length) < 0) {
+    const code = errno();
+    close(fd);
+    throw systemError(`making ${length} bytes of shared memory`, code);
+  }
+  return fd;
+}
+
+/** A descriptor that came from another process stays out of those that this one starts. */
+export function closeOnExec(fd: number): void {
+  fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
 /** Maps zeroed, page-aligned memory of our own. @param populate takes the pages now instead of on first touch */
 export function mapAnonymous(length: number, populate: boolean): MappedMemory {
   const flags = MAP_PRIVATE | MAP_ANONYMOUS | (populate ? MAP_POPULATE : MAP_NORESERVE);

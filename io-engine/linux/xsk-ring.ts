@@ -46,7 +46,8 @@ abstract class Ring {
 
 /** A ring we write: fill and tx. The caller never puts in more than `size` that the kernel has not taken. */
 export class ProducerRing extends Ring {
-  #position = 0;
+  // Not zero where another process has begun.
+  #position = Atomics.load(this.words, this.producerWord);
 
   /** Queues a buffer address below 2 GiB (fill ring). */
   pushAddress(address: number): void {
@@ -79,7 +80,7 @@ export class ProducerRing extends Ring {
 
 /** A ring the kernel writes: rx and completion. */
 export class ConsumerRing extends Ring {
-  #position = 0;
+  #position = Atomics.load(this.words, this.consumerWord);
 
   /** Slots that can be read now. */
   available(): number {

@@ -83,7 +83,8 @@ export function parseMmapOffsets(bytes: Uint8Array): RingOffsets[] {
   }));
 }
 
-export function mapRings(fd: number, sizes: XskSizes): XskRings {
+/** Gives the socket its rings and maps them. */
+export function makeRings(fd: number, sizes: XskSizes): XskRings {
   const size = (option: number, slots: number): void => {
     if (setsockopt(fd, SOL_XDP, option, Uint32Array.of(slots), 4) < 0) {
       throw systemError(`an XDP ring of ${slots} slots (rx-ring, tx-ring: powers of two)`, errno());
@@ -93,6 +94,11 @@ export function mapRings(fd: number, sizes: XskSizes): XskRings {
   size(XDP_UMEM_FILL_RING, sizes.fill);
   size(XDP_TX_RING, sizes.tx);
   size(XDP_UMEM_COMPLETION_RING, sizes.tx);
+  return mapRings(fd, sizes);
+}
+
+/** Maps the rings that the socket has. */
+export function mapRings(fd: number, sizes: XskSizes): XskRings {
   const bytes = pinned(128);
   if (getsockopt(fd, SOL_XDP, XDP_MMAP_OFFSETS, bytes, Uint32Array.of(128)) < 0) {
     throw systemError('XDP_MMAP_OFFSETS', errno());

@@ -119,9 +119,9 @@ class Run {
     const peers = name === 'a' ? this.clients : [...this.servers.values()];
     const { tcp } = this.net[name];
     // What is opening is not handed over; what has ended has to be told by the one that saw it.
-    const isOpening =
-      name === 'a' && this.clients.some(({ socket }) => (socket?.connection?.state ?? ESTABLISHED) < ESTABLISHED);
-    if (isOpening || tcp.ready.count > 0) return;
+    const isBetween = ({ socket, closedWith }: Peer): boolean =>
+      closedWith < 0 && (socket?.connection?.state ?? ESTABLISHED) < ESTABLISHED;
+    if (peers.some(isBetween) || tcp.ready.count > 0) return;
     const open = tcp.connections;
     const owner = (socket: Socket): number => peers.find((peer) => peer.socket === socket)!.owner;
     const listen = (stack: Stack): void => {

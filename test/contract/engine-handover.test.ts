@@ -1,0 +1,114 @@
+// An open device goes from one engine to another without losing a frame: those that came before, in between and after,
+// and those that were sent. Both ends are in this process; that descriptors reach another one is the lab's to show.
+import { describe, expect, it } from 'vitest';
+import { adoptEngine } from '../../io-engine/adopt.ts';
+import { sendFrame } from '../../io-engine/frame-copies.ts';
+import { EngineError, type FrameEngine } from '../../io-engine/frame-engine.ts';
+import { openEngine } from '../../io-engine/open.ts';
+import type { EngineChoice, EngineOptions } from '../../io-engine/options.ts';
+import { ENGINE_IP, FrameMaker } from './frame-engine-suite.ts';
+import { PacketSocket } from './packet-socket.ts';
+import { createVethPair, enterPrivateNetwork, FAR, macOf, NEAR, removeVethPair } from './private-network.ts';
+
+const unavailable = enterPrivateNetwork();
+
+const options = (engine: EngineChoice, name = NEAR): EngineOptions => ({
+  engine,
+  interface: name,
+  mac: null,
+  mtu: 0,
+  rxRing: 512,
+  txRing: 256,
+  queues: 1,
+  addresses: [{ ip: ENGINE_IP, prefixLength: 24 }],
+  rxChecksum: 'auto',
+  busyPollUs: 0,
+  coalesceUs: 0,
+  vlan: 0,
+  ipv6: false,
+});
+
+/** The number that the maker wrote into a frame. */
+const numberOf = (frame: Uint8Array): string => Buffer.from(frame.subarray(14 + 28)).toString('hex');
+
+function readAll(engine: FrameEngine, frames: FrameMaker): string[] {
+  const seen: string[] = [];
+  for (;;) {
+    const count = engine.receive();
+    const { offset, length } = engine.batch;
+    for (let i = 0; i < count; i++) {
+      const frame = engine.memory.slice(offset[i], offset[i] + length[i]);
+      if (frames.isOurs(frame)) seen.push(numberOf(frame));
+    }
+    if (count < engine.batch.capacity) return seen;
+  }
+}
+
+describe.skipIf(unavailable !== null)(unavailable ?? 'an open device', () => {
+  it.each(['afxdp', 'afpacket'] as const)('%s goes from one engine to another', async (choice) => {
+    createVethPair();
+    const peer = new PacketSocket(FAR);
+    try {
+      const first = await openEngine(options(choice));
+      const frames = new FrameMaker('ethernet', macOf(NEAR), macOf(FAR));
+      const send = (from: number, to: number): string[] =>
+        Array.from({ length: to - from }, (_, i) => {
+          const frame = frames.toEngine(from + i);
+          peer.send(frame);
+          return numberOf(frame);
+        });
+      // More than once around the rings.
+      for (let round = 0; round < 5; round++) {
+        const sent = send(round * 200, round * 200 + 200);
+        expect(readAll(first, frames)).toEqual(sent);
+        for (let i = 0; i < 100; i++) sendFrame(first, frames.fromEngine(i));
+        expect(peer.receive().filter((frame) => frames.isOurs(frame))).toHaveLength(100);
+      }
+      const early = send(1000, 1150);
+      const handed = structuredClone(first.handOver!());
+      const late = send(1150, 1300);
+      const second = adoptEngine(handed, { ...options(choice), rxRing: 64, txRing: 64 });
+      expect(readAll(second, frames)).toEqual([...early, ...late]);
+      for (let round = 0; round < 5; round++) {
+        const sent = send(2000 + round * 200, 2200 + round * 200);
+        expect(readAll(second, frames)).toEqual(sent);
+        for (let i = 0; i < 100; i++) sendFrame(second, frames.fromEngine(i));
+        expect(peer.receive().filter((frame) => frames.isOurs(frame))).toHaveLength(100);
+      }
+      expect(second.link).toEqual(first.link);
+      // It waits, too.
+      const woken = new Promise<void>((resolve) => second.wait(() => resolve()));
+      send(9000, 9001);
+      await woken;
+      second.close();
+    } finally {
+      peer.close();
+      removeVethPair();
+    }
+  });
+
+  it('goes on where it was when nobody comes for it', async () => {
+    createVethPair();
+    const peer = new PacketSocket(FAR);
+    try {
+      const engine = await openEngine(options('afpacket'));
+      const frames = new FrameMaker('ethernet', macOf(NEAR), macOf(FAR));
+      engine.wait(() => {});
+      engine.handOver!();
+      const woken = new Promise<void>((resolve) => engine.wait(() => resolve()));
+      peer.send(frames.toEngine(1));
+      await woken;
+      expect(readAll(engine, frames)).toHaveLength(1);
+      engine.close();
+    } finally {
+      peer.close();
+      removeVethPair();
+    }
+  });
+
+  it('is refused for another interface, and where a device is one process’s only', async () => {
+    const handed = { name: 'tap', interface: NEAR, fds: [], values: {} } as const;
+    expect(() => adoptEngine(handed, options('tap'))).toThrow(EngineError);
+    expect(() => adoptEngine(handed, options('tap', 'other0'))).toThrow(/the interface is other0 now and was wt-near/);
+  });
+});
