@@ -2,6 +2,7 @@
 // and takes it all down again. The only place besides the CLI that knows which transport there is.
 import { appendFileSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
+import { datasetMemory } from '../io-engine/linux/dataset-memory.ts';
 import { commandDetails } from './commands/command-details.ts';
 import { commandTable } from './commands/table.ts';
 import type { UserDefinition } from './core/acl/rule-words.ts';
@@ -9,7 +10,7 @@ import { type Config, ignoredSettings, isIgnored, refusedSettings } from './core
 import { DirectiveError } from './core/directive.ts';
 import { Keyspace } from './core/keyspace.ts';
 import { REDIS_VERSION, type ReloadRequest, Server, ServerStartError, type ShutdownRequest } from './core/server.ts';
-import { Arena } from './data/arena.ts';
+import { Arena, type SegmentSource } from './data/arena.ts';
 import { Listening } from './listening.ts';
 import { type EarlySetting, Modules } from './modules/modules.ts';
 import { controlAnswers } from './observe/control-answers.ts';
@@ -55,6 +56,8 @@ export interface World {
   readonly scheduler: Scheduler;
   readonly stopwatch: Stopwatch;
   readonly log: Log;
+  /** Where the dataset lies; absent: anywhere. */
+  readonly datasetMemory?: SegmentSource;
 }
 
 export function systemWorld(config: Config): World {
@@ -62,7 +65,14 @@ export function systemWorld(config: Config): World {
   const sink = config.logfile === '' ? standardOutput : openLogFile(resolve(config.dir, config.logfile));
   const log = config.logFormat === 'json' ? new JsonLog(sink) : new Log(sink);
   log.level = config.loglevel;
-  return { clock, random: new SystemRandom(), scheduler: new SystemScheduler(), stopwatch: systemStopwatch, log };
+  return {
+    clock,
+    random: new SystemRandom(),
+    scheduler: new SystemScheduler(),
+    stopwatch: systemStopwatch,
+    log,
+    datasetMemory,
+  };
 }
 
 /** @throws ServerStartError when it cannot be written: later on, lines that do not fit the disk are lost silently. */
@@ -78,7 +88,7 @@ function openLogFile(path: string): LogSink {
 /** A server with all commands and empty databases, connected to nothing. */
 export function createServer(settings: ServerSettings, world: World, transport: TransportName): Server {
   const { config } = settings;
-  const keyspace = new Keyspace(new Arena(), world.clock, world.random, config.databases);
+  const keyspace = new Keyspace(new Arena(world.datasetMemory), world.clock, world.random, config.databases);
   const server = new Server({
     ...world,
     config,

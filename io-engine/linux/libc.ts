@@ -183,6 +183,19 @@ export function unmap(memory: MappedMemory): void {
   mmap(memory.address, memory.buffer.byteLength, PROT_READ_WRITE, flags, -1, 0);
 }
 
+const madvise: (address: number, length: number, advice: number) => number = library.func(
+  'int madvise(uintptr_t address, ulong length, int advice)',
+);
+const MADV_HUGEPAGE = 14;
+const PAGE_BYTES = 4096;
+
+/** Asks for huge pages behind a range; a kernel without them leaves it as it is. */
+export function adviseHugePages(address: number, length: number): void {
+  const start = Math.ceil(address / PAGE_BYTES) * PAGE_BYTES;
+  const end = Math.floor((address + length) / PAGE_BYTES) * PAGE_BYTES;
+  madvise(start, end - start, MADV_HUGEPAGE);
+}
+
 /** Address of a typed array whose buffer lies off the heap (made by `pinned`), for structures that hold pointers. */
 export function addressOf(bytes: Uint8Array): bigint {
   return koffi.address(bytes);

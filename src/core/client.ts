@@ -2,8 +2,10 @@
 // incomplete one is copied to a query buffer. Replies of a batch go to the connection at once; what it does not take
 // waits in `#output`. An idle client owns no buffer.
 
+import { forgetHashes } from '../data/key-hash.ts';
 import type { LogFacts } from '../platform/log.ts';
 import type { Replica } from '../replication/replica.ts';
+import { AHEAD_BYTES_MIN, AHEAD_MAX, LookAhead } from '../resp/look-ahead.ts';
 import { BROKEN, INCOMPLETE, REQUEST, type RequestLimits, type RequestParser } from '../resp/parser.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transports/transport.ts';
@@ -29,6 +31,12 @@ const OUTPUT_LOW_WATER = OUTPUT_HIGH_WATER / 2;
 
 /** More than this behind the end of a session is not what was under way when it ended. */
 const DROPPED_MAX = 64 * 1024;
+
+/** Fewer keys lie in the processor's caches anyway, about. */
+const AHEAD_KEYS_MIN = 20_000;
+const AHEAD_NEVER = 0x3fffffff;
+/** Of the batch at hand; one for all clients. */
+const ahead = new LookAhead();
 
 /** Why requests are not run: CLIENT PAUSE, too much output waiting, or a command that waits. */
 export const HELD_BY_PAUSE = 1;
@@ -227,7 +235,10 @@ export class Client implements ConnectionHandler, RequestLimits {
     const { reply } = server;
     reply.protocol = this.protocol;
     server.beginBatch(this);
+    forgetHashes();
+    let known = 0;
     while (this.#held === 0 && !this.closing) {
+      if (known-- === 0) known = this.#lookAhead(bytes, parser.position, end);
       const status = parser.parse(bytes, end);
       if (status === REQUEST) {
         if (!server.dispatcher.execute(this, parser)) {
@@ -240,7 +251,20 @@ export class Client implements ConnectionHandler, RequestLimits {
     }
     // A request that was run is behind us even when nothing was parsed after it.
     if (this.#held !== 0 && parser.position > parser.start) parser.begin(parser.position, this);
+    forgetHashes();
     server.endBatch();
+  }
+
+  /**
+   * In a pipeline over a keyspace larger than the processor's caches: has the keys of the next requests fetched together.
+   * @returns requests until it is worth looking again.
+   */
+  #lookAhead(bytes: Uint8Array, position: number, end: number): number {
+    const { dict } = this.db;
+    if (end - position < AHEAD_BYTES_MIN || dict.size < AHEAD_KEYS_MIN) return AHEAD_NEVER;
+    ahead.scan(bytes, position, end);
+    if (ahead.count > 1) dict.fetch(bytes, ahead.offsets, ahead.lengths, ahead.count);
+    return ahead.count === AHEAD_MAX ? AHEAD_MAX - 1 : AHEAD_NEVER;
   }
 
   #protocolError(text: string): void {

@@ -72,6 +72,11 @@ export class ArenaFullError extends Error {
   readonly code = 'ARENA_FULL';
 }
 
+/** Gives zeroed memory of that many bytes. */
+export type SegmentSource = (bytes: number) => Uint8Array<ArrayBuffer>;
+
+const plainMemory: SegmentSource = (bytes) => new Uint8Array(bytes);
+
 export class Arena {
   // Index 0 stays empty, so that 0 is neither a ref nor a page number.
   /** Segment by index, as bytes and as int32: block `ref` starts at byte `offsetOf(ref)` of `segments[ref >> SEGMENT_SHIFT]`. */
@@ -87,6 +92,12 @@ export class Arena {
   readonly #bins = new Int32Array(BINS);
   /** Segment indices whose memory was given back. */
   readonly #vacant: number[] = [];
+  readonly #source: SegmentSource;
+
+  /** @param source of the segments: what it gives should start at a cache line, for blocks that fill one. */
+  constructor(source: SegmentSource = plainMemory) {
+    this.#source = source;
+  }
 
   /** @returns ref of a block of at least `size` bytes, not cleared. @throws ArenaFullError beyond 32 GiB. */
   alloc(size: number): number {
@@ -315,9 +326,9 @@ export class Arena {
   #newSegment(bytes: number): number {
     const segment = this.#vacant.pop() ?? this.segments.length;
     if (segment === SEGMENTS_MAX) throw new ArenaFullError('The dataset cannot grow beyond 32 GiB');
-    const buffer = new ArrayBuffer(bytes);
-    this.segments[segment] = new Uint8Array(buffer);
-    this.words[segment] = new Int32Array(buffer);
+    const memory = this.#source(bytes);
+    this.segments[segment] = memory;
+    this.words[segment] = new Int32Array(memory.buffer, memory.byteOffset, bytes >> 2);
     this.#pages[segment] = new Int32Array((bytes === SEGMENT_BYTES ? SEGMENT_PAGES : 1) * STRIDE);
     this.reserved += bytes;
     return segment;

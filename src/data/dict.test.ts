@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Arena } from './arena.ts';
 import { Dict, EntryList } from './dict.ts';
+import { forgetHashes } from './key-hash.ts';
 
 const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (c) => c.charCodeAt(0));
 
@@ -94,6 +95,33 @@ describe('Dict', () => {
         expect(dict.memory).toBe(0);
       }),
       { seed: 11, numRuns: 40 },
+    );
+  });
+
+  it('finds the same with keys fetched ahead, and after they were forgotten (property)', () => {
+    const dict = new Dict(new Arena(), 2);
+    for (let i = 0; i < 3000; i++) put(dict, `key:${i}`, 'v');
+    fc.assert(
+      fc.property(fc.array(fc.nat(5000), { minLength: 1, maxLength: 16 }), fc.nat(5000), (numbers, other) => {
+        const keys = numbers.map((n) => `key:${n}`);
+        const bytes = bytesOf(keys.join(''));
+        const lengths = Int32Array.from(keys, (key) => key.length);
+        const offsets = lengths.map((_, i) => lengths.subarray(0, i).reduce((sum, length) => sum + length, 0));
+        dict.fetch(bytes, offsets, lengths, keys.length);
+        for (const i of keys.keys()) {
+          const found = dict.find(bytes, offsets[i], lengths[i]) !== 0;
+          expect(found).toBe(numbers[i] < 3000);
+          expect(dict.find(bytes, offsets[i], lengths[i]) !== 0).toBe(found);
+          // A prefix that begins at the same place is another key.
+          expect(dict.find(bytes, offsets[i], 4)).toBe(0);
+        }
+        forgetHashes();
+        const last = bytesOf(`key:${other}`);
+        bytes.set(last.subarray(0, bytes.length));
+        const length = Math.min(last.length, bytes.length);
+        expect(dict.find(bytes, 0, length)).toBe(dict.find(last, 0, length));
+      }),
+      { seed: 12, numRuns: 200 },
     );
   });
 

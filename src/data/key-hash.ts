@@ -10,6 +10,41 @@ export function seedKeyHash(a: number, b: number): void {
   key1 = b | 0;
 }
 
+// Hashes worked out beforehand, for keys that a pipeline is going to ask for: in the order of their offsets in one array.
+const AHEAD_MAX = 16;
+const NO_BYTES = new Uint8Array(0);
+let aheadBytes: Uint8Array = NO_BYTES;
+let aheadCount = 0;
+let aheadNext = 0;
+const aheadOffsets = new Int32Array(AHEAD_MAX);
+const aheadLengths = new Int32Array(AHEAD_MAX);
+const aheadHashes = new Int32Array(AHEAD_MAX);
+
+/** The hashes of up to 16 keys with rising offsets, remembered until `forgetHashes`, which has to come before the bytes change. */
+export function hashAhead(bytes: Uint8Array, offsets: Int32Array, lengths: Int32Array, count: number): Int32Array {
+  for (let i = 0; i < count; i++) {
+    aheadOffsets[i] = offsets[i];
+    aheadLengths[i] = lengths[i];
+    aheadHashes[i] = hashKey(bytes, offsets[i], lengths[i]);
+  }
+  aheadBytes = bytes;
+  aheadCount = count;
+  aheadNext = 0;
+  return aheadHashes;
+}
+
+export function forgetHashes(): void {
+  aheadBytes = NO_BYTES;
+}
+
+/** `hashKey`, remembered or new. */
+export function hashOfKey(bytes: Uint8Array, offset: number, length: number): number {
+  if (bytes !== aheadBytes) return hashKey(bytes, offset, length);
+  while (aheadNext < aheadCount && aheadOffsets[aheadNext] < offset) aheadNext++;
+  const isAhead = aheadNext < aheadCount && aheadOffsets[aheadNext] === offset && aheadLengths[aheadNext] === length;
+  return isAhead ? aheadHashes[aheadNext] : hashKey(bytes, offset, length);
+}
+
 /** @returns an int32, all bits of it good. */
 export function hashKey(bytes: Uint8Array, offset: number, length: number): number {
   let v0 = key0;
