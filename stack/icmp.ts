@@ -58,8 +58,11 @@ export interface IcmpErrorHandler {
 export interface PacketOutput {
   nextHop(destinationIp: number): NextHop | null;
   beginPacket(hop: NextHop, sourceIp: number, destinationIp: number, protocol: number): number;
-  finishPacket(transportLength: number, segmentSize: number): void;
+  finishPacket(transportLength: number, segmentSize: number, ecn?: number, dontFragment?: boolean): void;
 }
+
+/** Takes the replies to echo requests of our own. @returns whether this is one. */
+export type EchoReplyHandler = (sourceIp: number, rest: number) => boolean;
 
 /** Errors a second, and how many may come at once (RFC 1812, 4.3.2.8, as routers do). */
 const ERRORS_PER_SECOND = 100;
@@ -80,6 +83,7 @@ export class Icmp {
   readonly #header = new IcmpHeader();
   readonly #quoted = new Ipv4Header();
   #errorHandler: IcmpErrorHandler | null = null;
+  onEchoReply: EchoReplyHandler = () => false;
 
   constructor(engine: FrameEngine, clock: Clock, routes: Routes, stats: Stats, output: PacketOutput) {
     this.#engine = engine;
@@ -106,6 +110,9 @@ export class Icmp {
       case ICMP_ECHO_REQUEST:
         this.#stats.icmpInEchos++;
         return this.#echoReply(bytes, ip);
+      case ICMP_ECHO_REPLY:
+        this.#stats.icmpInEchoReps++;
+        return this.onEchoReply(ip.sourceIp, readInt32(bytes, ip.payloadOffset + 4)) ? OK : DROP_ICMP_IGNORED;
       case ICMP_UNREACHABLE:
         this.#stats.icmpInDestUnreachs++;
         return this.#error(bytes, unreachableKind(header.code));
@@ -118,6 +125,12 @@ export class Icmp {
       default:
         return DROP_ICMP_IGNORED;
     }
+  }
+
+  /** Asks a host to send `payload` back, in one piece. @param rest identifier and sequence number. */
+  sendEcho(sourceIp: number, destinationIp: number, rest: number, payload: Uint8Array): void {
+    const isSent = this.#send(ICMP_ECHO_REQUEST, 0, rest, payload, 0, payload.length, sourceIp, destinationIp);
+    if (isSent) this.#stats.icmpOutEchos++;
   }
 
   /**
@@ -206,7 +219,7 @@ export class Icmp {
     if (payload === memory) memory.copyWithin(to, payloadOffset, payloadOffset + payloadLength);
     else memory.set(payload.subarray(payloadOffset, payloadOffset + payloadLength), to);
     writeIcmp(memory, at, type, code, rest, payloadLength);
-    this.#output.finishPacket(length, 0);
+    this.#output.finishPacket(length, 0, 0, type === ICMP_ECHO_REQUEST);
     this.#stats.icmpOutMsgs++;
     return true;
   }

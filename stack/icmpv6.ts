@@ -2,6 +2,7 @@
 // which knows whether to believe them, and hands neighbour discovery to ndp.ts. Used by ipv6.ts.
 import type { Clock } from './clock.ts';
 import {
+  type EchoReplyHandler,
   ICMP_HARD_UNREACHABLE,
   ICMP_HEADER_REFUSED,
   ICMP_PACKET_TOO_BIG,
@@ -57,6 +58,7 @@ export class Icmpv6 {
   readonly #quoted = new Ipv6Header();
   readonly #limit: RateLimit;
   #errorHandler: IcmpErrorHandler | null = null;
+  onEchoReply: EchoReplyHandler = () => false;
 
   constructor(ipv6: Ipv6, ndp: Ndp, clock: Clock, stats: Stats) {
     this.#ipv6 = ipv6;
@@ -89,6 +91,11 @@ export class Icmpv6 {
       case ICMPV6_ECHO_REQUEST:
         this.#stats.icmpInEchos++;
         return this.#echoReply(bytes, packet, at, length);
+      case ICMPV6_ECHO_REPLY: {
+        this.#stats.icmpInEchoReps++;
+        const from = this.#ipv6.book.find(bytes, packet + IPV6_SOURCE);
+        return this.onEchoReply(from, readInt32(bytes, at + 4)) ? OK : DROP_ICMP_IGNORED;
+      }
       case ICMPV6_UNREACHABLE:
         this.#stats.icmpInDestUnreachs++;
         return this.#error(bytes, at, length, unreachableKind(bytes[at + 1]));
@@ -131,6 +138,24 @@ export class Icmpv6 {
     if (!sent) return;
     if (type === ICMPV6_UNREACHABLE) this.#stats.icmpOutDestUnreachs++;
     if (type === ICMPV6_TIME_EXCEEDED) this.#stats.icmpOutTimeExcds++;
+  }
+
+  /** Asks a host to send `payload` back. @param rest identifier and sequence number. */
+  sendEcho(sourceIp: number, destinationIp: number, rest: number, payload: Uint8Array): void {
+    const type = ICMPV6_ECHO_REQUEST;
+    const ipv6 = this.#ipv6;
+    const sent = ipv6.sendIcmp(
+      sourceIp,
+      destinationIp,
+      null,
+      type,
+      0,
+      rest,
+      payload,
+      payload.length,
+      DEFAULT_HOP_LIMIT,
+    );
+    if (sent) this.#stats.icmpOutEchos++;
   }
 
   /** Reports one of our own packets, whole, that could not be delivered to its next hop. */

@@ -11,6 +11,7 @@ import { Icmp, type IcmpErrorHandler, type PacketOutput } from './icmp.ts';
 import { Ipv6 } from './ipv6.ts';
 import { Ipv6Book, isIpv6 } from './ipv6-book.ts';
 import { Neighbors, NextHop } from './neighbors.ts';
+import type { Probe } from './probe.ts';
 import { REASSEMBLY_DONE, REASSEMBLY_REFUSED, Reassembly } from './reassembly.ts';
 import { Routes } from './routes.ts';
 import type { Routes6 } from './routes6.ts';
@@ -93,6 +94,8 @@ export class Ip implements PacketOutput {
   readonly neighbors: Neighbors;
   readonly icmp: Icmp;
   readonly reassembly: Reassembly;
+  /** Questions to other hosts that are under way. */
+  readonly probes = new Set<Probe>();
 
   readonly #engine: FrameEngine;
   readonly #stats: Stats;
@@ -147,6 +150,10 @@ export class Ip implements PacketOutput {
       if (packet[0] >>> 4 === 6) this.ipv6?.sendReassemblyTimeout(packet);
       else this.icmp.sendReassemblyTimeout(packet);
     };
+    const onEchoReply = (sourceIp: number, rest: number): boolean =>
+      [...this.probes].some((probe) => probe.onReply(sourceIp, rest));
+    this.icmp.onEchoReply = onEchoReply;
+    if (this.ipv6 !== null) this.ipv6.icmp.onEchoReply = onEchoReply;
     this.neighbors.onUnreachable = (packet) => {
       if (packet[0] >>> 4 === 6) this.ipv6?.icmp.reportUnreachable(packet);
       else this.icmp.reportUnreachable(packet);
@@ -245,6 +252,7 @@ export class Ip implements PacketOutput {
   }
 
   close(): void {
+    for (const probe of this.probes) probe.cancel();
     this.dhcp?.close();
     this.reassembly.close();
     this.arp.close();
@@ -309,14 +317,20 @@ export class Ip implements PacketOutput {
    * @param transportLength transport header and payload, bytes.
    * @param segmentSize payload bytes per segment when the device is to cut it up, else 0.
    * @param ecn code point (RFC 3168 5).
+   * @param dontFragment TCP discovers the path's MTU (RFC 1191); what cannot be made smaller may be cut up on its way.
    */
-  finishPacket(transportLength: number, segmentSize: number, ecn = 0): void {
+  finishPacket(
+    transportLength: number,
+    segmentSize: number,
+    ecn = 0,
+    dontFragment = this.#protocol === PROTOCOL_TCP,
+  ): void {
     const { memory } = this.#engine;
     const packet = this.#frame + this.#linkHeaderLength;
     const isVersion6 = isIpv6(this.#destinationIp);
     const totalLength = transportLength + (isVersion6 ? IPV6_HEADER_LENGTH : IPV4_HEADER_LENGTH);
     if (isVersion6) this.#writeIpv6(memory, packet, transportLength, this.#tos | ecn);
-    else this.#writeIpv4(memory, packet, totalLength, this.#tos | ecn);
+    else this.#writeIpv4(memory, packet, totalLength, this.#tos | ecn, dontFragment);
     this.#stats.ipOutRequests++;
     if (this.#isEthernet) {
       let hop = this.#hop;
@@ -333,9 +347,13 @@ export class Ip implements PacketOutput {
     this.#engine.commit(this.#linkHeaderLength + totalLength, segmentSize);
   }
 
-  #writeIpv4(memory: Uint8Array, packet: number, totalLength: number, trafficClass: number): void {
-    // TCP discovers the path's MTU (RFC 1191); what cannot be made smaller may be cut up on its way.
-    const dontFragment = this.#protocol === PROTOCOL_TCP;
+  #writeIpv4(
+    memory: Uint8Array,
+    packet: number,
+    totalLength: number,
+    trafficClass: number,
+    dontFragment: boolean,
+  ): void {
     this.#identification = (this.#identification + 1) & 0xffff;
     writeIpv4Header(
       memory,

@@ -6,6 +6,7 @@ import type { Conflict } from './claim.ts';
 import type { Clock, RandomSource } from './clock.ts';
 import type { StackConfig } from './config.ts';
 import { Ip } from './ip.ts';
+import { Probe, type ProbeFacts } from './probe.ts';
 import { Socket, type SocketEvents } from './socket.ts';
 import { readStack, type TakenState, writeStack } from './state/stack-state.ts';
 import { Stats } from './stats.ts';
@@ -54,6 +55,12 @@ export class Stack {
    */
   claim(totalMs: number, done: (conflict: Conflict | null) => void): void {
     this.ip.claim(totalMs, done);
+  }
+
+  /** Asks a host whether it is there, with IP packets of these sizes. Needs ticks. */
+  probe(ip: number, sizes: readonly number[], timeoutMs: number, done: (facts: ProbeFacts) => void): void {
+    const parts = { ip: this.ip, clock: this.#clock, timers: this.#wheel, onWork: () => this.onOutputNeeded() };
+    new Probe(parts, ip, sizes, timeoutMs, done);
   }
 
   /** First half of a tick. @returns frames received. */

@@ -128,6 +128,8 @@ export class Stats {
   icmpOutDestUnreachs = 0;
   icmpOutTimeExcds = 0;
   icmpOutEchoReps = 0;
+  icmpInEchoReps = 0;
+  icmpOutEchos = 0;
   icmp6OutNeighborSolicits = 0;
   icmp6OutNeighborAdvertisements = 0;
   icmp6OutRouterSolicits = 0;

@@ -9,6 +9,8 @@ import { type ControlAnswers, ControlError, type ControlRequest } from './contro
 /** Connections in one answer unless the asker wants others: building them all could hold up a busy server. */
 const CONNECTIONS_DEFAULT = 1000;
 const CONNECTIONS_MAX = 20_000;
+/** How long another host may take to answer. */
+const PROBE_MS_MAX = 5000;
 
 /** Who is at the other end of a connection, as the core knows it. */
 export interface ClientFacts {
@@ -35,6 +37,13 @@ export function stackAnswers(transport: Transport, idOf: (handler: ConnectionHan
     connections: (request) => {
       const limit = Math.min(CONNECTIONS_MAX, numberOf(request, 'limit', CONNECTIONS_DEFAULT));
       return insightOf(transport).connectionFacts(idOf, limit);
+    },
+    probe: ({ address, timeoutMs }, stream) => {
+      const limit = typeof timeoutMs === 'number' ? Math.min(PROBE_MS_MAX, timeoutMs) : PROBE_MS_MAX;
+      const asked = insightOf(transport).probe(String(address), limit);
+      const refused = ({ message, code = 'FAILED' }: Error & { code?: string }) =>
+        stream.line({ error: message, code });
+      void asked.then((facts) => stream.line({ ok: facts }), refused).then(() => stream.end());
     },
   };
 }

@@ -1,7 +1,7 @@
 // What the Redis core knows of the network. Two implementations: `userspace` (our stack) and `kernel`
 // (node:net); everything above this file is the same code for both.
 
-import type { ConnectionFacts, StackFacts } from './userspace.ts';
+import type { ConnectionFacts, ProbeFacts, StackFacts } from './userspace.ts';
 
 export type TransportName = 'userspace' | 'kernel';
 
@@ -73,6 +73,12 @@ export interface StackInsight {
    * @param idOf the number of a handler that an acceptor has given; 0: it has none. @param limit at most so many.
    */
   connectionFacts(idOf: (handler: ConnectionHandler) => number, limit: number): ConnectionFacts[];
+  /**
+   * Asks a host whether it is there.
+   * @param sizes of the IP packets that are sent, bytes; absent: small ones, and as large as the link takes.
+   * @throws TransportError EINVAL when it is no address that we could speak to.
+   */
+  probe(address: string, timeoutMs: number, sizes?: readonly number[]): Promise<ProbeFacts>;
 }
 
 /** What the time of all ticks since the measuring began was spent on, microseconds; estimated from a sample of them. */

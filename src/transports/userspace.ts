@@ -10,6 +10,7 @@ import { CLOSE_REASONS } from '../../stack/close-reasons.ts';
 import { parseNetdevConf, type StackConfig } from '../../stack/config.ts';
 import type { Dhcp } from '../../stack/dhcp.ts';
 import { type ConnectionFacts, connectionFacts, type StackFacts, stackFacts } from '../../stack/facts.ts';
+import type { ProbeFacts } from '../../stack/probe.ts';
 import type { Socket, SocketEvents } from '../../stack/socket.ts';
 import { Stack } from '../../stack/stack.ts';
 import { listStats } from '../../stack/stats.ts';
@@ -36,6 +37,7 @@ import type {
 import { TransportError } from './transport.ts';
 
 export type { ConnectionFacts, ListenerFacts, NeighborFacts, RouteFacts, StackFacts } from '../../stack/facts.ts';
+export type { ProbeFacts } from '../../stack/probe.ts';
 
 const DYNAMIC_PORT_MIN = 49152;
 const DYNAMIC_PORTS = 65536 - DYNAMIC_PORT_MIN;
@@ -209,6 +211,23 @@ export class UserspaceTransport implements Transport, StackInsight {
     return connectionFacts(this.stack, idOfUser, limit);
   }
 
+  probe(address: string, timeoutMs: number, sizes = pathSizes(this.#engine.link.mtu)): Promise<ProbeFacts> {
+    const ip = this.#parsePeer(address);
+    this.#clock.update();
+    return new Promise((resolve) => {
+      this.stack.probe(ip, sizes, timeoutMs, resolve);
+      this.#tickSoon();
+    });
+  }
+
+  /** @throws TransportError EINVAL */
+  #parsePeer(address: string): number {
+    const ip = this.stack.ip.parse(address);
+    if (ip !== null) return ip;
+    const why = isIPv6(address) ? 'needs an IPv6 address of ours in netdev.conf' : 'is not an address';
+    throw new TransportError('EINVAL', `'${address}' ${why}`);
+  }
+
   /** One run to completion. Called by the engine's wake-up, the stack's earliest timer, or work from outside. */
   tick(): void {
     if (this.#closed) return;
@@ -324,12 +343,9 @@ export class UserspaceTransport implements Transport, StackInsight {
     attach: (connection: Connection) => ConnectionHandler,
     signal?: AbortSignal,
   ): Promise<Connection> {
-    const ip = this.stack.ip.parse(address);
-    if (ip === null) {
-      const why = isIPv6(address) ? 'needs an IPv6 address of ours in netdev.conf' : 'is not an address';
-      return Promise.reject(new TransportError('EINVAL', `'${address}' ${why}`));
-    }
     return new Promise((resolve, reject) => {
+      // A throw here rejects the promise.
+      const ip = this.#parsePeer(address);
       const opening: SocketEvents = {
         onOpen: (socket) => {
           const connection = new UserspaceConnection(socket, this.stack);
@@ -419,6 +435,13 @@ export class UserspaceTransport implements Transport, StackInsight {
     }
     return ip;
   }
+}
+
+/** Sizes at which paths end (RFC 1191 7.1, tunnels), the smallest first: bytes. */
+const PATH_SIZES = [84, 576, 1280, 1400, 1420, 1450, 1480, 1492, 1500, 4352, 8166];
+
+function pathSizes(mtu: number): number[] {
+  return [...PATH_SIZES.filter((size) => size < mtu), mtu];
 }
 
 /** One object for every connection, so that the stack's calls stay monomorphic; `socket.user` says whose. */
