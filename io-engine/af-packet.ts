@@ -19,6 +19,7 @@ import {
   NO_FRAME,
   RX_CHECKSUM_TRUSTED,
   RX_VLAN_STRIPPED,
+  type SynGate,
 } from './frame-engine.ts';
 import { DeviceWait } from './linux/device-wait.ts';
 import { errnoText, systemError } from './linux/errno.ts';
@@ -35,7 +36,7 @@ import {
   setsockopt,
   unmap,
 } from './linux/libc.ts';
-import { frameFilter } from './linux/packet-filter.ts';
+import { frameFilter, gatedFrameFilter } from './linux/packet-filter.ts';
 import {
   addAllMulticast,
   addPromiscuous,
@@ -44,6 +45,7 @@ import {
   openPacketSocket,
   SOL_PACKET,
 } from './linux/packet-socket.ts';
+import { adoptSynFilter, closeSynFilter, openSynFilter, type SynFilter } from './linux/syn-filter.ts';
 import type { EngineOptions } from './options.ts';
 
 const PACKET_RX_RING = 5;
@@ -120,7 +122,7 @@ export function openAfPacket(options: EngineOptions): FrameEngine {
     const slotBytes = slotLength(options.mtu || info.mtu);
     const mapping = mapDevice(fd, (options.rxRing + options.txRing) * slotBytes, 0);
     bindPacketSocket(fd, info.index);
-    return new AfPacketEngine(fd, mapping, info, options, 0, 0);
+    return new AfPacketEngine(fd, mapping, info, options, openFilter(fd, info, options), 0, 0);
   } catch (error) {
     close(fd);
     throw error;
@@ -138,24 +140,37 @@ function prepareSocket(fd: number, info: InterfaceInfo, options: EngineOptions):
   const all = options.allFrames === true;
   if (all || mac.some((byte, i) => byte !== info.mac[i])) addPromiscuous(fd, info.index);
   if (options.ipv6) addAllMulticast(fd, info.index);
-  if (!all) attachFilter(fd, frameFilter(mac, options.vlan, options.ipv6));
+  if (!all) attachFilter(fd, classicFilter(info, options));
+}
+
+function classicFilter(info: InterfaceInfo, { mac, vlan, ipv6 }: EngineOptions): Uint8Array {
+  return frameFilter(mac ?? info.mac, vlan, ipv6);
+}
+
+function openFilter(fd: number, info: InterfaceInfo, options: EngineOptions): SynFilter | null {
+  if (options.allFrames === true) return null;
+  const { mac, vlan, ipv6 } = options;
+  return openSynFilter(fd, classicFilter(info, options), (gate) => gatedFrameFilter(mac ?? info.mac, vlan, ipv6, gate));
 }
 
 /** Goes on with what `handOver` of another process described. Rings and MTU stay what they are. */
 export function adoptAfPacket(handed: HandedEngine, options: EngineOptions): FrameEngine {
   const info = requireEthernet(options);
-  const [fd] = handed.fds;
+  const [fd, program, gate] = handed.fds;
   const { rxRing, txRing, mtu, rxNext, txNext } = handed.values as Readonly<Record<string, number>>;
   const mapping = mapDevice(fd, (rxRing + txRing) * slotLength(mtu), 0);
-  return new AfPacketEngine(fd, mapping, info, { ...options, rxRing, txRing, mtu }, rxNext, txNext);
+  const filter = program === undefined ? null : adoptSynFilter(fd, classicFilter(info, options), program, gate);
+  return new AfPacketEngine(fd, mapping, info, { ...options, rxRing, txRing, mtu }, filter, rxNext, txNext);
 }
 
 class AfPacketEngine implements FrameEngine {
   readonly name: EngineName = 'afpacket';
   readonly link: Link;
   readonly batch: FrameBatch;
+  readonly synGate: SynGate | null;
   memory: Uint8Array;
 
+  readonly #synFilter: SynFilter | null;
   readonly #fd: number;
   readonly #mapping: MappedMemory;
   readonly #wait: DeviceWait;
@@ -189,12 +204,15 @@ class AfPacketEngine implements FrameEngine {
     mapping: MappedMemory,
     info: InterfaceInfo,
     options: EngineOptions,
+    synFilter: SynFilter | null,
     rxNext: number,
     txNext: number,
   ) {
     const mtu = options.mtu || info.mtu;
     const slotBytes = slotLength(mtu);
     const { rxRing, txRing } = options;
+    this.#synFilter = synFilter;
+    this.synGate = synFilter?.gate ?? null;
     this.#rxHeld = this.#rxNext = rxNext;
     this.#txNext = txNext;
     this.#fd = fd;
@@ -340,10 +358,12 @@ class AfPacketEngine implements FrameEngine {
     this.#wait.stop();
     this.flush();
     this.#releaseHeld();
+    const filter = this.#synFilter;
+    filter?.gate.limit(0);
     return {
       name: this.name,
       interface: this.link.name,
-      fds: [this.#fd],
+      fds: filter === null ? [this.#fd] : [this.#fd, filter.program, filter.gate.fd],
       values: {
         rxRing: this.#rxMask + 1,
         txRing: this.#txMask + 1,
@@ -361,5 +381,6 @@ class AfPacketEngine implements FrameEngine {
     this.memory = new Uint8Array(0);
     unmap(this.#mapping);
     close(this.#fd);
+    if (this.#synFilter !== null) closeSynFilter(this.#synFilter);
   }
 }

@@ -20,6 +20,7 @@ import {
   type Link,
   NO_FRAME,
   RX_CHECKSUM_TRUSTED,
+  type SynGate,
 } from './frame-engine.ts';
 import { DeviceWait } from './linux/device-wait.ts';
 import { EAGAIN } from './linux/errno.ts';
@@ -36,6 +37,7 @@ import {
   unmap,
 } from './linux/libc.ts';
 import { openMembership } from './linux/packet-socket.ts';
+import { KernelSynGate } from './linux/syn-gate.ts';
 import { type AttachedProgram, attachRedirect, detach, steerQueue } from './linux/xdp-program.ts';
 import {
   bindXsk,
@@ -102,7 +104,7 @@ export function openAfXdp(options: EngineOptions): FrameEngine {
   try {
     const fd = openXskSocket();
     undo.push(() => close(fd));
-    const program = attachRedirect(info.name, info.index, 1);
+    const program = attachRedirect(info.name, info.index, 1, options.vlan === 0 ? 12 : 16);
     undo.push(() => detach(program));
     const rxChunks = options.rxRing * CHUNKS_PER_SLOT;
     const umemLength = (rxChunks + options.txRing) * chunkBytes;
@@ -137,13 +139,15 @@ function freeChunks(rxChunks: number, txRing: number, chunkBytes: number): numbe
 /** Goes on with what `handOver` of another process described. Rings and MTU stay what they are. */
 export function adoptAfXdp(handed: HandedEngine, options: EngineOptions): FrameEngine {
   const info = requireEthernet(options);
-  const [fd, umemFd, map, link, membership = -1] = handed.fds;
+  const [fd, umemFd, map, link, ...more] = handed.fds;
   const values = handed.values as { readonly [name: string]: number } & { readonly free: readonly number[] };
-  const { rxRing, txRing, mtu, chunkBytes, generic, free } = values;
+  const { rxRing, txRing, mtu, chunkBytes, generic, gated, free } = values;
   const rxChunks = rxRing * CHUNKS_PER_SLOT;
   const umem = mapDevice(umemFd, (rxChunks + txRing) * chunkBytes, 0);
   const rings = mapRings(fd, { rx: rxRing, fill: rxChunks, tx: txRing });
-  const program: AttachedProgram = { map, link, mode: generic === 1 ? 'generic' : 'driver' };
+  const synGate = gated === 1 ? KernelSynGate.adopt(more.shift() as number) : null;
+  const [membership = -1] = more;
+  const program: AttachedProgram = { map, link, mode: generic === 1 ? 'generic' : 'driver', synGate };
   const device = { fd, umemFd, umem, rings, program, membership };
   return new AfXdpEngine(device, info, { ...options, rxRing, txRing, mtu }, chunkBytes, free);
 }
@@ -152,6 +156,7 @@ class AfXdpEngine implements FrameEngine {
   readonly name: EngineName = 'afxdp';
   readonly link: Link;
   readonly batch: FrameBatch;
+  readonly synGate: SynGate | null;
   memory: Uint8Array;
 
   readonly #device: XskDevice;
@@ -182,6 +187,7 @@ class AfXdpEngine implements FrameEngine {
     const { rxRing, txRing } = options;
     this.#device = device;
     this.#rings = device.rings;
+    this.synGate = device.program.synGate;
     this.memory = new Uint8Array(device.umem.buffer);
     this.#chunkMask = ~(chunkBytes - 1);
     this.#rxFlags = options.rxChecksum === 'trust' ? RX_CHECKSUM_TRUSTED : 0;
@@ -319,17 +325,20 @@ class AfXdpEngine implements FrameEngine {
     this.flush();
     this.#refill();
     const { fd, umemFd, program, membership, rings } = this.#device;
-    const { map, link, mode } = program;
+    const { map, link, mode, synGate } = program;
+    synGate?.limit(0);
+    const gate = synGate === null ? [] : [synGate.fd];
     return {
       name: this.name,
       interface: this.link.name,
-      fds: membership < 0 ? [fd, umemFd, map, link] : [fd, umemFd, map, link, membership],
+      fds: [fd, umemFd, map, link, ...gate, ...(membership < 0 ? [] : [membership])],
       values: {
         rxRing: rings.rx.size,
         txRing: rings.tx.size,
         mtu: this.link.mtu,
         chunkBytes: this.#chunkBytes,
         generic: mode === 'generic' ? 1 : 0,
+        gated: gate.length,
         free: [...this.#free.subarray(0, this.#freeCount)],
       },
     };

@@ -63,6 +63,17 @@ export interface EngineCounters {
   syscalls: number;
 }
 
+/** Where SYNs can be held back before they cost a slot: in the kernel, by the program that sorts our frames. */
+export interface SynGate {
+  /**
+   * How many SYNs a second come in from now on, besides twice as many that come for the second time after half a second
+   * or more, as those of real clients do in a flood; 0: all.
+   */
+  limit(perSecond: number): void;
+  /** SYNs held back since the engine was opened, modulo 2^32. */
+  readonly held: number;
+}
+
 /**
  * One device. A tick is: `receive()`, read the batch in place, any number of `reserve()` + `commit()`, one
  * `flush()`. No method allocates or throws once the engine is open.
@@ -74,6 +85,8 @@ export interface FrameEngine {
   readonly memory: Uint8Array;
   readonly batch: FrameBatch;
   readonly counters: EngineCounters;
+  /** Not there where the device cannot. */
+  readonly synGate?: SynGate | null;
 
   /**
    * Fills `batch` with up to `batch.capacity` frames and returns how many. They stay readable until the next

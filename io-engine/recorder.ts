@@ -9,6 +9,7 @@ import {
   type FrameBatch,
   type FrameEngine,
   type Link,
+  type SynGate,
 } from './frame-engine.ts';
 import {
   DIRECTION_IN,
@@ -60,6 +61,7 @@ export class Recorder implements FrameEngine {
   readonly memory: Uint8Array;
   readonly batch: FrameBatch;
   readonly counters: EngineCounters;
+  readonly synGate: SynGate | null;
   readonly recording: RecorderCounters = { recorded: 0, dropped: 0, bytesWritten: 0 };
 
   readonly #inner: FrameEngine;
@@ -87,6 +89,7 @@ export class Recorder implements FrameEngine {
     this.memory = inner.memory;
     this.batch = inner.batch;
     this.counters = inner.counters;
+    this.synGate = inner.synGate ?? null;
     this.#inner = inner;
     this.#fd = fd;
     this.#path = path;

@@ -28,9 +28,10 @@ import {
   type Stats,
 } from './stats.ts';
 import type { TimerWheel } from './timer-wheel.ts';
-import { equalBytes, readUint16 } from './wire/bytes.ts';
+import { copyBytes, equalBytes, readUint16 } from './wire/bytes.ts';
 import {
   ETHERNET_HEADER_LENGTH,
+  ETHERNET_SOURCE,
   ETHERTYPE_ARP,
   ETHERTYPE_IPV4,
   ETHERTYPE_IPV6,
@@ -109,6 +110,10 @@ export class Ip implements PacketOutput {
   readonly #header = new Ipv4Header();
   /** Where every packet goes on a medium without hardware addresses. */
   readonly #onlyHop: NextHop;
+  /** Back to where the frame in hand came from. */
+  readonly #replyHop: NextHop;
+  /** The frame in hand. */
+  #received = 0;
   #tcp: TcpHandler | null = null;
   #identification: number;
 
@@ -162,6 +167,8 @@ export class Ip implements PacketOutput {
     for (const { bytes, mac } of config.ipv6?.neighbors ?? []) this.neighbors.addStatic(this.book.pin(bytes), mac);
     this.#onlyHop = new NextHop(0, this.neighbors);
     this.#onlyHop.resolved = true;
+    this.#replyHop = new NextHop(0, this.neighbors);
+    this.#replyHop.resolved = true;
     this.#hop = this.#onlyHop;
   }
 
@@ -285,6 +292,23 @@ export class Ip implements PacketOutput {
     return this.#isEthernet ? this.neighbors.lookup(hopIp) : this.#onlyHop;
   }
 
+  /**
+   * As `nextHop`, for an answer to the frame in hand that nothing is kept of: a neighbour that is not known gets it at the
+   * address the frame came from. Made-up neighbours would cost an entry, a question to everybody and a copy each.
+   */
+  replyHop(destinationIp: number): NextHop | null {
+    const hopIp = this.#routesFor(destinationIp)?.nextHopIp(destinationIp) ?? null;
+    if (hopIp === null || hopIp !== destinationIp || !this.#isEthernet) return this.nextHop(destinationIp);
+    const known = this.neighbors.resolved(hopIp);
+    if (known !== null) return known;
+    const { memory } = this.#engine;
+    const from = this.#received + ETHERNET_SOURCE;
+    if (isGroupMac(memory, from)) return this.nextHop(destinationIp);
+    const hop = this.#replyHop;
+    copyBytes(hop.mac, 0, memory, from, MAC_LENGTH);
+    return hop;
+  }
+
   /** Our address to use towards a destination, 0 if there is no route to it. */
   sourceFor(destinationIp: number): number {
     if (isIpv6(destinationIp)) return this.ipv6?.routes.sourceFor(destinationIp) ?? 0;
@@ -377,6 +401,7 @@ export class Ip implements PacketOutput {
 
   #ethernetInput(bytes: Uint8Array, offset: number, length: number, flags: number): number {
     if (length < ETHERNET_HEADER_LENGTH) return ETHERNET_TRUNCATED;
+    this.#received = offset;
     const isForUs = equalBytes(bytes, offset, this.#link.mac, 0, MAC_LENGTH);
     if (!isForUs && !isGroupMac(bytes, offset)) return DROP_ETHERNET_NOT_FOR_US;
     let headerLength = ETHERNET_HEADER_LENGTH;

@@ -114,6 +114,12 @@ export class Neighbors {
     return hop;
   }
 
+  /** The neighbour with this address, if its hardware address is known. */
+  resolved(ip: number): NextHop | null {
+    const hop = this.#statics.get(ip) ?? this.#known.get(ip);
+    return hop?.resolved === true ? hop : null;
+  }
+
   /** The entry that now stands for a hop a connection has kept. */
   current(hop: NextHop): NextHop {
     return hop.state === 'detached' ? this.lookup(hop.ip) : hop;

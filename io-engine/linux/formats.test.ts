@@ -14,7 +14,7 @@ const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
 describe('programs', () => {
   it('redirects a queue into the socket map and passes what has no socket', () => {
-    const words = hex(redirectProgram(7)).match(/.{16}/g);
+    const words = hex(redirectProgram(7, null, 12)).match(/.{16}/g);
     expect(words).toEqual([
       '6112100000000000',
       '1811000007000000',

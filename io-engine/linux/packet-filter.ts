@@ -1,5 +1,21 @@
-// The classic BPF program that an AF_PACKET socket runs before it copies a frame into our ring: what is not for us
-// costs no slot. Pure assembly of bytes. For io-engine only.
+// The programs that an AF_PACKET socket runs before it copies a frame into our ring: what is not for us costs no slot.
+// Classic BPF, which needs no privilege; and the same in BPF with a SYN gate in it, for a flood. Pure assembly of
+// bytes. For io-engine only.
+import {
+  ADD_IMM,
+  AND_IMM,
+  Assembler,
+  FP,
+  JEQ_IMM,
+  JNE_IMM,
+  JNE32_IMM,
+  LOAD_8,
+  LOAD_16,
+  LOAD_32,
+  MOV,
+  MOV_IMM,
+} from './bpf.ts';
+import type { KernelSynGate } from './syn-gate.ts';
 
 const LD_W_ABS = 0x20;
 const LD_H_ABS = 0x28;
@@ -54,6 +70,55 @@ export function frameFilter(mac: Uint8Array, vlan: number, ipv6: boolean): Uint8
     { code: RET, k: WHOLE_FRAME, label: 'accept' },
     { code: RET, k: 0, label: 'drop' },
   ]);
+}
+
+const SKB_LOAD_BYTES = 26;
+/** In struct __sk_buff. */
+const SKB_VLAN_PRESENT = 20;
+const SKB_VLAN_TAG = 24;
+const ETHERNET_TYPE = 12;
+const ETHERNET_HEADER_LENGTH = 14;
+const AT_FRAME = -16;
+
+const swapped = (half: number): number => ((half & 0xff) << 8) | (half >> 8);
+
+/** Accepts what `frameFilter` accepts, but for the SYNs that the gate holds back. */
+export function gatedFrameFilter(mac: Uint8Array, vlan: number, ipv6: boolean, synGate: KernelSynGate): Uint8Array {
+  const code = new Assembler();
+  code.op(MOV, 6, 1);
+  code.op(MOV_IMM, 2, 0, 0);
+  code.op(MOV, 3, FP);
+  code.op(ADD_IMM, 3, 0, AT_FRAME);
+  code.op(MOV_IMM, 4, 0, ETHERNET_HEADER_LENGTH);
+  code.call(SKB_LOAD_BYTES);
+  code.jump(JNE_IMM, 0, 0, 'drop');
+  code.load(LOAD_16, 1, FP, AT_FRAME + ETHERNET_TYPE);
+  code.jump(JEQ_IMM, 1, swapped(ETHERTYPE_IPV4), 'destination');
+  if (ipv6) code.jump(JEQ_IMM, 1, swapped(ETHERTYPE_IPV6), 'destination');
+  code.jump(JNE_IMM, 1, swapped(ETHERTYPE_ARP), 'drop');
+  code.label('destination');
+  code.load(LOAD_8, 1, FP, AT_FRAME);
+  code.op(AND_IMM, 1, 0, 1);
+  code.jump(JNE_IMM, 1, 0, 'vlan');
+  code.load(LOAD_32, 1, FP, AT_FRAME);
+  code.jump(JNE32_IMM, 1, mac[0] | (mac[1] << 8) | (mac[2] << 16) | (mac[3] << 24), 'drop');
+  code.load(LOAD_16, 1, FP, AT_FRAME + 4);
+  code.jump(JNE_IMM, 1, mac[4] | (mac[5] << 8), 'drop');
+  code.label('vlan');
+  code.load(LOAD_32, 1, 6, SKB_VLAN_PRESENT);
+  code.jump(JEQ_IMM, 1, 0, vlan === 0 ? 'gate' : 'drop');
+  code.load(LOAD_32, 1, 6, SKB_VLAN_TAG);
+  code.op(AND_IMM, 1, 0, 0x0fff);
+  code.jump(JNE_IMM, 1, vlan, 'drop');
+  code.label('gate');
+  synGate.emit(code, SKB_LOAD_BYTES, ETHERNET_TYPE);
+  code.label('accept');
+  code.op(MOV_IMM, 0, 0, WHOLE_FRAME);
+  code.exit();
+  code.label('drop');
+  code.op(MOV_IMM, 0, 0, 0);
+  code.exit();
+  return code.assemble();
 }
 
 function assemble(program: readonly Instruction[]): Uint8Array {

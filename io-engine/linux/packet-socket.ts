@@ -7,6 +7,7 @@ const AF_PACKET = 17;
 const SOCK_RAW_NONBLOCK_CLOEXEC = 3 | 0o4000 | 0o2000000;
 const SOL_SOCKET = 1;
 const SO_ATTACH_FILTER = 26;
+const SO_ATTACH_BPF = 50;
 export const SOL_PACKET = 263;
 const PACKET_ADD_MEMBERSHIP = 1;
 const PACKET_MR_PROMISC = 1;
@@ -44,6 +45,11 @@ export function attachFilter(fd: number, program: Uint8Array): void {
   if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, filter, filter.length) < 0) {
     throw systemError('attaching the socket filter', errno());
   }
+}
+
+/** Attaches a loaded program in place of what filters now. @returns false when the kernel refuses. */
+export function attachProgram(fd: number, program: number): boolean {
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, Int32Array.of(program), 4) === 0;
 }
 
 /** Makes the interface take frames for every hardware address, until the socket is closed. */

@@ -1,18 +1,23 @@
 // The XDP program that hands a queue's frames to our AF_XDP socket: assembled here, loaded and attached with bpf(2),
 // no clang, libbpf or libxdp. For io-engine on Linux only.
 import { EngineError } from '../frame-engine.ts';
-import { EAGAIN, EBUSY, errnoText, isPrivilegeErrno, openingError } from './errno.ts';
+import { Assembler, attribute, createMap, LOAD_32, loadProgram, MOV, MOV_IMM } from './bpf.ts';
+import { EBUSY, errnoText, isPrivilegeErrno, openingError } from './errno.ts';
 import { addressOf, bpf, close, errno, pinned } from './libc.ts';
+import { KernelSynGate } from './syn-gate.ts';
 
-const BPF_MAP_CREATE = 0;
 const BPF_MAP_UPDATE_ELEM = 2;
-const BPF_PROG_LOAD = 5;
 const BPF_LINK_CREATE = 28;
 const BPF_MAP_TYPE_XSKMAP = 17;
 const BPF_PROG_TYPE_XDP = 6;
 const BPF_XDP = 37;
 const XDP_FLAGS_SKB_MODE = 1 << 1;
 const XDP_FLAGS_DRV_MODE = 1 << 2;
+const XDP_DROP = 1;
+const XDP_PASS = 2;
+const RX_QUEUE_INDEX = 16; // in struct xdp_md
+const REDIRECT_MAP = 51;
+const XDP_LOAD_BYTES = 189;
 const CAPABILITIES = 'CAP_NET_ADMIN and CAP_BPF (or root; not in an unprivileged user namespace)';
 
 /** How the program runs: in the driver, or on the kernel's socket buffers where the driver cannot. */
@@ -23,68 +28,46 @@ export interface AttachedProgram {
   readonly map: number;
   readonly link: number;
   readonly mode: XdpMode;
+  /** Null: the kernel is too old to hold SYNs back (before 5.18). */
+  readonly synGate: KernelSynGate | null;
 }
 
 /**
  * `return bpf_redirect_map(&map, ctx->rx_queue_index, XDP_PASS)`: every frame of a queue that has a socket in the
- * map goes to it, whatever it is (the interface is dedicated); frames of other queues go to the kernel.
+ * map goes to it, whatever it is (the interface is dedicated); frames of other queues go to the kernel. In a flood the
+ * gate holds SYNs back.
  */
-export function redirectProgram(mapFd: number): Uint8Array {
-  const program = pinned(6 * 8);
-  const view = new DataView(program.buffer);
-  const emit = (slot: number, opcode: number, registers: number, offset: number, immediate: number): void => {
-    view.setUint8(slot * 8, opcode);
-    view.setUint8(slot * 8 + 1, registers);
-    view.setInt16(slot * 8 + 2, offset, true);
-    view.setInt32(slot * 8 + 4, immediate, true);
-  };
-  emit(0, 0x61, 0x12, 16, 0); // r2 = *(u32 *)(r1 + offsetof(xdp_md, rx_queue_index))
-  emit(1, 0x18, 0x11, 0, mapFd); // r1 = map (BPF_PSEUDO_MAP_FD), two slots
-  emit(2, 0x00, 0x00, 0, 0);
-  emit(3, 0xb7, 0x03, 0, 2); // r3 = XDP_PASS
-  emit(4, 0x85, 0x00, 0, 51); // call bpf_redirect_map
-  emit(5, 0x95, 0x00, 0, 0); // exit
-  return program;
+export function redirectProgram(mapFd: number, synGate: KernelSynGate | null, typeOffset: number): Uint8Array {
+  const code = new Assembler();
+  if (synGate !== null) {
+    code.op(MOV, 6, 1);
+    synGate.emit(code, XDP_LOAD_BYTES, typeOffset);
+    code.label('drop');
+    code.op(MOV_IMM, 0, 0, XDP_DROP);
+    code.exit();
+    code.label('accept');
+    code.op(MOV, 1, 6);
+  }
+  code.load(LOAD_32, 2, 1, RX_QUEUE_INDEX);
+  code.loadMap(1, mapFd);
+  code.op(MOV_IMM, 3, 0, XDP_PASS);
+  code.call(REDIRECT_MAP);
+  code.exit();
+  return code.assemble();
 }
 
-function attribute(fill: (view: DataView) => void): Uint8Array {
-  const bytes = pinned(128);
-  fill(new DataView(bytes.buffer));
-  return bytes;
-}
-
-function createSocketMap(queues: number): number {
-  const fd = bpf(
-    BPF_MAP_CREATE,
-    attribute((view) => {
-      view.setUint32(0, BPF_MAP_TYPE_XSKMAP, true);
-      view.setUint32(4, 4, true);
-      view.setUint32(8, 4, true);
-      view.setUint32(12, queues, true);
-    }),
-  );
-  if (fd < 0) throw openingError('making an XDP socket map', errno(), CAPABILITIES);
-  return fd;
-}
-
-/** With a profiler's signals every try may be interrupted. */
-const LOAD_TRIES = 20;
-
-function loadProgram(program: Uint8Array): number {
-  const license = pinned(8);
-  license.set([0x47, 0x50, 0x4c]); // "GPL"
-  const load = attribute((view) => {
-    view.setUint32(0, BPF_PROG_TYPE_XDP, true);
-    view.setUint32(4, program.length / 8, true);
-    view.setBigUint64(8, addressOf(program), true);
-    view.setBigUint64(16, addressOf(license), true);
-    view.setUint32(68, BPF_XDP, true); // expected_attach_type
-  });
-  let fd = bpf(BPF_PROG_LOAD, load);
-  // The verifier gives up when a signal is pending, as under a profiler.
-  for (let tries = 1; fd < 0 && errno() === EAGAIN && tries < LOAD_TRIES; tries++) fd = bpf(BPF_PROG_LOAD, load);
-  if (fd < 0) throw openingError('loading an XDP program', errno(), CAPABILITIES);
-  return fd;
+/** With a gate if the kernel takes it, or without. */
+function loadRedirect(map: number, typeOffset: number): { program: number; synGate: KernelSynGate | null } {
+  const load = (synGate: KernelSynGate | null): number =>
+    loadProgram(BPF_PROG_TYPE_XDP, redirectProgram(map, synGate, typeOffset), BPF_XDP);
+  let synGate: KernelSynGate | null = null;
+  try {
+    synGate = KernelSynGate.open();
+    return { program: load(synGate), synGate };
+  } catch {
+    synGate?.close();
+    return { program: load(null), synGate: null };
+  }
 }
 
 function createLink(program: number, interfaceIndex: number, flags: number): number {
@@ -99,12 +82,21 @@ function createLink(program: number, interfaceIndex: number, flags: number): num
   );
 }
 
-/** Attaches the program to the interface: in the driver, or else in generic mode. */
-export function attachRedirect(interfaceName: string, interfaceIndex: number, queues: number): AttachedProgram {
-  const map = createSocketMap(queues);
+/**
+ * Attaches the program to the interface: in the driver, or else in generic mode.
+ * @param typeOffset where frames say what they carry: 12, behind a VLAN tag 16.
+ */
+export function attachRedirect(
+  interfaceName: string,
+  interfaceIndex: number,
+  queues: number,
+  typeOffset: number,
+): AttachedProgram {
+  const map = createMap(BPF_MAP_TYPE_XSKMAP, 4, queues);
   let program = -1;
+  let synGate: KernelSynGate | null = null;
   try {
-    program = loadProgram(redirectProgram(map));
+    ({ program, synGate } = loadRedirect(map, typeOffset));
     let mode: XdpMode = 'driver';
     let link = createLink(program, interfaceIndex, XDP_FLAGS_DRV_MODE);
     let code = errno();
@@ -114,9 +106,10 @@ export function attachRedirect(interfaceName: string, interfaceIndex: number, qu
       code = errno();
     }
     if (link < 0) throw attachError(interfaceName, code);
-    return { map, link, mode };
+    return { map, link, mode, synGate };
   } catch (error) {
     close(map);
+    synGate?.close();
     throw error;
   } finally {
     // The link holds the program, the program holds the map.
@@ -159,4 +152,5 @@ export function steerQueue(program: AttachedProgram, queue: number, socketFd: nu
 export function detach(program: AttachedProgram): void {
   close(program.link);
   close(program.map);
+  program.synGate?.close();
 }

@@ -240,7 +240,7 @@ const cookieEnds = {
 
 /** RFC 4987 3.6: an answer that keeps nothing. */
 function sendCookie(tcp: Tcp, listener: Listener, segment: TcpSegment, localIp: number, remoteIp: number): void {
-  const hop = tcp.ip.nextHop(remoteIp);
+  const hop = tcp.ip.replyHop(remoteIp);
   if (hop === null) return;
   const { sourcePort, destinationPort, hasTimestamps, windowScale, seq } = segment;
   const iss = tcp.cookies.make(localIp, destinationPort, remoteIp, sourcePort, seq, segment.mss, tcp.nowMs);

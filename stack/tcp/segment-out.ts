@@ -217,7 +217,7 @@ export function emitReset(tcp: Tcp, ends: Ends, seq: number, ack: number, flags:
 /** The answer to a segment that belongs to nobody (RFC 9293 3.10.7.1). */
 export function answerWithReset(tcp: Tcp, segment: TcpSegment, localIp: number, remoteIp: number): void {
   if ((segment.flags & RST) !== 0) return;
-  const hop = tcp.ip.nextHop(remoteIp);
+  const hop = tcp.ip.replyHop(remoteIp);
   if (hop === null) return;
   const ends = { localIp, localPort: segment.destinationPort, remoteIp, remotePort: segment.sourcePort, hop };
   if ((segment.flags & ACK) !== 0) emitReset(tcp, ends, segment.ack, 0, RST);

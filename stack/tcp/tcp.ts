@@ -12,7 +12,13 @@ import { ICMP_HARD_UNREACHABLE, ICMP_PACKET_TOO_BIG, ICMP_SOFT_UNREACHABLE } fro
 import type { Ip, TcpHandler } from '../ip.ts';
 import { type Ipv6Book, isIpv6 } from '../ipv6-book.ts';
 import type { NextHop } from '../neighbors.ts';
-import { DROP_TCP_BAD_CHECKSUM, DROP_TCP_BAD_PORT, DROP_TCP_NO_LISTENER, type Stats } from '../stats.ts';
+import {
+  DROP_TCP_BAD_CHECKSUM,
+  DROP_TCP_BAD_PORT,
+  DROP_TCP_NO_LISTENER,
+  DROP_TCP_SYN_FLOOD,
+  type Stats,
+} from '../stats.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import { finish, sum } from '../wire/checksum.ts';
 import { IPV4_HEADER_LENGTH, PROTOCOL_TCP } from '../wire/ipv4.ts';
@@ -174,7 +180,11 @@ export class Tcp implements TcpHandler {
     // Starting anywhere, so that a restart does not use the same ports again.
     this.portCounters = Uint32Array.from({ length: 64 }, () => random.int32() >>> 0);
     this.cookies = new SynCookies(random, ip.book);
-    this.synLimit = new SynLimit(random, clock.nowMs);
+    const gate = engine.synGate ?? null;
+    const onHeld = (count: number): void => {
+      stats.drops[DROP_TCP_SYN_FLOOD] += count;
+    };
+    this.synLimit = new SynLimit(random, clock.nowMs, gate === null ? null : { gate, timers: wheel, onHeld });
   }
 
   readClock(): void {

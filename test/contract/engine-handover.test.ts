@@ -76,6 +76,25 @@ describe.skipIf(unavailable !== null)(unavailable ?? 'an open device', () => {
         expect(peer.receive().filter((frame) => frames.isOurs(frame))).toHaveLength(100);
       }
       expect(second.link).toEqual(first.link);
+      // So does the gate for SYNs, where there is one.
+      const gate = second.synGate;
+      expect(gate === null).toBe(first.synGate === null);
+      if (gate) {
+        const syn = Uint8Array.from([...macOf(NEAR), ...macOf(FAR), 8, 0, 0x45, ...new Array(45).fill(0)]);
+        syn[23] = 6;
+        syn[47] = 2;
+        const flood = () => {
+          for (let i = 0; i < 50; i++) peer.send(syn);
+          return readAll(second, frames).length;
+        };
+        gate.limit(1);
+        flood();
+        expect(gate.held).toBeGreaterThan(40);
+        gate.limit(0);
+        const { held } = gate;
+        flood();
+        expect(gate.held).toBe(held);
+      }
       // It waits, too.
       const woken = new Promise<void>((resolve) => second.wait(() => resolve()));
       send(9000, 9001);

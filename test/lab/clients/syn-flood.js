@@ -1,6 +1,6 @@
-// SYNs from random addresses and ports as fast as this core can make them, through an AF_PACKET ring, for a bounded time:
+// SYNs from random addresses and ports as fast as this core can make them, through AF_PACKET rings, for a bounded time:
 //   syn-flood.js DIST INTERFACE DESTINATION-MAC ADDRESS PORT SECONDS RATE [SOURCE-PREFIX]
-// ADDRESS is IPv4 or IPv6; of two, with a comma between, each has its turn for 400 ms. Sources are 198.18.0.0/15 (RFC 2544, for tests) or 2001:2::/48 (RFC 5180) unless a prefix of
+// INTERFACE may be two, with a comma between: each has its turn for a second, and every turn is told on standard error. Sources are 198.18.0.0/15 (RFC 2544, for tests) or 2001:2::/48 (RFC 5180) unless a prefix of
 // whole bytes is given as hex. RATE is SYNs a second, 0: all it can. Prints JSON: how many went out.
 import { isIPv6 } from 'node:net';
 import { pathToFileURL } from 'node:url';
@@ -12,25 +12,27 @@ const { finish, sum } = await load('stack/wire/checksum.js');
 const { parseIpv4Address } = await load('stack/wire/ipv4.js');
 const { parseIpv6Address } = await load('stack/wire/ipv6.js');
 
-const engine = openAfPacket({
-  engine: 'afpacket',
-  interface: device,
-  mac: null,
-  mtu: 0,
-  rxRing: 64,
-  txRing: 1024,
-  vlan: 0,
-  ipv6: true,
-  queues: 1,
-  addresses: [],
-  rxChecksum: 'auto',
-  busyPollUs: 0,
-  coalesceUs: 0,
-});
+const open = (name) =>
+  openAfPacket({
+    engine: 'afpacket',
+    interface: name,
+    mac: null,
+    mtu: 0,
+    rxRing: 64,
+    txRing: 1024,
+    vlan: 0,
+    ipv6: true,
+    queues: 1,
+    addresses: [],
+    rxChecksum: 'auto',
+    busyPollUs: 0,
+    coalesceUs: 0,
+  });
+const engines = device.split(',').map(open);
+let engine = engines[0];
 
-const TURN_MS = 400;
-const addresses = address.split(',');
-const six = isIPv6(addresses[0]);
+const TURN_MS = 1000;
+const six = isIPv6(address);
 const length = six ? 16 : 4;
 const source = 14 + (six ? 8 : 12);
 const tcp = 14 + (six ? 40 : 20);
@@ -56,10 +58,8 @@ view.setUint16(tcp + 14, 64240);
 // MSS 1460, SACK permitted, timestamps, no-operation, window scale 7: what Linux sends.
 frame.set([2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7], tcp + 20);
 
-function aimAt(text) {
-  if (six) frame.set(parseIpv6Address(text), source + 16);
-  else view.setInt32(30, parseIpv4Address(text));
-}
+if (six) frame.set(parseIpv6Address(address), source + 16);
+else view.setInt32(30, parseIpv4Address(address));
 
 let state = 0x9e3779b9;
 function random() {
@@ -93,8 +93,14 @@ const start = performance.now();
 const end = start + Number(seconds) * 1000;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 let sent = 0;
+let turn = -1;
 for (let now = start; now < end; now = performance.now()) {
-  aimAt(addresses[Math.floor((now - start) / TURN_MS) % addresses.length]);
+  const dueTurn = Math.floor((now - start) / TURN_MS);
+  if (dueTurn !== turn && engines.length > 1) {
+    turn = dueTurn;
+    engine = engines[turn % engines.length];
+    process.stderr.write(`turn ${turn % engines.length}\n`);
+  }
   const due = rate === '0' ? 256 : Math.min(256, ((now - start) * Number(rate)) / 1000 - sent);
   let count = 0;
   while (count < due && send()) count++;
@@ -103,7 +109,8 @@ for (let now = start; now < end; now = performance.now()) {
   // A limited flood leaves the core to others.
   if (due < 64) Atomics.wait(pause, 0, 0, 1);
 }
-const { txFrames, txErrors } = engine.counters;
-console.log(JSON.stringify({ frames: txFrames, errors: txErrors, seconds: (performance.now() - start) / 1000 }));
-engine.close();
+const took = (performance.now() - start) / 1000;
+const frames = engines.map((each) => each.counters.txFrames);
+console.log(JSON.stringify({ frames, seconds: took }));
+for (const each of engines) each.close();
 process.exit(0);
