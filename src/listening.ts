@@ -10,6 +10,7 @@ import { type PlainSockets, Tls, type TlsSettings } from './transports/tls.ts';
 import {
   type Connection,
   type ConnectionHandler,
+  type ConnectOptions,
   type Listener,
   type Transport,
   TransportError,
@@ -100,8 +101,9 @@ export class Listening {
     attach: (connection: Connection) => ConnectionHandler,
     signal?: AbortSignal,
   ): Promise<Connection> {
-    if (!this.#server.config.tlsReplication) return this.#transport.connect(host, port, attach, signal);
-    return this.#openTls().connect(host, port, attach, signal);
+    const { tlsReplication, bindSourceAddr } = this.#server.config;
+    const options: ConnectOptions = { signal, localAddress: bindSourceAddr === '' ? undefined : bindSourceAddr };
+    return (tlsReplication ? this.#openTls() : this.#transport).connect(host, port, attach, options);
   }
 
   /** No more clients. */
@@ -170,7 +172,10 @@ export class Listening {
     this.#pending = null;
     // Put back before the change was made.
     if (wanted === this.#openPlaces) return;
-    if (directive === 'bind') this.#closePorts(KINDS);
+    if (directive === 'bind') {
+      this.#closePorts(KINDS);
+      this.#openPlaces = '';
+    }
     const kinds = directive === 'bind' ? KINDS : directive === 'port' ? PLAIN : TLS;
     this.#pending = this.#openPorts(kinds).then(
       (opened) => {

@@ -134,10 +134,11 @@ export class Stack {
 
   /**
    * Opens a connection; `onOpen` follows, or `onClose` with the reason why not.
+   * @param localIp one of our addresses; 0: as the route says.
    * @throws StackError ENETUNREACH, EADDRNOTAVAIL (no local port is free), ENOBUFS (connection limit).
    */
-  connect(ip: number, port: number, events: SocketEvents): Socket {
-    const c = openConnection(this.tcp, ip, port);
+  connect(ip: number, port: number, events: SocketEvents, localIp = 0): Socket {
+    const c = openConnection(this.tcp, ip, port, localIp);
     const socket = new Socket(c);
     socket.events = events;
     c.socket = socket;

@@ -82,8 +82,11 @@ function awaitChange(call: Call, pending: Promise<string | null>, undo: () => vo
   const { client, server } = call;
   const name = ['port', 'bind'].find((one) => wordIs(call, one)) ?? call.latin1(2);
   call.block({ kind: 'module', timeoutMs: 0 });
-  void pending.then((problem) => {
-    if (problem !== null) undo();
+  void pending.then(async (problem) => {
+    if (problem !== null) {
+      undo();
+      await server.hooks.pendingChange?.();
+    }
     server.blocking.unblock(client, (reply) => {
       if (problem === null) reply.ok();
       else reply.error(failure(name, problem));

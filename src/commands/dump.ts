@@ -160,7 +160,8 @@ function readPayload(call: Call): Collection | Element | null {
   try {
     const type = input.byte();
     if (type !== RDB_STRING) {
-      const value = readCollection(input, type, call.server.arena, call.server.config);
+      const { arena, config } = call.server;
+      const value = readCollection(input, type, arena, config, isSuspicious(call));
       if (!isVoid(value)) return value;
       value.release();
       return null;
@@ -169,7 +170,15 @@ function readPayload(call: Call): Collection | Element | null {
     input.string(text);
     return text;
   } catch (error) {
-    if (error instanceof RdbError) return null;
-    throw error;
+    if (!(error instanceof RdbError)) throw error;
+    call.server.log.verbose(error.message);
+    return null;
   }
+}
+
+/** Whether `sanitize-dump-payload` wants this client's payloads looked at closely. */
+function isSuspicious(call: Call): boolean {
+  const { sanitizeDumpPayload } = call.server.config;
+  const { obeyed, user } = call.client;
+  return sanitizeDumpPayload === 'yes' || (sanitizeDumpPayload === 'clients' && !obeyed && user.sanitize !== 'skip');
 }

@@ -245,7 +245,9 @@ function hrandfield(call: Call): void {
   const taken = count < 0 ? -count : Math.min(count, hash.length);
   reply.array(withValues && reply.protocol === 2 ? taken * 2 : taken);
   if (count < 0) {
-    for (let i = 0; i < taken; i++) replyField(call, hash, hash.random(call.server.random), withValues);
+    for (let i = 0; i < taken && !reply.overflow; i++) {
+      replyField(call, hash, hash.random(call.server.random), withValues);
+    }
     return;
   }
   handles.length = 0;

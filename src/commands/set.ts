@@ -201,7 +201,7 @@ function srandmember(call: Call): void {
   }
   if (count < 0) {
     reply.array(-count);
-    for (let i = 0; i < -count; i++) replyMember(call, set, set.random(call.server.random));
+    for (let i = 0; i < -count && !reply.overflow; i++) replyMember(call, set, set.random(call.server.random));
     return;
   }
   const taken = Math.min(count, set.length);

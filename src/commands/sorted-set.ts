@@ -313,7 +313,9 @@ function zrandmember(call: Call): void {
   const taken = count < 0 ? -count : Math.min(count, zset.length);
   reply.array(withScores && reply.protocol === 2 ? taken * 2 : taken);
   if (count < 0) {
-    for (let i = 0; i < taken; i++) replyEntry(call, zset, zset.random(call.server.random), withScores);
+    for (let i = 0; i < taken && !reply.overflow; i++) {
+      replyEntry(call, zset, zset.random(call.server.random), withScores);
+    }
     return;
   }
   handles.length = 0;

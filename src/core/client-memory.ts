@@ -14,6 +14,11 @@ export class ClientMemory {
     this.#server = server;
   }
 
+  /** Whether clients have to go. */
+  get isOver(): boolean {
+    return this.limit > 0 && this.#total > this.limit;
+  }
+
   /** The limit may have changed: `maxmemory-clients`, or `maxmemory` of which it may be a share. */
   setLimit(limit: number): void {
     const wasOn = this.limit > 0;
@@ -48,7 +53,7 @@ export class ClientMemory {
 
   /** Closes the largest clients until the others are within the limit. */
   evict(): void {
-    while (this.limit > 0 && this.#total > this.limit) {
+    while (this.isOver) {
       let largest: Client | null = null;
       let most = -1;
       for (const [client, bytes] of this.#counted) {

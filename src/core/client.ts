@@ -7,7 +7,7 @@ import type { LogFacts } from '../platform/log.ts';
 import type { Replica } from '../replication/replica.ts';
 import { AHEAD_BYTES_MIN, AHEAD_MAX, LookAhead } from '../resp/look-ahead.ts';
 import { BROKEN, INCOMPLETE, REQUEST, type RequestLimits, type RequestParser } from '../resp/parser.ts';
-import type { ReplyWriter } from '../resp/reply-writer.ts';
+import { REPLY_MAX, type ReplyWriter } from '../resp/reply-writer.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transports/transport.ts';
 import type { User } from './acl/user.ts';
 import type { Blocked } from './blocking.ts';
@@ -15,6 +15,7 @@ import { BufferUse } from './buffer-use.ts';
 import type { Call } from './call.ts';
 import { clientInfoLine } from './client-info.ts';
 import type { Command } from './command-table.ts';
+import type { OutputBufferLimit } from './config-directives.ts';
 import type { Database } from './database.ts';
 import type { Subscriptions } from './pubsub.ts';
 import type { Server } from './server.ts';
@@ -214,7 +215,7 @@ export class Client implements ConnectionHandler, RequestLimits {
       this.#runQuery();
     }
     this.#flush();
-    if (server.clientMemory.limit > 0) this.#countMemory();
+    if (server.clientMemory.limit > 0) server.clientMemory.update(this);
     if (server.unsettled) server.settle();
   }
 
@@ -233,7 +234,10 @@ export class Client implements ConnectionHandler, RequestLimits {
   #run(parser: RequestParser, bytes: Uint8Array, end: number): void {
     const { server } = this;
     const { reply } = server;
+    const { hard } = this.#outputLimit();
+    const flushAt = hard > 0 ? hard : FLUSH_LENGTH;
     reply.protocol = this.protocol;
+    reply.max = hard > 0 ? hard : REPLY_MAX;
     server.beginBatch(this);
     forgetHashes();
     let known = 0;
@@ -245,7 +249,7 @@ export class Client implements ConnectionHandler, RequestLimits {
           parser.begin(parser.start, this);
           break;
         }
-        if (reply.length > FLUSH_LENGTH) this.#flush();
+        if (reply.length > flushAt || reply.overflow) this.#flush();
       } else if (status === INCOMPLETE) break;
       else if (status === BROKEN) this.#protocolError(parser.error);
     }
@@ -371,8 +375,9 @@ export class Client implements ConnectionHandler, RequestLimits {
   /** Hands the replies gathered so far to the connection. */
   #flush(): void {
     const { reply } = this.server;
-    if (reply.length > 0) {
+    if (reply.length > 0 || reply.overflow) {
       if (this.link === 'replica') this.#refuseReply(reply);
+      else if (reply.overflow || this.#outputBytes + reply.length > reply.max) this.#closeOverLimit();
       else if (!this.gone) this.send(reply.bytes, reply.length);
       this.bufferUse.reply(reply.length);
       reply.reset();
@@ -394,12 +399,6 @@ export class Client implements ConnectionHandler, RequestLimits {
     }
     log.warning(`Replica generated a reply to command '${name}', disconnecting it: ${this.infoLine()}`);
     this.close();
-  }
-
-  #countMemory(): void {
-    const { clientMemory } = this.server;
-    clientMemory.update(this);
-    clientMemory.evict();
   }
 
   #sendAside(): void {
@@ -432,7 +431,7 @@ export class Client implements ConnectionHandler, RequestLimits {
   /** `client-output-buffer-limit` of its class: closes at once above the hard limit, above the soft one after its seconds. */
   checkOutputLimit(): void {
     const { server } = this;
-    const limit = server.config.clientOutputBufferLimit[LIMIT_CLASS[this.type]];
+    const limit = this.#outputLimit();
     const bytes = this.#outputBytes + (this.replica?.reader?.heldBytes ?? 0);
     // A replica that may go on from the backlog must be able to be that far behind.
     const hard = this.link === 'replica' ? Math.max(limit.hard, server.config.replBacklogSize) : limit.hard;
@@ -445,7 +444,15 @@ export class Client implements ConnectionHandler, RequestLimits {
     } else {
       this.#overSoftLimitSince = -1;
     }
-    if (!over || this.gone) return;
+    if (over && !this.gone) this.#closeOverLimit();
+  }
+
+  #outputLimit(): OutputBufferLimit {
+    return this.server.config.clientOutputBufferLimit[LIMIT_CLASS[this.type]];
+  }
+
+  #closeOverLimit(): void {
+    const { server } = this;
     server.log.warning(
       `Client ${this.infoLine()} scheduled to be closed ASAP for overcoming of output buffer limits.`,
       this.logFacts,
@@ -537,9 +544,10 @@ export class Client implements ConnectionHandler, RequestLimits {
 
   /** Memory the client costs, bytes: its own state and its buffers. */
   get memoryBytes(): number {
-    let sum = CLIENT_OVERHEAD + this.queryCapacity + this.#outputBytes + this.argumentBytes;
-    if (this.transaction !== null) sum += this.transaction.memoryBytes;
+    let sum = CLIENT_OVERHEAD + this.queryBytes + this.#outputBytes + this.argumentBytes;
+    if (this.transaction !== null) sum += this.transaction.memoryBytes + this.transaction.watchedBytes;
     if (this.subscriptions !== null) sum += this.subscriptions.memoryBytes;
+    if (this.tracking !== null) sum += this.tracking.memoryBytes;
     return sum;
   }
 

@@ -154,7 +154,7 @@ export function choices<const T extends string>(
     alias: undefined,
     parse(words) {
       const given = words.flatMap((word) => word.split(' ')).map((word) => word.toLowerCase());
-      if (given.some((word) => !values.some((value) => value === word))) throw notOneOf(values);
+      if (given.length === 0 || given.some((word) => !values.some((value) => value === word))) throw notOneOf(values);
       const chosen = values.filter((value) => given.includes(value));
       // The first one stands for "nothing else".
       return chosen.length > 1 ? chosen.filter((value) => value !== values[0]) : chosen;

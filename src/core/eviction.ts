@@ -106,7 +106,7 @@ export class Eviction {
     for (let evicted = 1; usedMemory() > config.maxmemory; evicted++) {
       if (!this.#evictOne()) return EVICTION_FAILED;
       if (evicted % KEYS_PER_CLOCK === 0 && stopwatch() - start > limitUs) {
-        this.#goOnLater();
+        this.performLater();
         return EVICTION_RUNNING;
       }
     }
@@ -114,7 +114,8 @@ export class Eviction {
     return EVICTION_OK;
   }
 
-  #goOnLater(): void {
+  /** After this tick: no part of what runs now. */
+  performLater(): void {
     if (this.#running) return;
     this.#running = true;
     this.#parts.soon(() => {

@@ -39,9 +39,9 @@ export function memoryFacts(server: Server): MemoryFacts {
     tables += db.tableBytes;
   }
   const { config, replication } = server;
-  // What is kept for replicas that are slow, beyond what the backlog may have.
+  // What is kept for replicas that are slow, beyond what the backlog may have; without any it is on its way out.
   const buffer = replication.stream.memory;
-  const replicationBacklog = Math.min(buffer, config.replBacklogSize);
+  const replicationBacklog = replication.replicas.length === 0 ? buffer : Math.min(buffer, config.replBacklogSize);
   const replicas = buffer - replicationBacklog + memory.replicas;
   const used = server.usedMemory;
   const overhead = memory.overhead + tables;

@@ -419,7 +419,7 @@ export class Server {
     this.applyConfig();
     if (named.name === 'maxmemory') {
       this.measureMemory();
-      this.eviction.perform();
+      this.eviction.performLater();
     }
     this.modules?.settingChanged(named);
     this.hooks.configChanged?.(named);
@@ -543,7 +543,7 @@ export class Server {
 
   /** Whether `settle` has something to do. */
   get unsettled(): boolean {
-    return this.#continuing.length > 0 || this.tracking.hasBroadcast;
+    return this.#continuing.length > 0 || this.tracking.hasBroadcast || this.clientMemory.isOver;
   }
 
   /**
@@ -561,6 +561,7 @@ export class Server {
     this.#continuing = [];
     this.#settling = false;
     if (this.tracking.hasBroadcast) this.tracking.broadcast();
+    if (this.clientMemory.isOver) this.clientMemory.evict();
   }
 
   /** A script does not come to an end: clients are told `error`; null: it has. */

@@ -28,7 +28,15 @@ export class ClientTracking {
   constructor(options: TrackingOptions) {
     this.options = options;
   }
+
+  /** Bytes, about. */
+  get memoryBytes(): number {
+    return this.prefixes.size * PREFIX_BYTES;
+  }
 }
+
+/** About what a prefix and its place in the index need. */
+const PREFIX_BYTES = 64;
 
 /** Clients in broadcasting mode for a prefix, and the keys to tell them of, with who changed each last. */
 interface Prefix {

@@ -6,6 +6,9 @@ import type { Database } from './database.ts';
 import { databaseOfName, keyName, keyOfName } from './key-name.ts';
 import { type ArgVector, WordList } from './nested-call.ts';
 
+/** About what a name, its entry and its place in the index need. */
+const WATCHED_KEY_BYTES = 128;
+
 /** A command that waits for EXEC. */
 export interface QueuedCommand {
   readonly command: Command;
@@ -28,6 +31,11 @@ export class Transaction {
 
   get memoryBytes(): number {
     return this.queue.reduce((sum, queued) => sum + queued.words.bytes.length + queued.words.argc * 8, 0);
+  }
+
+  /** Bytes, about, of what is remembered of watched keys. */
+  get watchedBytes(): number {
+    return this.watched.size * WATCHED_KEY_BYTES;
   }
 
   /** Whether any queued command has one of these FLAG_* bits. */

@@ -24,6 +24,7 @@ export interface SocketOptions {
 export interface ConnectOptions extends SocketOptions {
   readonly port: number | string;
   readonly host?: string | undefined;
+  readonly localAddress?: string | undefined;
   readonly noDelay?: boolean | undefined;
   readonly keepAlive?: boolean | undefined;
   readonly keepAliveInitialDelay?: number | undefined;
@@ -115,22 +116,24 @@ export class NetSocket extends Duplex {
     this.#hold.active = true;
     this.#touch();
     const host = options.host ?? 'localhost';
-    if (isIP(host) !== 0) this.#open(host, port);
-    else this.#lookUp(host, port, options.lookup ?? systemLookup);
+    if (isIP(host) !== 0) this.#open(host, port, options);
+    else this.#lookUp(host, port, options);
     return this;
   }
 
-  #lookUp(host: string, port: number, lookup: typeof systemLookup): void {
+  #lookUp(host: string, port: number, options: ConnectOptions): void {
+    const lookup = options.lookup ?? systemLookup;
     lookup(host, { family: 4 }, (error, address, family) => {
       if (!this.connecting || this.destroyed) return;
       this.emit('lookup', error, address, family, host);
       if (error !== null && error !== undefined) this.destroy(error);
-      else this.#open(address as string, port);
+      else this.#open(address as string, port, options);
     });
   }
 
-  #open(address: string, port: number): void {
+  #open(address: string, port: number, { localAddress }: ConnectOptions): void {
     this.#attempt = new AbortController();
+    const { signal } = this.#attempt;
     const attach = (connection: Connection): ConnectionHandler => {
       if (this.destroyed) {
         connection.close();
@@ -140,7 +143,7 @@ export class NetSocket extends Duplex {
       this.#host.later(() => this.#connected());
       return this.#handler;
     };
-    this.#host.transport.connect(address, port, attach, this.#attempt.signal).catch((error: unknown) => {
+    this.#host.transport.connect(address, port, attach, { signal, localAddress }).catch((error: unknown) => {
       if (this.destroyed) return;
       const code = error instanceof TransportError ? error.code : 'EIO';
       this.connecting = false;

@@ -113,6 +113,7 @@ export class AofFileLoad {
     log.notice(this.#oldStyle ? 'Reading RDB preamble from AOF file...' : 'Reading RDB base file on AOF loading...');
     this.#input.verifyChecksum = config.rdbchecksum;
     this.#rdb = new RdbReader(this.#input, keyspace, config);
+    this.#rdb.sanitize = config.sanitizeDumpPayload === 'yes';
     this.#rdb.keepExpired = true;
   }
 
@@ -162,8 +163,9 @@ export class AofFileLoad {
   #line(): string {
     let text = '';
     for (;;) {
-      const byte = this.#input.bytes[this.#take(1)];
-      // The bytes may have moved with the read.
+      // Taken first: it may put other bytes in the place of these.
+      const at = this.#take(1);
+      const byte = this.#input.bytes[at];
       if (byte === 10) return text.endsWith('\r') ? text.slice(0, -1) : text;
       text += String.fromCharCode(byte);
       if (text.length > LINE_MAX) throw this.#badFormat();

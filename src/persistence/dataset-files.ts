@@ -504,6 +504,7 @@ export class DatasetFiles implements PersistenceControl {
     const loaded = await loadSnapshot(keyspace, config, pace, {
       keepExpired: replication.isReplica,
       onExpired: (db, key) => replication.expiredOnLoad(db, key),
+      onEmpty: (key) => log.notice(`rdbLoadObject skipping empty key: ${Buffer.from(key).toString('latin1')}`),
     });
     if (pace.abandoned()) return;
     replication.afterLoad(loaded?.aux ?? new Map());

@@ -5,12 +5,14 @@ import { readZiplist, readZipmap } from './old-packs.ts';
 function ziplist(...elements: number[][]): Uint8Array {
   const body: number[] = [];
   let previous = 0;
+  let last = 10;
   for (const element of elements) {
+    last = 10 + body.length;
     body.push(previous, ...element);
     previous = element.length + 1;
   }
   const total = 10 + body.length + 1;
-  return Uint8Array.from([total & 255, total >> 8, 0, 0, 10, 0, 0, 0, elements.length, 0, ...body, 255]);
+  return Uint8Array.from([total & 255, total >> 8, 0, 0, last, 0, 0, 0, elements.length, 0, ...body, 255]);
 }
 
 const ascii = (text: string): number[] => [...Buffer.from(text, 'latin1')];
@@ -58,6 +60,12 @@ describe('readZiplist', () => {
     const miscounted = everything.slice();
     miscounted[8]++;
     expect(read(readZiplist, miscounted)).toBeNull();
+    const tail = everything.slice();
+    tail[4]--;
+    expect(read(readZiplist, tail), 'another last element').toBeNull();
+    const back = everything.slice();
+    back[10 + 5]++;
+    expect(read(readZiplist, back), 'another length of the element before').toBeNull();
   });
 });
 

@@ -19,21 +19,28 @@ export function readZiplist(
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (length < ZIPLIST_HEADER + 1 || view.getUint32(offset, true) !== length || bytes[end - 1] !== ZIPLIST_END)
     return false;
+  const last = view.getUint32(offset + 4, true);
   const expected = view.getUint16(offset + 8, true);
   const element = new Element();
   const digits = new Uint8Array(24);
   let elements = 0;
   let at = offset + ZIPLIST_HEADER;
+  let start = at;
+  let before = 0;
   while (at < end - 1) {
-    at += bytes[at] === BIG_LENGTH ? 5 : 1; // length of the element before
-    if (at >= end - 1) return false;
+    start = at;
+    const isBig = bytes[at] === BIG_LENGTH;
+    if (at + (isBig ? 5 : 1) >= end - 1) return false;
+    if ((isBig ? view.getUint32(at + 1, true) : bytes[at]) !== before) return false;
+    at += isBig ? 5 : 1;
     const size = ziplistElement(view, bytes, at, element, digits);
     at += size;
     if (size === 0 || at > end - 1) return false;
     onElement(element);
     elements++;
+    before = at - start;
   }
-  return at === end - 1 && (expected === 0xffff || expected === elements);
+  return at === end - 1 && start === offset + last && (expected === 0xffff || expected === elements);
 }
 
 /** @returns bytes from `at` on that the element takes, 0: not valid. */
@@ -89,6 +96,7 @@ export function readZipmap(
   const element = new Element();
   let at = offset + 1;
   let isValue = false;
+  let fields = 0;
   while (at < end && bytes[at] !== 255) {
     let size = bytes[at++];
     if (size === ZIPMAP_BIG_LENGTH) {
@@ -102,7 +110,9 @@ export function readZipmap(
     element.set(bytes, at, size);
     onElement(element);
     at += size + unused;
+    if (isValue) fields++;
     isValue = !isValue;
   }
-  return at === end - 1 && !isValue;
+  const expected = bytes[offset];
+  return at === end - 1 && !isValue && fields > 0 && (expected >= ZIPMAP_BIG_LENGTH || expected === fields);
 }

@@ -115,7 +115,9 @@ export class RdbInput {
   }
 
   byte(): number {
-    return this.bytes[this.take(1)];
+    // Taken first: it may put other bytes in the place of `bytes`.
+    const at = this.take(1);
+    return this.bytes[at];
   }
 
   /** A length; or -1 with `encoding` set. */
@@ -156,7 +158,7 @@ export class RdbInput {
 
   /** A length where no encoding may stand, of up to 64 bits, exact. */
   count64(counter: Counter64): void {
-    if (this.bytes[this.take(1)] !== 0x81) {
+    if (this.byte() !== 0x81) {
       this.#at--;
       counter.set(0, this.count());
       return;

@@ -40,6 +40,9 @@ function textOf(input: RdbInput): Uint8Array {
   return text.copy();
 }
 
+/** How many keys without contents are named. */
+const EMPTY_KEYS_NAMED = 10;
+
 export class RdbReader {
   keysLoaded = 0;
   /** Keys that had expired and were left out. */
@@ -52,6 +55,10 @@ export class RdbReader {
   keepExpired = false;
   /** Told of each key that had expired. */
   onExpired: ((db: number, key: Uint8Array) => void) | null = null;
+  /** The first few keys that held nothing. */
+  onEmpty: ((key: Uint8Array) => void) | null = null;
+  /** Looks for what packed values may not hold: see `sanitize-dump-payload`. */
+  sanitize = false;
   /** Fields that describe the file, by name. */
   readonly aux = new Map<string, string>();
   readonly #input: RdbInput;
@@ -85,7 +92,7 @@ export class RdbReader {
     const opcode = input.byte();
     switch (opcode) {
       case OPCODE_EOF:
-        if (this.#version >= 5 && !input.checksumMatches()) input.fail('Wrong RDB checksum');
+        if (this.#version >= 5 && !input.checksumMatches()) input.fail('Wrong RDB checksum (RDB CRC error)');
         return false;
       case OPCODE_AUX:
         this.#field(input.text(), input.text());
@@ -157,9 +164,9 @@ export class RdbReader {
         entry = db.setString(key, 0, key.length, text.bytes, text.offset, text.length);
       }
     } else {
-      const value = readCollection(input, type, this.#keyspace.arena, this.#limits);
+      const value = readCollection(input, type, this.#keyspace.arena, this.#limits, this.sanitize);
       if (expired || isVoid(value)) {
-        if (!expired) this.emptyKeysSkipped++;
+        if (!expired) this.#skipEmpty(key);
         value.release();
       } else {
         this.#assertNew(key);
@@ -174,6 +181,10 @@ export class RdbReader {
     this.#expiry = -1;
     this.#idle = -1;
     this.#frequency = -1;
+  }
+
+  #skipEmpty(key: Uint8Array): void {
+    if (this.emptyKeysSkipped++ < EMPTY_KEYS_NAMED) this.onEmpty?.(key);
   }
 
   #assertNew(key: Uint8Array): void {

@@ -86,13 +86,13 @@ function readConsumer(input: RdbInput, type: number, group: ConsumerGroup): void
   input.string(element);
   const name = element.copy();
   const consumer: Consumer | null = group.addConsumer(name, 0);
-  if (consumer === null) input.fail('Duplicate stream consumer');
+  if (consumer === null) input.fail('Duplicate stream consumer detected');
   consumer.seenTime = input.int64();
   if (type === RDB_STREAM_LISTPACKS_3) input.int64();
   for (let rest = input.count(); rest > 0; rest--) {
     readRawId(input);
     if (!group.pending.seek(id, cursor)) input.fail('Pending entry of a consumer is not pending in its group');
-    if (group.ownerOf(cursor) !== null) input.fail('Pending entry belongs to two consumers');
+    if (group.ownerOf(cursor) !== null) input.fail('Stream consumer PEL entry already has a consumer assigned');
     group.assign(cursor, id, consumer);
   }
 }

@@ -4,6 +4,7 @@
 // element. Types that this server does not have are named in the error. Imported by the snapshot and by RESTORE.
 import type { Arena } from '../data/arena.ts';
 import type { Collection } from '../data/collection.ts';
+import { EntryList } from '../data/dict.ts';
 import { Element } from '../data/element.ts';
 import { Hash } from '../data/hash.ts';
 import * as intset from '../data/intset.ts';
@@ -52,22 +53,48 @@ export interface EncodingLimits {
 }
 
 const element = new Element();
+const handles = new EntryList();
 
 /** Whether a key cannot hold this: Redis once wrote empty collections. A stream may well be empty. */
 export function isVoid(value: Collection): boolean {
   return value.length === 0 && value.type !== TYPE_STREAM;
 }
 
-/** Reads the value behind type byte `type`, which is not a string's. It may be void. @throws RdbError */
-export function readCollection(input: RdbInput, type: number, arena: Arena, limits: EncodingLimits): Collection {
+/**
+ * Reads the value behind type byte `type`, which is not a string's. It may be void.
+ * @param suspicious what is taken over as it is may hold an element twice: see `sanitize-dump-payload`.
+ * @throws RdbError
+ */
+export function readCollection(
+  input: RdbInput,
+  type: number,
+  arena: Arena,
+  limits: EncodingLimits,
+  suspicious: boolean,
+): Collection {
   let value = start(type, arena, limits, input);
   try {
     value = fill(input, type, value, limits);
+    if (suspicious) assertDistinct(input, value);
     return value;
   } catch (error) {
     value.release();
     throw error;
   }
+}
+
+/** @throws RdbError when a hash or sorted set that was packed has two elements of one name. */
+function assertDistinct(input: RdbInput, value: Collection): void {
+  if (!(value instanceof Hash || value instanceof SortedSet)) return;
+  const names = new Set<string>();
+  handles.length = 0;
+  for (let at = 0; at !== -1; ) at = value.walk(at, handles);
+  for (let i = 0; i < handles.length; i++) {
+    if (value instanceof Hash) value.field(handles.refs[i], element);
+    else value.entryMember(handles.refs[i], element);
+    names.add(Buffer.from(element.copy()).toString('latin1'));
+  }
+  if (names.size < handles.length) input.fail('Listpack with duplicate elements: integrity check failed');
 }
 
 /** An empty value of the right kind. */
@@ -116,14 +143,14 @@ function fill(input: RdbInput, type: number, value: Collection, limits: Encoding
 function fillList(input: RdbInput, type: number, list: List): void {
   const push = (item: Element): void => list.pushTail(item.bytes, item.offset, item.length);
   if (type === RDB_LIST_ZIPLIST) {
-    readPack(input, readZiplist, push);
+    readPack(input, 'List ziplist', readZiplist, push);
     return;
   }
   for (let rest = input.count(); rest > 0; rest--) {
     if (type === RDB_LIST) {
       input.string(element);
       push(element);
-    } else if (type === RDB_LIST_QUICKLIST) readPack(input, readZiplist, push);
+    } else if (type === RDB_LIST_QUICKLIST) readPack(input, 'Ziplist', readZiplist, push);
     else readNode(input, list);
   }
 }
@@ -133,6 +160,7 @@ function readNode(input: RdbInput, list: List): void {
   if (container !== NODE_PLAIN && container !== NODE_PACKED) input.fail('Quicklist integrity check failed');
   input.string(element);
   const { bytes, offset, length } = element;
+  if (length === 0) input.fail('Quicklist node without contents');
   const packed = container === NODE_PACKED;
   if (packed && !listpack.isValid(bytes, offset, length, 1)) input.fail('Listpack integrity check failed');
   // Redis 7.0 may have left an empty node; it holds nothing.
@@ -142,11 +170,9 @@ function readNode(input: RdbInput, list: List): void {
 
 type PackReader = typeof readZiplist;
 
-function readPack(input: RdbInput, read: PackReader, onElement: (item: Element) => void): void {
+function readPack(input: RdbInput, what: string, read: PackReader, onElement: (item: Element) => void): void {
   input.string(element);
-  if (!read(element.bytes, element.offset, element.length, onElement)) {
-    input.fail(`${read === readZipmap ? 'Zipmap' : 'Ziplist'} integrity check failed`);
-  }
+  if (!read(element.bytes, element.offset, element.length, onElement)) input.fail(`${what} integrity check failed`);
 }
 
 function fillSet(input: RdbInput, type: number, set: SetValue, limits: EncodingLimits): SetValue {
@@ -188,7 +214,7 @@ function fillSortedSet(input: RdbInput, type: number, zset: SortedSet, limits: E
     longest = Math.max(longest, length);
   };
   if (type === RDB_ZSET_ZIPLIST) {
-    pairs(input, readZiplist, (member, score) => {
+    pairs(input, 'Zset ziplist', readZiplist, (member, score) => {
       insert(member, 0, member.length, parseDouble(score.bytes, score.offset, score.length));
     });
   } else {
@@ -218,7 +244,8 @@ function fillHash(input: RdbInput, type: number, hash: Hash, limits: EncodingLim
     const isNew = hash.set(field, 0, field.length, value.bytes, value.offset, value.length);
     if (!isNew) input.fail('Duplicate hash fields detected');
   };
-  if (type !== RDB_HASH) pairs(input, type === RDB_HASH_ZIPMAP ? readZipmap : readZiplist, set);
+  if (type === RDB_HASH_ZIPMAP) pairs(input, 'Zipmap', readZipmap, set);
+  else if (type === RDB_HASH_ZIPLIST) pairs(input, 'Hash ziplist', readZiplist, set);
   else {
     const fields = input.count();
     if (fields > limits.hashMaxListpackEntries) hash.toTable();
@@ -234,14 +261,19 @@ function fillHash(input: RdbInput, type: number, hash: Hash, limits: EncodingLim
 }
 
 /** Hands over the elements of a pack two by two. */
-function pairs(input: RdbInput, read: PackReader, onPair: (first: Uint8Array, second: Element) => void): void {
+function pairs(
+  input: RdbInput,
+  what: string,
+  read: PackReader,
+  onPair: (first: Uint8Array, second: Element) => void,
+): void {
   let first: Uint8Array | null = null;
-  readPack(input, read, (item) => {
+  readPack(input, what, read, (item) => {
     if (first === null) first = item.copy();
     else {
       onPair(first, item);
       first = null;
     }
   });
-  if (first !== null) input.fail('Pack with an odd number of elements');
+  if (first !== null) input.fail(`${what} integrity check failed: an odd number of elements`);
 }

@@ -109,6 +109,24 @@ describe('snapshot', () => {
     }
   });
 
+  it('gives back strings longer than what is read of a file at a time', async () => {
+    const pattern = Buffer.from(Uint32Array.from({ length: 2 ** 18 }, (_, i) => i * 2654435761).buffer);
+    for (const size of [2 ** 20 - 1, 2 ** 20, 2 ** 20 + 1, 3 * 2 ** 20 + 7]) {
+      const source = new CommandHarness(commands);
+      const long = pattern.toString('latin1').repeat(4).slice(0, size);
+      source.run('set', 'before', 'x');
+      source.run('set', 'long', long);
+      source.run('rpush', 'list', long, 'y');
+      source.run('set', 'behind', 'z');
+      save(source);
+      const target = new CommandHarness(commands);
+      expect(await load(target)).toMatchObject({ keysLoaded: 4 });
+      expect(target.run('get', 'long') === source.run('get', 'long')).toBe(true);
+      expect(target.run('lindex', 'list', '0') === source.run('lindex', 'list', '0')).toBe(true);
+      expect(target.run('get', 'behind')).toBe(source.run('get', 'behind'));
+    }
+  });
+
   it('passes redis-check-rdb, where that is installed', () => {
     const source = new CommandHarness(commands);
     fill(source);

@@ -26,6 +26,7 @@ export interface LoadSettings extends EncodingLimits {
   readonly dir: string;
   readonly dbfilename: string;
   readonly rdbchecksum: boolean;
+  readonly sanitizeDumpPayload: string;
 }
 
 /** A snapshot that could not be written or read; the message names the file and what is wrong. */
@@ -51,6 +52,8 @@ export interface LoadOptions {
   readonly keepExpired?: boolean;
   /** Told of each key that had expired. */
   readonly onExpired?: (db: number, key: Uint8Array) => void;
+  /** Told of the first few keys that held nothing. */
+  readonly onEmpty?: (key: Uint8Array) => void;
 }
 
 export interface LoadResult {
@@ -258,11 +261,13 @@ class SnapshotLoad {
   }
 
   #open(): RdbReader {
-    const { keepExpired = false, onExpired = null, replaceKeys = false } = this.options;
+    const { keepExpired = false, onExpired = null, onEmpty = null, replaceKeys = false } = this.options;
     const reader = new RdbReader(this.#input, this.#keyspace, this.#settings);
     reader.replaceKeys = replaceKeys;
     reader.keepExpired = keepExpired;
     reader.onExpired = onExpired;
+    reader.onEmpty = onEmpty;
+    reader.sanitize = this.#settings.sanitizeDumpPayload === 'yes';
     return reader;
   }
 

@@ -1,7 +1,7 @@
 // The snapshot that a master sends: taken into a file as it comes, and loaded when it is whole, so that a transfer that
 // breaks leaves what is here as it is. With `repl-diskless-load swapdb` the file is loaded beside what is here, which
 // goes on being served, and takes its place in the end. Only master-link.ts imports it.
-import { closeSync, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, ftruncateSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Server } from '../core/server.ts';
 import type { MasterLink } from './master-link.ts';
@@ -150,6 +150,7 @@ export class SnapshotTransfer {
     const swaps = this.#diskless && config.replDisklessLoad === 'swapdb';
     const serving = swaps && this.#servesMeanwhile;
     try {
+      if (this.marked) ftruncateSync(this.#file, this.read - MARK_LENGTH);
       fsyncSync(this.#file);
       closeSync(this.#file);
       this.#file = -1;

@@ -4,6 +4,8 @@
 const CR = 13;
 const LF = 10;
 const INITIAL_CAPACITY = 64 * 1024;
+/** More than this nobody can take in one piece. */
+export const REPLY_MAX = 2 ** 32;
 /** Room for any `$<int>\r\n` header, sign included. */
 const HEADER_MAX = 24;
 
@@ -14,8 +16,14 @@ export class ReplyWriter {
   /** 2 or 3; set from the client before its commands run. */
   protocol: 2 | 3 = 2;
 
+  /** Replies above this, bytes, are not sent, and need not be kept: see `overflow`. */
+  max = REPLY_MAX;
+  /** Something was dropped since `reset`: what is left is no reply, and whoever writes a lot may stop. */
+  overflow = false;
+
   reset(): void {
     this.length = 0;
+    this.overflow = false;
   }
 
   /** Makes room for `extra` more bytes. */
@@ -24,6 +32,11 @@ export class ReplyWriter {
   }
 
   #grow(extra: number): void {
+    if (this.length + extra > this.max) {
+      this.overflow = true;
+      this.length = 0;
+      if (extra <= this.bytes.length) return;
+    }
     let capacity = this.bytes.length * 2;
     while (capacity < this.length + extra) capacity *= 2;
     const grown = new Uint8Array(capacity);
@@ -237,6 +250,7 @@ export class ReplyWriter {
   }
 
   #insertHeader(mark: number, prefix: number, count: number): void {
+    if (this.overflow) return;
     const body = this.length - mark;
     this.#header(prefix, count);
     const headerLength = this.length - mark - body;

@@ -4,7 +4,15 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server as NetServer, Socket } from 'node:net';
 import type { ServerClock } from '../platform/clock.ts';
 import type { Scheduler } from '../platform/timers.ts';
-import type { Acceptor, CloseReason, Connection, ConnectionHandler, Listener, Transport } from './transport.ts';
+import type {
+  Acceptor,
+  CloseReason,
+  Connection,
+  ConnectionHandler,
+  ConnectOptions,
+  Listener,
+  Transport,
+} from './transport.ts';
 import { TransportError } from './transport.ts';
 
 /** Bytes taken per connection that the kernel has not; more is refused until it drains. */
@@ -103,7 +111,7 @@ export class KernelTransport implements Transport {
     address: string,
     port: number,
     attach: (connection: Connection) => ConnectionHandler,
-    signal?: AbortSignal,
+    { signal, localAddress }: ConnectOptions = {},
   ): Promise<Connection> {
     return new Promise((resolve, reject) => {
       const socket = new Socket({ allowHalfOpen: true });
@@ -115,7 +123,7 @@ export class KernelTransport implements Transport {
       signal?.addEventListener('abort', giveUp);
       const refused = (error: Error): void => reject(asTransportError(error));
       socket.once('error', refused);
-      socket.connect(port, address, () => {
+      socket.connect({ port, host: address, localAddress }, () => {
         socket.off('error', refused);
         signal?.removeEventListener('abort', giveUp);
         const connection = this.#adopt(socket);

@@ -13,7 +13,7 @@ import {
   TLSSocket,
 } from 'node:tls';
 import type { KernelTransport } from './kernel.ts';
-import type { Acceptor, Connection, ConnectionHandler, Listener } from './transport.ts';
+import type { Acceptor, Connection, ConnectionHandler, ConnectOptions, Listener } from './transport.ts';
 import { TransportError } from './transport.ts';
 
 /** What of `node:net` is needed; `src/net` has it too. */
@@ -22,7 +22,7 @@ export interface PlainSockets {
     options: { allowHalfOpen: boolean; noDelay: boolean },
     onConnection: (socket: Socket) => void,
   ): NetServer;
-  connect(options: { host: string; port: number; allowHalfOpen: boolean }): Socket;
+  connect(options: { host: string; port: number; localAddress: string | undefined; allowHalfOpen: boolean }): Socket;
 }
 
 /** The `tls-*` directives. */
@@ -189,9 +189,9 @@ export class Tls {
     host: string,
     port: number,
     attach: (connection: Connection) => ConnectionHandler,
-    signal?: AbortSignal,
+    { signal, localAddress }: ConnectOptions = {},
   ): Promise<Connection> {
-    const plain = this.#parts.sockets.connect({ host, port, allowHalfOpen: true });
+    const plain = this.#parts.sockets.connect({ host, port, localAddress, allowHalfOpen: true });
     return new Promise((resolve, reject) => {
       // As in Redis, the name in the certificate does not count: the authority does.
       const options = { socket: plain, secureContext: this.#context, checkServerIdentity: () => undefined };

@@ -111,6 +111,13 @@ export interface SegmentTrace {
   stop(): void;
 }
 
+export interface ConnectOptions {
+  /** Gives the attempt up. */
+  readonly signal?: AbortSignal | undefined;
+  /** One of our addresses; without it the route decides. */
+  readonly localAddress?: string | undefined;
+}
+
 export interface Transport {
   /** Only a transport of our own has one. */
   readonly insight?: StackInsight;
@@ -138,14 +145,13 @@ export interface Transport {
   listen(address: string, port: number, backlog: number, acceptor: Acceptor): Promise<Listener>;
   /**
    * Opens a connection; resolves when it is established and `attach` has given its handler.
-   * @param signal gives the attempt up.
    * @throws TransportError
    */
   connect(
     address: string,
     port: number,
     attach: (connection: Connection) => ConnectionHandler,
-    signal?: AbortSignal,
+    options?: ConnectOptions,
   ): Promise<Connection>;
   /** Whether an open transport keeps the process alive: it does until `unref`. */
   ref(): void;

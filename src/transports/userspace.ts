@@ -27,6 +27,7 @@ import type {
   Acceptor,
   Connection,
   ConnectionHandler,
+  ConnectOptions,
   Listener,
   SegmentTrace,
   StackInsight,
@@ -228,6 +229,13 @@ export class UserspaceTransport implements Transport, StackInsight {
     throw new TransportError('EINVAL', `'${address}' ${why}`);
   }
 
+  /** @throws TransportError */
+  #parseOwn(address: string): number {
+    const ip = this.stack.ip.parse(address);
+    if (ip !== null && this.stack.ip.isLocal(ip)) return ip;
+    throw new TransportError('EADDRNOTAVAIL', `'${address}' is no address of ours`);
+  }
+
   /** One run to completion. Called by the engine's wake-up, the stack's earliest timer, or work from outside. */
   tick(): void {
     if (this.#closed) return;
@@ -341,11 +349,12 @@ export class UserspaceTransport implements Transport, StackInsight {
     address: string,
     port: number,
     attach: (connection: Connection) => ConnectionHandler,
-    signal?: AbortSignal,
+    { signal, localAddress }: ConnectOptions = {},
   ): Promise<Connection> {
     return new Promise((resolve, reject) => {
       // A throw here rejects the promise.
       const ip = this.#parsePeer(address);
+      const from = localAddress === undefined ? 0 : this.#parseOwn(localAddress);
       const opening: SocketEvents = {
         onOpen: (socket) => {
           const connection = new UserspaceConnection(socket, this.stack);
@@ -365,7 +374,9 @@ export class UserspaceTransport implements Transport, StackInsight {
         },
       };
       // A throw here rejects the promise.
-      const socket = transportErrors(`connect to ${address}:${port}`, () => this.stack.connect(ip, port, opening));
+      const socket = transportErrors(`connect to ${address}:${port}`, () =>
+        this.stack.connect(ip, port, opening, from),
+      );
       signal?.addEventListener('abort', () => {
         if (socket.user === null) socket.abort();
       });

@@ -18,9 +18,10 @@ export class StackError extends Error {
   }
 }
 
-export function openConnection(tcp: Tcp, remoteIp: number, remotePort: number): Connection {
+/** @param from one of our addresses; 0: as the route says. @throws StackError */
+export function openConnection(tcp: Tcp, remoteIp: number, remotePort: number, from: number): Connection {
   const hop = tcp.ip.nextHop(remoteIp);
-  const localIp = tcp.ip.sourceFor(remoteIp);
+  const localIp = from === 0 ? tcp.ip.sourceFor(remoteIp) : from;
   if (hop === null || localIp === 0) throw new StackError('ENETUNREACH', 'no route to the address');
   if (tcp.isFull) throw new StackError('ENOBUFS', 'as many connections as max-connections allows');
   tcp.readClock();

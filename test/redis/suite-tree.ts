@@ -42,14 +42,10 @@ export function prepareTree(suite: string, folder: string, script: string | null
   chmodSync(server, 0o755);
 }
 
-/** `exec` keeps the process id that the suite knows; the transport goes behind the file's name. */
+/** `exec` keeps the process id that the suite knows; the transport goes to the file, since words are what is tested. */
 function wrapper(node: string, script: string): string {
   return `#!/bin/sh
-case "$1" in
-  '' | -*) exec ${node} ${script} "$@" ;;
-esac
-conf=$1
-shift
-exec ${node} ${script} "$conf" --transport kernel "$@"
+if [ -f "$1" ] && ! grep -q '^transport ' "$1"; then printf '\\ntransport kernel\\n' >>"$1"; fi
+exec ${node} ${script} "$@"
 `;
 }
