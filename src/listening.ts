@@ -8,6 +8,7 @@ import { Net } from './net/net.ts';
 import { KernelTransport } from './transports/kernel.ts';
 import { type PlainSockets, Tls, type TlsSettings } from './transports/tls.ts';
 import {
+  type Acceptor,
   type Connection,
   type ConnectionHandler,
   type ConnectOptions,
@@ -42,6 +43,7 @@ export class Listening {
   #tls: Tls | null = null;
   #ports = new Map<Kind, Listener[]>();
   #socketFile: Listener | null = null;
+  readonly #others: Listener[] = [];
   /** What the open listeners listen on, and what they were last asked to. */
   #openPlaces = '';
   #wantedPlaces = '';
@@ -71,6 +73,11 @@ export class Listening {
     if (config.unixsocket === '') return;
     const { unixsocket, unixsocketperm, tcpBacklog } = config;
     this.#socketFile = await this.#local.listenLocal(unixsocket, unixsocketperm, tcpBacklog, accept);
+  }
+
+  /** Another port, at every address of `bind`, plain. @throws TransportError */
+  async openAlso(port: number, accept: Acceptor): Promise<void> {
+    await this.#openAddresses(port, this.#transport, accept, this.#others);
   }
 
   /** A directive changed. @throws DirectiveError when it cannot take effect. */
@@ -111,6 +118,7 @@ export class Listening {
     this.#closePorts(KINDS);
     this.#socketFile?.close();
     this.#socketFile = null;
+    for (const listener of this.#others.splice(0)) listener.close();
     this.#openPlaces = '';
   }
 
@@ -127,7 +135,8 @@ export class Listening {
     if (number === 0) return [];
     const opened: Listener[] = [];
     try {
-      await this.#openAddresses(number, kind === 'plain' ? this.#transport : this.#openTls(), opened);
+      const on = kind === 'plain' ? this.#transport : this.#openTls();
+      await this.#openAddresses(number, on, this.#server.accept, opened);
     } catch (error) {
       for (const listener of opened) listener.close();
       throw error;
@@ -135,7 +144,12 @@ export class Listening {
     return opened;
   }
 
-  async #openAddresses(port: number, on: Pick<Transport, 'listen'>, opened: Listener[]): Promise<void> {
+  async #openAddresses(
+    port: number,
+    on: Pick<Transport, 'listen'>,
+    accept: Acceptor,
+    opened: Listener[],
+  ): Promise<void> {
     const { bind, tcpBacklog } = this.#server.config;
     for (const word of bind) {
       // A dash in front: an address that may be missing on this host.
@@ -143,7 +157,7 @@ export class Listening {
       const address = optional ? word.slice(1) : word;
       const name = address === '::*' ? '::' : address;
       try {
-        opened.push(await on.listen(name, port, tcpBacklog, this.#server.accept));
+        opened.push(await on.listen(name, port, tcpBacklog, accept));
       } catch (error) {
         if (!optional || !(error instanceof TransportError) || error.code === 'EADDRINUSE') throw error;
       }

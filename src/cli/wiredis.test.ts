@@ -49,9 +49,9 @@ describe('wiredis', () => {
   });
 
   it.each([
-    [['lab'], 'wiredis: lab wants one of: up, down, exec, status\n'],
+    [['lab'], 'wiredis: lab wants one of: up, down, exec, status, unplug, plug\n'],
     [['lab', 'dwon'], "wiredis: unknown action 'dwon' of lab; did you mean 'down'?\n"],
-    [['lab', 'exec', 'elsewhere', '--', 'true'], "wiredis: lab exec wants 'server' or 'client' first\n"],
+    [['lab', 'exec', 'elsewhere', '--', 'true'], "wiredis: lab exec wants 'server', 'client' or 'hostN' first\n"],
     [['lab', 'exec', 'client'], 'wiredis: lab exec wants a command: wiredis lab exec client -- COMMAND\n'],
     [['lab', 'up', '--name', 'a/b'], "wiredis: --name wants letters, digits and '-', at most 64, not 'a/b'\n"],
     [['bench', '--rounds', '0'], "wiredis: --rounds wants a whole number of at least 1, not '0'\n"],

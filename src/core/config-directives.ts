@@ -203,6 +203,34 @@ const commandLine: Directive<readonly string[]> = {
 const upstreamAddress = (value: string): string | null =>
   /^$|^unix:.+$|^tcp:.+:[1-9]\d{0,4}$/.test(value) ? null : 'argument must be unix:PATH or tcp:HOST:PORT';
 
+export interface Forward {
+  readonly port: number;
+  /** `unix:PATH` or `tcp:HOST:PORT`. */
+  readonly upstream: string;
+}
+
+/** `relay-forward PORT UPSTREAM`: each line adds one. */
+const forwards: Directive<readonly Forward[]> = {
+  fallback: [],
+  flags: IMMUTABLE | MULTI_WORD | HIDDEN,
+  alias: undefined,
+  parse(given, previous) {
+    const words = given.flatMap((word) => word.split(' ')).filter((word) => word !== '');
+    const [portText, upstream] = words;
+    const isPort = /^[1-9]\d{0,4}$/.test(portText) && Number(portText) <= 65535;
+    if (words.length !== 2 || !isPort || upstreamAddress(upstream) !== null) {
+      throw new DirectiveError('argument must be PORT and unix:PATH or tcp:HOST:PORT');
+    }
+    return [...previous, { port: Number(portText), upstream }];
+  },
+  format: (list) => forwardLines(list).join(' '),
+  lines: (list) => forwardLines(list),
+};
+
+function forwardLines(list: readonly Forward[]): string[] {
+  return list.map((forward) => `${forward.port} ${forward.upstream}`);
+}
+
 const oomScores: Directive<readonly number[]> = {
   fallback: [0, 200, 800],
   flags: MULTI_WORD,
@@ -368,6 +396,7 @@ export const directives = {
   'rdb-save-incremental-fsync': bool(true),
   rdbchecksum: bool(true, fixed),
   rdbcompression: bool(true),
+  'relay-forward': forwards,
   'relay-spawn': commandLine,
   'relay-upstream': text('', { ...own, check: upstreamAddress }),
   'repl-backlog-size': number(1024 ** 2, 1, LONG_MAX, { as: 'memory' }),

@@ -33,6 +33,7 @@ describe('directives', () => {
       'control-socket',
       'engine',
       'core',
+      'relay-forward',
       'relay-spawn',
       'relay-upstream',
       'metrics-bind',

@@ -31,6 +31,12 @@ export interface RelayServerFacts extends RelayFacts {
   /** Process id of the Redis server that `relay-spawn` started; null: there is none. */
   readonly childPid: number | null;
   readonly childRestarts: number;
+  /** Other ports that are passed on. */
+  readonly forwards: readonly ForwardFacts[];
+}
+
+export interface ForwardFacts extends RelayFacts {
+  readonly port: number;
 }
 
 export class RelayServer {
@@ -42,6 +48,8 @@ export class RelayServer {
   onStopped: (failed: boolean) => void = () => {};
   readonly #listening: Listening;
   readonly #child: RedisChild | null;
+  /** By port. */
+  readonly #forwards = new Map<number, Relay>();
   readonly #pidFile: PidFile;
   #control: { close(): void } | null = null;
   #stopping = false;
@@ -53,9 +61,15 @@ export class RelayServer {
     this.#pidFile = new PidFile(log);
     this.#child = config.relaySpawn.length === 0 ? null : new RedisChild(config.relaySpawn, { log, scheduler });
     const address = this.#child === null ? config.relayUpstream : `unix:${this.#child.path}`;
-    const upstream = new Upstream(address, log, calls, () => config.tcpKeepalive);
-    upstream.isComing = () => this.#child?.isSupervised ?? false;
-    this.relay = new Relay(upstream, scheduler, config);
+    const upstreamAt = (name: string): Upstream => {
+      const upstream = new Upstream(name, log, calls, () => config.tcpKeepalive);
+      upstream.isComing = () => this.#child?.isSupervised ?? false;
+      return upstream;
+    };
+    this.relay = new Relay(upstreamAt(address), scheduler, config);
+    for (const { port, upstream } of config.relayForward) {
+      this.#forwards.set(port, new Relay(upstreamAt(upstream), scheduler, config, false));
+    }
     const { accept } = this.relay;
     this.#listening = new Listening({ config, log, clock, scheduler, accept, beforeOutput: () => {} }, transport);
   }
@@ -79,6 +93,7 @@ export class RelayServer {
         throw new ServerStartError('The Redis server of relay-spawn does not start: its own words are in the log');
       }
       await this.#listening.open();
+      for (const [port, relay] of this.#forwards) await this.#listening.openAlso(port, relay.accept);
     } catch (error) {
       await this.#close();
       throw error;
@@ -86,6 +101,7 @@ export class RelayServer {
     if (this.#child !== null) this.#child.onGone = (failed) => void this.#stop(failed);
     this.#pidFile.write(config);
     log.notice(`Relay to ${this.relay.upstream.name}. Port: ${config.port}, PID: ${process.pid}`);
+    for (const [port, relay] of this.#forwards) log.notice(`Port ${port} is passed on to ${relay.upstream.name}`);
     log.notice('Ready to accept connections');
   }
 
@@ -108,7 +124,12 @@ export class RelayServer {
   }
 
   facts(): RelayServerFacts {
-    return { ...this.relay.facts(), childPid: this.#child?.pid ?? null, childRestarts: this.#child?.restarts ?? 0 };
+    return {
+      ...this.relay.facts(),
+      childPid: this.#child?.pid ?? null,
+      childRestarts: this.#child?.restarts ?? 0,
+      forwards: [...this.#forwards].map(([port, relay]) => ({ port, ...relay.facts() })),
+    };
   }
 
   async #stop(failed: boolean): Promise<void> {

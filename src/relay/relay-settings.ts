@@ -5,7 +5,17 @@ import { ServerStartError } from '../core/server.ts';
 
 const OWN = new Set<string>([
   ...['bind', 'port', 'tcp-backlog', 'tcp-keepalive', 'unixsocket', 'unixsocketperm', 'maxclients', 'protected-mode'],
-  ...['core', 'relay-upstream', 'relay-spawn', 'transport', 'netdev', 'engine', 'control-socket', 'shutdown-timeout'],
+  ...[
+    'core',
+    'relay-upstream',
+    'relay-spawn',
+    'relay-forward',
+    'transport',
+    'netdev',
+    'engine',
+    'control-socket',
+    'shutdown-timeout',
+  ],
   ...['dir', 'daemonize', 'pidfile', 'logfile', 'loglevel', 'log-format', 'crash-log-enabled', 'always-show-logo'],
 ]);
 /** Who relies on these would be let down by a warning. */

@@ -36,6 +36,7 @@ export interface RelayFacts {
 export class Relay implements SessionHost {
   readonly upstream: Upstream;
   readonly scheduler: Scheduler;
+  readonly speaksRedis: boolean;
   readonly figures: Figures = { bytesIn: 0, bytesOut: 0, turnedAway: 0 };
   readonly #config: Config;
   readonly #sessions = new Set<Session>();
@@ -43,7 +44,9 @@ export class Relay implements SessionHost {
   #rejected = 0;
   #onIdle: () => void = () => {};
 
-  constructor(upstream: Upstream, scheduler: Scheduler, config: Config) {
+  /** @param speaksRedis whether clients understand an error in words; else they are reset. */
+  constructor(upstream: Upstream, scheduler: Scheduler, config: Config, speaksRedis = true) {
+    this.speaksRedis = speaksRedis;
     this.upstream = upstream;
     this.scheduler = scheduler;
     this.#config = config;
@@ -54,12 +57,13 @@ export class Relay implements SessionHost {
   }
 
   /** For `Transport.listen`. */
-  readonly accept = (connection: Connection): ConnectionHandler => {
+  readonly accept = (connection: Connection): ConnectionHandler | null => {
     this.#accepted++;
     const { maxclients, protectedMode } = this.#config;
     const isFull = this.#sessions.size >= maxclients;
     if (isFull || (protectedMode && !isLoopback(connection.remoteAddress))) {
       this.#rejected++;
+      if (!this.speaksRedis) return null;
       return turnAway(connection, isFull ? TOO_MANY : PROTECTED);
     }
     const session = new Session(this, connection, this.#accepted);

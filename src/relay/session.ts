@@ -24,6 +24,7 @@ export interface SessionHost {
   readonly upstream: Upstream;
   readonly scheduler: Scheduler;
   readonly figures: Figures;
+  readonly speaksRedis: boolean;
   forget(session: Session): void;
 }
 
@@ -167,6 +168,10 @@ export class Session implements ConnectionHandler, UpstreamHandler {
   /** Redis's word for "not yet": clients try again. */
   #turnAway(why: string): void {
     this.#host.figures.turnedAway++;
+    if (!this.#host.speaksRedis) {
+      this.client.destroy();
+      return;
+    }
     const text = `-LOADING The Redis server behind this relay does not answer (${why}), try again later\r\n`;
     const bytes = Buffer.from(text, 'latin1');
     this.client.write(bytes, 0, bytes.length);

@@ -293,6 +293,24 @@ describe.each([
     await until(() => relay.facts().clients === 0);
   });
 
+  test('relay-forward: another port goes to an upstream of its own, and is reset when that is away', async () => {
+    const [otherPort, upstreamPort] = [await freePort(), await freePort()];
+    await start({ 'relay-forward': `${otherPort} tcp:127.0.0.1:${upstreamPort}` });
+    const dialOther = (): Socket => {
+      const socket = ground.connect(otherPort);
+      cleanup.push(() => socket.destroy());
+      return socket;
+    };
+    const lost = dialOther();
+    const broken = once(lost, 'error') as Promise<[NodeJS.ErrnoException]>;
+    expect((await broken)[0].code).toBe('ECONNRESET');
+    await listen((socket) => socket.on('data', (bytes) => socket.end(bytes)), upstreamPort);
+    const served = dialOther();
+    served.end('RCmb');
+    expect(await everything(served)).toBe('RCmb');
+    expect(relay.facts()).toMatchObject({ accepted: 0, forwards: [{ port: otherPort, accepted: 2, turnedAway: 1 }] });
+  });
+
   test('maxclients', async () => {
     await listen((socket) => socket.on('data', () => socket.write('+PONG\r\n')));
     await start({ maxclients: 2 });
@@ -424,6 +442,10 @@ describe('settings', () => {
   test('the upstream is a path or a host and a port', () => {
     for (const wrong of ['/run/redis.sock', 'tcp:host', 'tcp:host:0', 'http://x']) {
       expect(() => configOf({ 'relay-upstream': wrong })).toThrow('unix:PATH or tcp:HOST:PORT');
+    }
+    expect(configOf({ 'relay-forward': '16379 unix:/x' }).relayForward).toEqual([{ port: 16379, upstream: 'unix:/x' }]);
+    for (const wrong of ['16379', '0 unix:/x', '70000 unix:/x', 'unix:/x 16379', '1 unix:/x 2']) {
+      expect(() => configOf({ 'relay-forward': wrong })).toThrow('argument must be PORT and');
     }
     expect(configOf({ 'relay-spawn': 'redis-server --save ""' }).relaySpawn).toEqual(['redis-server', '--save', '']);
   });

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { Lab, takeDown } from '../../src/cli/lab/lab.ts';
 import { must, run } from '../../src/cli/lab/process.ts';
-import { cliScript, describeLab } from './fixture.ts';
+import { cliScript, describeLab, eventually } from './fixture.ts';
 
 const NAME = `wdtest-${process.pid}-cli`;
 
@@ -57,6 +57,38 @@ describeLab('wiredis lab', () => {
     expect(await must(['ip', 'netns', 'list'])).not.toContain(NAME);
     expect(() => readdirSync(`/run/wiredis-lab/${NAME}`)).toThrow('ENOENT');
     expect((await wiredis('lab', 'down', '--name', NAME)).stdout).toBe('lab: there was none\n');
+  });
+
+  it('--hosts: several hosts on one bridge, whose cables can be pulled', async () => {
+    const up = await wiredis('lab', 'up', '--name', NAME, '--hosts', '3');
+    expect(up, up.stderr).toMatchObject({ code: 0, stderr: '' });
+    expect(up.stdout).toContain(`10.77.3.3 for wiredis-server by /run/wiredis-lab/${NAME}/netdev-host3.conf`);
+    expect((await wiredis('lab', 'up', '--name', NAME)).stderr).toContain('another kind');
+    const ping = async (host: string, address: string): Promise<number> => {
+      const words = ['ping', '-q', '-c', '1', '-W', '1', address];
+      return (await wiredis('lab', 'exec', '--name', NAME, host, '--', ...words)).code;
+    };
+    const answers = (host: string, address: string): Promise<number> =>
+      eventually(
+        () => ping(host, address),
+        (code) => code === 0,
+        20_000,
+      );
+    await answers('client', '10.77.3.102');
+    await answers('host1', '10.77.3.103');
+    expect(await ping('client', '10.77.3.2')).toBe(1);
+    expect((await wiredis('lab', 'unplug', '--name', NAME, 'host2')).code).toBe(0);
+    expect(await ping('client', '10.77.3.102')).toBe(1);
+    expect((await wiredis('lab', 'plug', '--name', NAME, 'host2')).code).toBe(0);
+    await answers('client', '10.77.3.102');
+    expect((await wiredis('lab', 'unplug', '--name', NAME, 'client')).stderr).toContain('only hosts on a bridge');
+    expect((await wiredis('lab', 'exec', '--name', NAME, 'host4', '--', 'true')).stderr).toContain(
+      'host1, host2, host3',
+    );
+    const status = await wiredis('lab', 'status', '--name', NAME);
+    expect(status.stdout).toContain('10.77.3.101/24');
+    expect((await wiredis('lab', 'down', '--name', NAME)).code).toBe(0);
+    expect(await must(['ip', 'netns', 'list'])).not.toContain(NAME);
   });
 
   it('clears away a half-made lab', async () => {

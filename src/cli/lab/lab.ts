@@ -3,7 +3,7 @@ import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { CliError } from '../tool.ts';
-import { type Host, type LabPlan, type LinkName, netdevFile, planLab } from './plan.ts';
+import { type BridgePlan, type Host, type LabPlan, type LinkName, netdevFile, planLab } from './plan.ts';
 import { enterWords, type Holder, holderLives } from './privilege.ts';
 import { must, type Result, run, start, stopProcesses } from './process.ts';
 import { pinNapiThreads } from './steering.ts';
@@ -15,8 +15,12 @@ export interface LabNotes {
   readonly cores: Readonly<Record<Host, number>>;
   /** Links that could be made here, and why another could not. */
   readonly links: readonly LinkName[];
+  /** Several server hosts in place of those links; null: one. */
+  readonly bridge: BridgePlan | null;
   readonly warnings: readonly string[];
 }
+
+const HOST_NAME = /^(server|client|switch|host\d+)$/;
 
 /** Seconds are for a server that saves a large dataset on SIGTERM. */
 const STOP_GRACE_MS = 5000;
@@ -37,32 +41,60 @@ export class Lab {
     if (notes === null || (notes.holder !== null && !holderLives(notes.holder))) {
       throw new CliError('NO_LAB', `lab '${name}' is not up: ${upCommand(name)}`);
     }
-    const existing = await namespacesOf(plan, notes.holder);
-    if (existing.length < 2) {
+    if (!isComplete(plan, notes, await namespacesOf(plan, notes.holder))) {
       throw new CliError('NO_LAB', `lab '${name}' is damaged: 'wiredis lab down', then ${upCommand(name)}`);
     }
     return new Lab(plan, notes);
   }
 
   /** The whole command line that runs `command` on `host`, on that host's core. Every word execs: pids stay. */
-  argv(host: Host, command: readonly string[]): string[] {
-    return [
-      ...enterWords(this.notes.holder),
-      ...['ip', 'netns', 'exec', this.plan.namespaces[host]],
-      ...['taskset', '-c', String(this.notes.cores[host])],
-      ...command,
-    ];
+  argv(host: string, command: readonly string[]): string[] {
+    const { holder, cores, bridge } = this.notes;
+    const place = [...enterWords(holder), 'ip', 'netns', 'exec', this.namespaceOf(host)];
+    // Many hosts share what cores there are.
+    const core = bridge === null ? ['taskset', '-c', String(cores[host as Host])] : [];
+    return [...place, ...core, ...command];
   }
 
-  start(host: Host, command: readonly string[], options: SpawnOptions): ChildProcess {
+  /** Names of the hosts, the client's last. */
+  get hosts(): string[] {
+    const { bridge } = this.notes;
+    return bridge === null ? ['server', 'client'] : [...bridge.hosts.map(({ name }) => name), 'client'];
+  }
+
+  /** @throws CliError when there is no such host. */
+  namespaceOf(host: string): string {
+    if (!this.hosts.includes(host)) {
+      throw new CliError('NO_HOST', `no host '${host}' in the lab '${this.plan.name}': ${this.hosts.join(', ')}`);
+    }
+    return host === 'server' ? this.plan.namespaces.server : `${this.plan.name}-${host}`;
+  }
+
+  /** Pulls both cables of a server host, or puts them back. @throws CliError when it has none that can be pulled. */
+  async plug(host: string, isIn: boolean): Promise<void> {
+    const { bridge, holder } = this.notes;
+    const named = bridge?.hosts.find(({ name }) => name === host);
+    if (bridge === null || named === undefined) {
+      throw new CliError(
+        'NO_HOST',
+        `only hosts on a bridge have cables to pull ('wiredis lab up --hosts N'), not '${host}'`,
+      );
+    }
+    for (const device of [named.device, named.kernelDevice]) {
+      const words = ['-n', bridge.switch, 'link', 'set', device, isIn ? 'up' : 'down'];
+      await must([...enterWords(holder), 'ip', ...words]);
+    }
+  }
+
+  start(host: string, command: readonly string[], options: SpawnOptions): ChildProcess {
     return start(this.argv(host, command), options);
   }
 
-  run(host: Host, command: readonly string[], input?: string | Uint8Array): Promise<Result> {
+  run(host: string, command: readonly string[], input?: string | Uint8Array): Promise<Result> {
     return run(this.argv(host, command), input);
   }
 
-  must(host: Host, command: readonly string[]): Promise<string> {
+  must(host: string, command: readonly string[]): Promise<string> {
     return must(this.argv(host, command));
   }
 
@@ -76,13 +108,13 @@ export class Lab {
 
   /** After a server has attached XDP: its NAPI thread exists now and moves to the server's core. */
   async pinReceiveThreads(): Promise<number[]> {
-    if (this.notes.holder !== null) return [];
+    if (this.notes.holder !== null || this.notes.bridge !== null) return [];
     return pinNapiThreads(this.plan.links.direct.veth, this.notes.cores.server);
   }
 
   /** Pids of everything that runs on `host`. */
-  async processes(host: Host): Promise<number[]> {
-    return processesIn(this.plan.namespaces[host], this.notes.holder);
+  async processes(host: string): Promise<number[]> {
+    return processesIn(this.namespaceOf(host), this.notes.holder);
   }
 
   down(progress: (line: string) => void = () => {}): Promise<boolean> {
@@ -128,12 +160,23 @@ export function readNotes(plan: LabPlan): LabNotes | null {
   }
 }
 
-/** Which of the plan's namespaces exist. */
+/** Whether everything that the notes speak of is there. */
+export function isComplete(plan: LabPlan, { links, bridge }: LabNotes, existing: readonly string[]): boolean {
+  const wanted =
+    bridge === null
+      ? Object.values(plan.namespaces)
+      : [plan.namespaces.client, bridge.switch, ...bridge.hosts.map(({ namespace }) => namespace)];
+  return (bridge !== null || links.length > 0) && wanted.every((namespace) => existing.includes(namespace));
+}
+
+/** Namespaces that belong to such a lab, of either kind. */
 export async function namespacesOf(plan: LabPlan, holder: Holder | null): Promise<string[]> {
   const listed = (await must([...enterWords(holder), 'ip', 'netns', 'list']))
     .split('\n')
     .map((row) => row.split(' ')[0]);
-  return Object.values(plan.namespaces).filter((namespace) => listed.includes(namespace));
+  return listed.filter((namespace) => {
+    return namespace.startsWith(`${plan.name}-`) && HOST_NAME.test(namespace.slice(plan.name.length + 1));
+  });
 }
 
 async function processesIn(namespace: string, holder: Holder | null): Promise<number[]> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { defaultCores, netdevConf, planLab } from './plan.ts';
+import { defaultCores, HOSTS_MAX, netdevConf, planBridge, planLab } from './plan.ts';
 import { cpuMask } from './steering.ts';
 
 describe('planLab', () => {
@@ -11,6 +11,17 @@ describe('planLab', () => {
     const all = [...names('wiredis'), ...names('another-lab-with-quite-a-long-name'), ...names('x')];
     expect(new Set(all).size).toBe(all.length);
     for (const name of all) expect(name.length).toBeLessThanOrEqual(15);
+  });
+
+  it('gives every host of a bridge names and addresses of its own', () => {
+    const plan = planLab('another-lab', 0);
+    const { hosts, clientAddress, clientDevice } = planBridge(plan, HOSTS_MAX);
+    const addresses = [clientAddress, ...hosts.flatMap(({ address, kernelAddress }) => [address, kernelAddress])];
+    const devices = [clientDevice, plan.bridge, ...hosts.flatMap(({ device, kernelDevice }) => [device, kernelDevice])];
+    expect(new Set(addresses).size).toBe(2 * HOSTS_MAX + 1);
+    expect(new Set(devices).size).toBe(2 * HOSTS_MAX + 2);
+    for (const device of devices) expect(device.length).toBeLessThanOrEqual(15);
+    for (const address of addresses) expect(Number(address.split('.')[3])).toBeLessThan(255);
   });
 
   it('names the namespaces after the lab', () => {

@@ -10,6 +10,7 @@ import { UsageError } from '../tool.ts';
 
 export const DEFAULT_NAME = 'wiredis';
 
+/** The two hosts of a lab made to compare paths; a lab of several has `hostN` in place of the server. */
 export type Host = 'server' | 'client';
 export type LinkName = 'direct' | 'kernel' | 'tap';
 
@@ -65,6 +66,67 @@ export function planLab(name: string, uid: number = userInfo().uid): LabPlan {
     bridge: `wdbr${tag}`,
     directory: uid === 0 ? `/run/wiredis-lab/${name}` : join(tmpdir(), `wiredis-lab-${uid}`, name),
   };
+}
+
+/** One of several server hosts on a bridge. */
+export interface BridgedHost {
+  /** host1, host2, ... */
+  readonly name: string;
+  readonly namespace: string;
+  /** Free for wiredis-server: the kernel has no address on it. */
+  readonly device: string;
+  readonly address: string;
+  /** The kernel's own way into the same network. */
+  readonly kernelDevice: string;
+  readonly kernelAddress: string;
+  readonly netdevFile: string;
+}
+
+/** Several server hosts and the client on one bridge, which stands in a namespace of its own. */
+export interface BridgePlan {
+  readonly hosts: readonly BridgedHost[];
+  readonly switch: string;
+  readonly bridge: string;
+  readonly clientDevice: string;
+  readonly clientAddress: string;
+  readonly prefixLength: number;
+}
+
+export const HOSTS_MAX = 100;
+
+/** @param count server hosts, 1 to HOSTS_MAX. */
+export function planBridge({ name, directory, bridge, links }: LabPlan, count: number): BridgePlan {
+  const tag = links.direct.veth.slice('wd0'.length);
+  const hosts = Array.from({ length: count }, (_, i): BridgedHost => {
+    const number = i + 1;
+    return {
+      name: `host${number}`,
+      namespace: `${name}-host${number}`,
+      device: `wdh${number}${tag}`,
+      address: `10.77.3.${number}`,
+      kernelDevice: `wdk${number}${tag}`,
+      kernelAddress: `10.77.3.${100 + number}`,
+      netdevFile: join(directory, `netdev-host${number}.conf`),
+    };
+  });
+  return {
+    hosts,
+    switch: `${name}-switch`,
+    bridge,
+    clientDevice: `wdc${tag}`,
+    clientAddress: '10.77.3.254',
+    prefixLength: 24,
+  };
+}
+
+/** The netdev.conf for a server on that host. */
+export function bridgedNetdevConf(plan: LabPlan, host: BridgedHost, prefixLength: number): string {
+  return [
+    `# For a server on ${host.name} of the lab '${plan.name}'; written by 'wiredis lab up', removed by 'wiredis lab down'.`,
+    `interface = ${host.device}`,
+    `address = ${host.address}/${prefixLength}`,
+    '',
+  ].join('\n');
 }
 
 /** The default core of each host: two different ones where the machine has them. */

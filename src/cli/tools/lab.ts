@@ -3,12 +3,13 @@ import { constants } from 'node:os';
 import { sleep } from '../../platform/sleep.ts';
 import { buildLab, describeState } from '../lab/build.ts';
 import { Lab, takeDown } from '../lab/lab.ts';
-import { DEFAULT_NAME, defaultCores, type Host } from '../lab/plan.ts';
+import { DEFAULT_NAME, defaultCores, HOSTS_MAX, type Host } from '../lab/plan.ts';
 import { exitCodeOf, requirePrograms } from '../lab/process.ts';
 import { EXIT_FAILED, EXIT_OK, nearestName, parseOptions, type Tool, UsageError, wholeNumber } from '../tool.ts';
 
-const help = `Usage: wiredis lab up [--name PREFIX] [--server-core N] [--client-core N]
-       wiredis lab exec [--name PREFIX] server|client -- COMMAND [ARGUMENT...]
+const help = `Usage: wiredis lab up [--name PREFIX] [--server-core N] [--client-core N] | [--hosts N]
+       wiredis lab exec [--name PREFIX] server|client|hostN -- COMMAND [ARGUMENT...]
+       wiredis lab unplug|plug [--name PREFIX] hostN
        wiredis lab status [--name PREFIX]
        wiredis lab down [--name PREFIX]
 
@@ -21,8 +22,14 @@ uses its own core. 'up' writes a netdev.conf for each user-space link and prints
 inside and leaves nothing behind; it may be called at any time. Without root the lab is made in a user
 namespace: AF_PACKET and libpcap work there, AF_XDP and steering do not.
 
+With --hosts N there are N server hosts and the client on one bridge, for clusters and failovers:
+  hostN    10.77.3.N for wiredis-server (no kernel address), 10.77.3.(100 + N) the kernel's, on a second interface
+  client   10.77.3.254
+each with a netdev.conf of its own; 'unplug' pulls both cables of a host, 'plug' puts them back.
+
 Options:
   --name PREFIX     start of the namespaces' names, so that several labs can be up at once
+  --hosts N         server hosts on one bridge, at most ${HOSTS_MAX}; without it, one with the three links above
   --server-core N   core of the server's host (default 0)
   --client-core N   core of the client's host (default 1 where there is one)
 
@@ -33,7 +40,7 @@ Example:
   wiredis lab exec client -- redis-cli -h 10.77.0.1
   wiredis lab down`;
 
-const ACTIONS = ['up', 'down', 'exec', 'status'] as const;
+const ACTIONS = ['up', 'down', 'exec', 'status', 'unplug', 'plug'] as const;
 const progress = (line: string): void => void process.stdout.write(`lab: ${line}\n`);
 
 export const lab: Tool = {
@@ -50,6 +57,9 @@ export const lab: Tool = {
         return execute(rest);
       case 'status':
         return status(rest);
+      case 'unplug':
+      case 'plug':
+        return plug(rest, action === 'plug');
     }
     const nearest = nearestName(action, ACTIONS);
     throw new UsageError(
@@ -65,12 +75,15 @@ async function up(args: string[]): Promise<number> {
       name: { type: 'string', default: DEFAULT_NAME },
       'server-core': { type: 'string' },
       'client-core': { type: 'string' },
+      hosts: { type: 'string' },
     },
   });
+  const hosts = values.hosts === undefined ? 0 : wholeNumber(values.hosts, 'hosts', 1);
+  if (hosts > HOSTS_MAX) throw new UsageError(`--hosts wants at most ${HOSTS_MAX}, not ${hosts}`);
   const cores = defaultCores();
   if (values['server-core'] !== undefined) cores.server = wholeNumber(values['server-core'], 'server-core', 0);
   if (values['client-core'] !== undefined) cores.client = wholeNumber(values['client-core'], 'client-core', 0);
-  await buildLab({ name: values.name, cores, progress });
+  await buildLab({ name: values.name, cores, hosts, progress });
   return EXIT_OK;
 }
 
@@ -88,9 +101,10 @@ async function status(args: string[]): Promise<number> {
   progress(state.line);
   if (!state.up) return EXIT_FAILED;
   const found = await Lab.attach(name);
-  for (const host of ['server', 'client'] as const) {
+  for (const host of found.hosts) {
     const running = await found.processes(host);
-    progress(`${found.plan.namespaces[host]}: core ${found.notes.cores[host]}, ${running.length} processes`);
+    const core = found.notes.bridge === null ? `core ${found.notes.cores[host as Host]}, ` : '';
+    progress(`${found.namespaceOf(host)}: ${core}${running.length} processes`);
     process.stdout.write(await found.must(host, ['ip', '-brief', 'address', 'show']));
   }
   for (const warning of found.notes.warnings) progress(`note: ${warning}`);
@@ -107,13 +121,26 @@ async function execute(args: string[]): Promise<number> {
   });
   const [host, ...inline] = positionals;
   const command = [...inline, ...(end === -1 ? [] : args.slice(end + 1))];
-  if (host !== 'server' && host !== 'client') throw new UsageError("lab exec wants 'server' or 'client' first");
+  if (!/^(server|client|host\d+)$/.test(host ?? '')) {
+    throw new UsageError("lab exec wants 'server', 'client' or 'hostN' first");
+  }
   if (command.length === 0) throw new UsageError(`lab exec wants a command: wiredis lab exec ${host} -- COMMAND`);
   const found = await Lab.attach(values.name);
   return runAttached(found, host, command);
 }
 
-async function runAttached(found: Lab, host: Host, command: readonly string[]): Promise<number> {
+async function plug(args: string[], isIn: boolean): Promise<number> {
+  const { values, positionals } = parseOptions({
+    args,
+    options: { name: { type: 'string', default: DEFAULT_NAME } },
+    allowPositionals: true,
+  });
+  if (positionals.length !== 1) throw new UsageError(`lab ${isIn ? 'plug' : 'unplug'} wants one host`);
+  await (await Lab.attach(values.name)).plug(positionals[0], isIn);
+  return EXIT_OK;
+}
+
+async function runAttached(found: Lab, host: string, command: readonly string[]): Promise<number> {
   const child = found.start(host, command, { stdio: 'inherit' });
   const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, forward);

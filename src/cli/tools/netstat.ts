@@ -93,6 +93,11 @@ export function relayLines(facts: RelayServerFacts): string[] {
     `clients ${facts.clients} of ${facts.maxclients}, ${facts.waiting} wait for the upstream`,
     `accepted ${facts.accepted}, rejected ${facts.rejected}, told to try later ${facts.turnedAway}`,
     `to the upstream ${shortBytes(facts.bytesIn)}, back ${shortBytes(facts.bytesOut)}`,
+    ...facts.forwards.map(
+      (one) =>
+        `port ${one.port} to ${one.upstream}  ${one.upstreamDown ? 'down' : 'up'}, ${one.clients} connections of ` +
+        `${one.accepted} accepted, there ${shortBytes(one.bytesIn)}, back ${shortBytes(one.bytesOut)}`,
+    ),
   ];
 }
 
