@@ -5,7 +5,7 @@ import type { Config } from './core/config.ts';
 import { DirectiveError } from './core/directive.ts';
 import type { Server } from './core/server.ts';
 import { Net } from './net/net.ts';
-import { KernelTransport } from './transports/kernel.ts';
+import { KernelTransport, type SocketCalls } from './transports/kernel.ts';
 import { type PlainSockets, Tls, type TlsSettings } from './transports/tls.ts';
 import {
   type Acceptor,
@@ -50,13 +50,16 @@ export class Listening {
   #attempt = 0;
   #pending: Promise<string | null> | null = null;
 
-  constructor(server: ListeningHost, transport: Transport) {
+  /** @param calls without them clients on the socket file are not served in the middle of a command. */
+  constructor(server: ListeningHost, transport: Transport, calls?: SocketCalls) {
     this.#server = server;
     this.#transport = transport;
     const { clock, scheduler } = server;
     const keepAliveSeconds = (): number => 0;
     this.#local =
-      transport instanceof KernelTransport ? transport : new KernelTransport({ clock, scheduler, keepAliveSeconds });
+      transport instanceof KernelTransport
+        ? transport
+        : new KernelTransport({ clock, scheduler, keepAliveSeconds, ...(calls === undefined ? {} : { calls }) });
     this.#local.beforeOutput = () => server.beforeOutput();
   }
 
@@ -111,6 +114,12 @@ export class Listening {
     const { tlsReplication, bindSourceAddr } = this.#server.config;
     const options: ConnectOptions = { signal, localAddress: bindSourceAddr === '' ? undefined : bindSourceAddr };
     return (tlsReplication ? this.#openTls() : this.#transport).connect(host, port, attach, options);
+  }
+
+  /** In the middle of a command: `Transport.serveNow`, of everything that listens. */
+  serveNow(): void {
+    this.#transport.serveNow?.();
+    if (this.#local !== this.#transport) this.#local.serveNow();
   }
 
   /** No more clients. */

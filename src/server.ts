@@ -30,7 +30,7 @@ import { type Scheduler, SystemScheduler } from './platform/timers.ts';
 import { RelayServer } from './relay/relay-server.ts';
 import { refuseCoreSettings } from './relay/relay-settings.ts';
 import { functionLibraries } from './scripting/scripting.ts';
-import { KernelTransport } from './transports/kernel.ts';
+import { KernelTransport, type SocketCalls } from './transports/kernel.ts';
 import type { Listener, Transport, TransportName } from './transports/transport.ts';
 
 /** How long clients have at shutdown to take what was written to them, milliseconds. */
@@ -127,16 +127,17 @@ export class RunningServer {
 
   readonly #unclaimed: (name: string) => Error;
 
-  /** @param unclaimed the error for a setting that no module has. */
+  /** @param unclaimed the error for a setting that no module has. @param calls for `Listening`. */
   constructor(
     server: Server,
     transport: Transport,
     unclaimed = (name: string): Error => new ServerStartError(`No module has the setting '${name}'`),
+    calls?: SocketCalls,
   ) {
     this.#unclaimed = unclaimed;
     this.server = server;
     this.transport = transport;
-    this.#listening = new Listening(server, transport);
+    this.#listening = new Listening(server, transport, calls);
     this.#pidFile = new PidFile(server.log);
     this.#files = new DatasetFiles(server, () => {
       this.removePidFile();
@@ -154,7 +155,7 @@ export class RunningServer {
       loadAof: () => this.#files.loadAofNow(),
       reload: (request) => this.#reload(request),
       connect: (host, port, attach, signal) => this.#listening.connect(host, port, attach, signal),
-      serveClients: () => transport.serveNow?.(),
+      serveClients: () => this.#listening.serveNow(),
       pendingChange: () => this.#listening.takePending(),
       roleChanged: () => this.adjustOomScore(),
       transportFacts: () => transport.facts?.() ?? [],
@@ -350,7 +351,8 @@ export async function startServer(
   const { config } = settings;
   prepareProcess(config);
   const transport = await openTransport(config, world);
-  const running = new RunningServer(createServer(settings, world, transport.name), transport, settings.unclaimed);
+  const server = createServer(settings, world, transport.name);
+  const running = new RunningServer(server, transport, settings.unclaimed, await socketCalls());
   try {
     await created(running);
     running.users = settings.users ?? [];
@@ -394,12 +396,16 @@ function prepareProcess(config: Config): void {
 async function openTransport(config: Config, world: World): Promise<Transport> {
   const keepAliveSeconds = (): number => config.tcpKeepalive;
   if (config.transport === 'kernel') {
-    const calls = await import('../io-engine/linux/libc.ts');
-    return new KernelTransport({ ...world, keepAliveSeconds, calls });
+    return new KernelTransport({ ...world, keepAliveSeconds, calls: await socketCalls() });
   }
   // Only now: the engines' native parts are not needed for kernel sockets.
   const { openUserspace } = await import('./transports/userspace.ts');
   return openUserspace({ ...world, netdevFile: config.netdev, engine: config.engine, keepAliveSeconds });
+}
+
+/** The kernel's sockets past the event loop; loaded only where something is opened. */
+function socketCalls(): Promise<SocketCalls> {
+  return import('../io-engine/linux/libc.ts');
 }
 
 function changeDirectory(dir: string): void {

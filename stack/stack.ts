@@ -12,7 +12,7 @@ import { readStack, type TakenState, writeStack } from './state/stack-state.ts';
 import { Stats } from './stats.ts';
 import { openConnection, StackError } from './tcp/connect.ts';
 import type { Connection } from './tcp/connection.ts';
-import { deliverAll } from './tcp/deliver.ts';
+import { deliverAll, interruptDelivery } from './tcp/deliver.ts';
 import { type Acceptor, Listener } from './tcp/listener.ts';
 import { SegmentTrace } from './tcp/segment-trace.ts';
 import { Tcp } from './tcp/tcp.ts';
@@ -33,6 +33,7 @@ export class Stack {
   readonly #engine: FrameEngine;
   readonly #clock: Clock;
   readonly #wheel: TimerWheel;
+  #interrupted = false;
 
   constructor(engine: FrameEngine, config: StackConfig, clock: Clock, random: RandomSource) {
     this.#engine = engine;
@@ -82,6 +83,26 @@ export class Stack {
     this.#wheel.advance(this.tcp.nowMs);
     deliverAll(this.tcp);
     return frames;
+  }
+
+  /**
+   * A tick within a tick, for a handler that goes on for long: everybody but its own connection has a turn. What the
+   * handler was given to read counts as read, and its place in memory is given back: it must have copied what it needs.
+   * @param between called between the two halves.
+   */
+  interrupt(between: () => void): void {
+    if (this.#interrupted) return;
+    this.#interrupted = true;
+    const { tcp } = this;
+    const { delivering, inTick } = tcp;
+    interruptDelivery(tcp);
+    this.poll();
+    between();
+    this.flush();
+    tcp.delivering = delivering;
+    tcp.interrupted = null;
+    tcp.inTick = inTick;
+    this.#interrupted = false;
   }
 
   /** Takes back the numbers of IPv6 addresses that nobody speaks to any more; seldom where there are many connections. */

@@ -39,10 +39,11 @@ const AHEAD_NEVER = 0x3fffffff;
 /** Of the batch at hand; one for all clients. */
 const ahead = new LookAhead();
 
-/** Why requests are not run: CLIENT PAUSE, too much output waiting, or a command that waits. */
+/** Why requests are not run: CLIENT PAUSE, too much output waiting, a command that waits, or one that lets others be served. */
 export const HELD_BY_PAUSE = 1;
 export const HELD_BY_OUTPUT = 2;
 export const HELD_BY_BLOCK = 4;
+export const HELD_BY_SERVICE = 8;
 
 /** Bits of `Client.gate`: what must be looked at before a command of this client runs. */
 export const GATE_SUBSCRIBED = 1;
@@ -238,7 +239,7 @@ export class Client implements ConnectionHandler, RequestLimits {
     const flushAt = hard > 0 ? hard : FLUSH_LENGTH;
     reply.protocol = this.protocol;
     reply.max = hard > 0 ? hard : REPLY_MAX;
-    server.beginBatch(this);
+    server.beginBatch(this, bytes, end);
     forgetHashes();
     let known = 0;
     while (this.#held === 0 && !this.closing) {
@@ -282,14 +283,17 @@ export class Client implements ConnectionHandler, RequestLimits {
   /** Copies what is left of the request at `parser.start` to a query buffer of our own, large enough for it. */
   #keepRest(parser: RequestParser, bytes: Uint8Array, end: number): void {
     const { server } = this;
-    const { start } = parser;
+    this.#keep(bytes, parser.start, end, parser);
+    parser.rebase();
+    server.parser = server.takeParser();
+  }
+
+  #keep(bytes: Uint8Array, start: number, end: number, parser: RequestParser): void {
     const rest = end - start;
-    this.#query = server.takeQueryBuffer(Math.max(rest, parser.needed - start));
+    this.#query = this.server.takeQueryBuffer(Math.max(rest, parser.needed - start));
     this.#query.set(bytes.subarray(start, end));
     this.#queryLength = rest;
-    parser.rebase();
     this.#parser = parser;
-    server.parser = server.takeParser();
   }
 
   /** @returns false when the client had to be closed. */
@@ -354,20 +358,32 @@ export class Client implements ConnectionHandler, RequestLimits {
     if ((this.#held & reason) === 0) return;
     this.#held &= ~reason;
     if (reason === HELD_BY_PAUSE) this.server.pauses.forget(this);
-    if (reason === HELD_BY_OUTPUT && !this.closing) this.connection.resume();
+    // Also when it is closing: what still comes is dropped, so that the peer can finish.
+    if (reason === HELD_BY_SERVICE || (reason === HELD_BY_OUTPUT && !this.closing)) this.#resumeInput();
     if (this.#held !== 0 || this.closing) return;
     this.#runQuery();
     this.#flush();
   }
 
-  /** A command of this client goes on for long, and others are served meanwhile: its own requests wait. */
-  pauseInput(): void {
-    this.connection.pause();
+  #resumeInput(): void {
+    if ((this.#held & (HELD_BY_OUTPUT | HELD_BY_SERVICE)) === 0 && !this.gone) this.connection.resume();
   }
 
-  /** That command has ended. */
-  resumeInput(): void {
-    if (this.#held === 0 && !this.closing) this.connection.resume();
+  /**
+   * The command that runs goes on for long, and others are served meanwhile: requests behind it wait, in a buffer of our
+   * own, as the bytes they came in will be gone. Ended by `release(HELD_BY_SERVICE)`.
+   * @param parser what reads this batch. @param end where its bytes end.
+   */
+  interrupt(parser: RequestParser, bytes: Uint8Array, end: number): void {
+    this.connection.pause();
+    this.#held |= HELD_BY_SERVICE;
+    if (this.#queryLength > 0) return;
+    if (parser.position < end) {
+      const next = this.server.takeParser();
+      next.begin(0, this);
+      this.#keep(bytes, parser.position, end, next);
+    }
+    parser.begin(end, this);
   }
 
   // --- output ---
@@ -481,6 +497,7 @@ export class Client implements ConnectionHandler, RequestLimits {
     if (this.#outputBytes < OUTPUT_LOW_WATER) this.release(HELD_BY_OUTPUT);
     if (this.#outputBytes === 0) this.replica?.onDrain();
     this.#endIfDone();
+    if (this.server.unsettled) this.server.settle();
   }
 
   /** Whether `timeout` applies: not to who waits for something to come. */
@@ -536,7 +553,8 @@ export class Client implements ConnectionHandler, RequestLimits {
     this.closing = true;
     this.#output = [];
     this.#outputBytes = 0;
-    if (this.server.current !== this) this.#releaseQuery();
+    // Its own batch may be on the stack.
+    if (this.server.current !== this && (this.#held & HELD_BY_SERVICE) === 0) this.#releaseQuery();
     this.server.forget(this);
   }
 

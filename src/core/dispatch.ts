@@ -37,6 +37,7 @@ import {
   FLAG_WRITE,
 } from './command-table.ts';
 import { OUT_OF_MEMORY } from './errors.ts';
+import { WordList } from './nested-call.ts';
 import type { Server } from './server.ts';
 
 const PREVIEW_LENGTH = 128;
@@ -411,6 +412,15 @@ export class Dispatcher {
   #logSlow(call: Call, command: Command, spentUs: number): void {
     if ((command.flags & FLAG_SKIP_SLOWLOG) !== 0) return;
     this.server.slowlog.add(call, spentUs, this.server.config.slowlogMaxLen);
+  }
+
+  /** Copies the words of the command that runs: the bytes they lie in will be gone. */
+  detach(): void {
+    const call = this.#call;
+    const { bytes, lengths, offsets } = WordList.of(call);
+    call.bytes = bytes;
+    call.lengths = lengths;
+    call.offsets = offsets;
   }
 
   /**

@@ -16,7 +16,7 @@ import { Acl } from './acl/acl.ts';
 import { RuleCommands } from './acl/rule-commands.ts';
 import { Blocking } from './blocking.ts';
 import type { Call } from './call.ts';
-import { Client, HELD_BY_PAUSE } from './client.ts';
+import { Client, HELD_BY_PAUSE, HELD_BY_SERVICE } from './client.ts';
 import { ClientMemory } from './client-memory.ts';
 import { type CommandDetails, type CommandSpec, NO_DETAILS } from './command.ts';
 import { CommandTable } from './command-table.ts';
@@ -478,8 +478,11 @@ export class Server {
     this.stopMonitor(client);
   }
 
-  beginBatch(client: Client): void {
+  /** @param bytes where the client's requests lie, up to `end`. */
+  beginBatch(client: Client, bytes: Uint8Array, end: number): void {
     this.current = client;
+    this.#batch = bytes;
+    this.#batchEnd = end;
     this.dispatcher.beginBatch();
   }
 
@@ -487,6 +490,10 @@ export class Server {
     this.dispatcher.takeTime();
     this.current = null;
   }
+
+  /** The bytes that the current client's requests are run from. */
+  #batch: Uint8Array = new Uint8Array(0);
+  #batchEnd = 0;
 
   // --- between commands and batches ---
 
@@ -568,12 +575,23 @@ export class Server {
   setBusy(error: string | null): void {
     this.#setGate(GATE_BUSY, error !== null);
     this.busyError = error ?? '';
+    if (error !== null || this.#interrupted === null) return;
+    this.continueLater(this.#interrupted, HELD_BY_SERVICE);
+    this.#interrupted = null;
   }
 
-  /** Lets other clients be served in the middle of a command. */
+  /** The client in whose command others were served. */
+  #interrupted: Client | null = null;
+
+  /** Lets other clients be served in the middle of a command, until `setBusy(null)`. */
   serveClients(): void {
     if (this.hooks.serveClients === undefined) return;
     const { current, parser, reply } = this;
+    if (current !== null && this.#interrupted === null) {
+      this.#interrupted = current;
+      this.dispatcher.detach();
+      current.interrupt(parser, this.#batch, this.#batchEnd);
+    }
     this.reply = new ReplyWriter();
     this.parser = this.takeParser();
     this.current = null;

@@ -8,6 +8,8 @@ export interface ServerClock {
   /** Wall clock, milliseconds since the Unix epoch. */
   readonly unixMs: number;
   update(): void;
+  /** Moves on for who measures and waits; the wall clock, which a command must see stand still, stays. */
+  updateSinceStart(): void;
 }
 
 export class SystemClock implements ServerClock {
@@ -16,11 +18,15 @@ export class SystemClock implements ServerClock {
   unixMs = Date.now();
 
   update(): void {
+    this.updateSinceStart();
+    this.unixMs = Date.now();
+  }
+
+  updateSinceStart(): void {
     // performance.now() is monotonic and, unlike hrtime.bigint(), allocates nothing that outlives the call.
     const sinceStart = performance.now();
     this.nowMs = sinceStart | 0;
     this.nowUs = (sinceStart * 1000) | 0;
-    this.unixMs = Date.now();
   }
 }
 
@@ -36,6 +42,7 @@ export class ManualClock implements ServerClock {
   }
 
   update(): void {}
+  updateSinceStart(): void {}
 
   /** @param microseconds how far to move on; whole. */
   advanceUs(microseconds: number): void {

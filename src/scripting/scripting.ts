@@ -60,7 +60,6 @@ export class Scripting {
       const { call } = run;
       run.words = Array.from({ length: call.argc }, (_, i) => call.copy(i));
       run.timedOut = true;
-      call.client.pauseInput();
       server.log.warning(
         `Slow script detected: still in execution after ${run.durationMs} milliseconds. You can try killing the ` +
           `script using the ${run.isEval ? 'SCRIPT KILL' : 'FUNCTION KILL'} command. Script name is: ${run.name}.`,
@@ -96,10 +95,7 @@ export class Scripting {
 
   /** After each run. */
   #ended(run: ScriptRun): void {
-    if (run.timedOut) {
-      this.server.setBusy(null);
-      run.call.client.resumeInput();
-    }
+    if (run.timedOut) this.server.setBusy(null);
     run.end();
   }
 

@@ -128,8 +128,9 @@ export interface Transport {
    */
   beforeOutput: () => void;
   /**
-   * In the middle of a tick, from within a handler that goes on for long: hands what has arrived to the handlers of
-   * connections that are not paused, accepts new ones, and lets what they write leave. The clock stands still.
+   * From within a handler that goes on for long: hands what has arrived to the handlers of other connections that are
+   * not paused, accepts new ones, and lets what they write leave. The wall clock stands still. The bytes that the
+   * handler was given are gone afterwards. Connections over TLS have to wait: Node's event loop is what decrypts.
    */
   serveNow?(): void;
   /** Names and values for INFO, beyond the transport's name. */

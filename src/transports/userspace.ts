@@ -261,6 +261,16 @@ export class UserspaceTransport implements Transport, StackInsight {
     meter.add(began, inputDone, persisted, stopwatch());
   }
 
+  /** Frames are looked for past the event loop; engines whose packages are told by it (pcap, raw) find none. */
+  serveNow(): void {
+    if (this.#closed) return;
+    this.#clock.updateSinceStart();
+    this.stack.interrupt(this.#betweenHalves);
+    this.#armAlarm();
+  }
+
+  readonly #betweenHalves = (): void => this.beforeOutput();
+
   measureTicks(stopwatch: () => number): void {
     this.#meter ??= new TickMeter(stopwatch);
   }

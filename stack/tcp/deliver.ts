@@ -20,10 +20,37 @@ import type { Tcp } from './tcp.ts';
 /** Works off the ready list; what handlers make ready meanwhile has its turn with the next delivery. */
 export function deliverAll(tcp: Tcp): void {
   tellStarved(tcp);
+  if (tcp.ready.count === 0) return;
+  const list = tcp.takeReady();
+  while (list.next < list.count) {
+    const c = list.items[list.next++];
+    if (c === tcp.interrupted) postpone(tcp, c);
+    else deliver(tcp, c);
+  }
+  tcp.returnReady(list);
+}
+
+/** Its handler is on the stack: what is new of it waits until that has returned. */
+function postpone(tcp: Tcp, c: Connection): void {
+  if (!keep(tcp, c)) outOfMemory(tcp, c);
+  tcp.ready.push(c);
+}
+
+/**
+ * A handler lets others have their turn before it returns. Those behind it in the list are moved to the next one, and
+ * what they would read in their frames to their buffers, as the frames go. What the handler itself was given
+ * counts as read.
+ */
+export function interruptDelivery(tcp: Tcp): void {
+  const list = tcp.delivering;
+  if (list === null) return;
+  const c = list.items[list.next - 1];
+  c.inPlaceLength = 0;
+  tcp.interrupted = c;
   const { ready } = tcp;
-  const { count } = ready;
-  for (let i = 0; i < count; i++) deliver(tcp, ready.items[i]);
-  if (count > 0) ready.shift(count);
+  for (let i = list.next; i < list.count; i++) ready.push(list.items[i]);
+  list.count = list.next;
+  for (let i = 0; i < ready.count; i++) if (!keep(tcp, ready.items[i])) outOfMemory(tcp, ready.items[i]);
 }
 
 function tellStarved(tcp: Tcp): void {

@@ -70,15 +70,11 @@ class ConnectionList {
   /** The first `count` are in the list; what lies behind is left over. */
   readonly items: Connection[] = [];
   count = 0;
+  /** Of a list that is being worked off: those before it are done with, or in hand. */
+  next = 0;
 
   push(c: Connection): void {
     this.items[this.count++] = c;
-  }
-
-  /** Forgets the first `gone`. */
-  shift(gone: number): void {
-    this.items.copyWithin(0, gone, this.count);
-    this.count -= gone;
   }
 }
 
@@ -118,7 +114,12 @@ export class Tcp implements TcpHandler {
 
   dirty = new ConnectionList();
   #dirtySpare = new ConnectionList();
-  readonly ready = new ConnectionList();
+  ready = new ConnectionList();
+  #readySpares = [new ConnectionList()];
+  /** The ready list that is being worked off; null: none. */
+  delivering: ConnectionList | null = null;
+  /** The connection whose handler has let others have their turn before it returns; null: none. */
+  interrupted: Connection | null = null;
   /** Connections that were refused memory for `write`. */
   readonly #starved: Connection[] = [];
 
@@ -292,7 +293,9 @@ export class Tcp implements TcpHandler {
     this.flows.forEach((flow) => {
       mark(flow.remoteIp);
     });
-    for (const list of [this.dirty, this.ready]) for (let i = 0; i < list.count; i++) mark(list.items[i].remoteIp);
+    for (const list of [this.dirty, this.ready, this.delivering]) {
+      for (let i = 0; list !== null && i < list.count; i++) mark(list.items[i].remoteIp);
+    }
   }
 
   // ---- The two lists -----------------------------------------------------------------------------------------
@@ -310,6 +313,21 @@ export class Tcp implements TcpHandler {
     c.ready = true;
     this.ready.push(c);
     if (!this.inTick) this.#signal();
+  }
+
+  /** The ready list, to be worked off; a new one takes its place. */
+  takeReady(): ConnectionList {
+    const list = this.ready;
+    this.ready = this.#readySpares.pop() ?? new ConnectionList();
+    this.delivering = list;
+    return list;
+  }
+
+  returnReady(list: ConnectionList): void {
+    list.count = 0;
+    list.next = 0;
+    this.#readySpares.push(list);
+    this.delivering = null;
   }
 
   #signal(): void {

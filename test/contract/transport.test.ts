@@ -1,6 +1,7 @@
 // One suite over every Transport: a fixture gives two transports that reach each other, one listening, one connecting.
 import { Buffer } from 'node:buffer';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import * as calls from '../../io-engine/linux/libc.ts';
 import { MemoryWire } from '../../io-engine/memory-wire.ts';
 import { SystemClock } from '../../src/platform/clock.ts';
 import { SeededRandom } from '../../src/platform/random.ts';
@@ -28,14 +29,22 @@ export interface TransportPair {
 
 export interface TransportFixture {
   readonly name: string;
+  /** `connect` sends its SYN in a `serveNow`; otherwise only the event loop does it. */
+  readonly connectsNow: boolean;
   open(): Promise<TransportPair>;
 }
 
 const kernelFixture: TransportFixture = {
   name: 'kernel',
+  connectsNow: false,
   async open() {
     const make = (): KernelTransport =>
-      new KernelTransport({ clock: new SystemClock(), scheduler: new SystemScheduler(), keepAliveSeconds: () => 0 });
+      new KernelTransport({
+        clock: new SystemClock(),
+        scheduler: new SystemScheduler(),
+        keepAliveSeconds: () => 0,
+        calls,
+      });
     const server = make();
     const client = make();
     return {
@@ -53,6 +62,7 @@ const kernelFixture: TransportFixture = {
 
 const userspaceFixture: TransportFixture = {
   name: 'userspace',
+  connectsNow: true,
   async open() {
     const wire = new MemoryWire({ seed: 3 });
     const make = (end: number): UserspaceTransport => {
@@ -313,6 +323,112 @@ export function transportContract(fixture: TransportFixture): void {
       client.send(Buffer.from('PING\r\n'));
       await client.until(() => client.length >= 7);
       expect(runsWhenReplied).toBeGreaterThan(0);
+    });
+
+    describe('serveNow, from within a handler', () => {
+      /** Runs `body` in the handler of a connection that was sent one byte, and waits for its end. */
+      async function within(client: Recorder, server: Recorder, body: () => void): Promise<void> {
+        const done = new Promise<void>((resolve, reject) => {
+          server.onBytes = () => {
+            server.onBytes = () => {};
+            server.connection.pause();
+            try {
+              body();
+              resolve();
+            } catch (error) {
+              reject(error);
+            }
+            server.connection.resume();
+          };
+        });
+        client.send(Buffer.from('!'));
+        await done;
+      }
+
+      /** A turn for both sides. */
+      function turn(): void {
+        pair.client.serveNow?.();
+        pair.server.serveNow?.();
+        pair.client.serveNow?.();
+      }
+
+      function turnsUntil(done: () => boolean): void {
+        for (let i = 0; i < 1000 && !done(); i++) turn();
+        expect(done()).toBe(true);
+      }
+
+      test('others are heard, and answered', async () => {
+        const [first, firstServer] = await connected();
+        const [second, secondServer] = await connected();
+        secondServer.onBytes = (bytes) => secondServer.send(Buffer.from(`${bytes}!`));
+        await within(first, firstServer, () => {
+          second.send(Buffer.from('one'));
+          turnsUntil(() => second.bytes.toString() === 'one!');
+          second.send(Buffer.from('two'));
+          turnsUntil(() => second.bytes.toString() === 'one!two!');
+        });
+      });
+
+      test('what others had sent at the same time reaches them whole', async () => {
+        const pairs = [];
+        for (let i = 0; i < 6; i++) pairs.push(await connected());
+        const texts = pairs.map((_, i) => randomBytes(new SeededRandom(i), 1000));
+        const [[first, firstServer], ...others] = pairs;
+        const more = randomBytes(new SeededRandom(99), 50_000);
+        const done = within(first, firstServer, () => {
+          for (const [client] of others) client.send(more);
+          turnsUntil(() => others.every(([, server]) => server.length === 51_000));
+        });
+        others.forEach(([client], i) => {
+          client.send(texts[i]);
+        });
+        await done;
+        others.forEach(([, server], i) => {
+          expect(server.bytes.equals(Buffer.concat([texts[i], more]))).toBe(true);
+        });
+      });
+
+      test.runIf(fixture.connectsNow)('new connections come in', async () => {
+        const [first, firstServer] = await connected();
+        const known = accepted.length;
+        let late: Promise<unknown> | null = null;
+        const client = new Recorder();
+        await within(first, firstServer, () => {
+          late = pair.client.connect(pair.address, listener.port, (connection) => {
+            client.connection = connection;
+            return client;
+          });
+          turnsUntil(() => accepted.length > known);
+        });
+        await late;
+        client.send(Buffer.from('hello'));
+        await accepted[known].until(() => accepted[known].bytes.toString() === 'hello');
+      });
+
+      test('its own connection hears nothing before it has returned, and all of it then', async () => {
+        const [first, firstServer] = await connected();
+        const bytes = randomBytes(new SeededRandom(7), 60_000);
+        await within(first, firstServer, () => {
+          first.send(bytes);
+          for (let i = 0; i < 20; i++) turn();
+          expect(firstServer.length).toBe(1);
+        });
+        await firstServer.until(() => firstServer.length === 60_001);
+        expect(firstServer.bytes.subarray(1).equals(bytes)).toBe(true);
+      });
+
+      test('a peer that resets meanwhile is heard of afterwards, once', async () => {
+        const [first, firstServer] = await connected();
+        await within(first, firstServer, () => {
+          first.connection.destroy();
+          for (let i = 0; i < 20; i++) turn();
+          expect(firstServer.closes).toEqual([]);
+          expect(firstServer.connection.write(Buffer.from('x'), 0, 1)).toBeTypeOf('number');
+        });
+        await firstServer.until(() => firstServer.closes.length > 0);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        expect(firstServer.closes.length).toBe(1);
+      });
     });
 
     test('what a range held when it was written is what arrives', async () => {

@@ -43,6 +43,10 @@ export class FrozenClock implements ServerClock {
 
   /** What the event loop and stopwatches go by moves on. */
   update(): void {
+    this.updateSinceStart();
+  }
+
+  updateSinceStart(): void {
     const sinceStart = performance.now();
     this.nowMs = sinceStart | 0;
     this.nowUs = (sinceStart * 1000) | 0;
