@@ -235,6 +235,7 @@ export class Ip implements PacketOutput {
   /** Calls `mark` with every number of an IPv6 address that is kept below TCP. */
   mark(mark: (ip: number) => void): void {
     this.neighbors.mark(mark);
+    this.reassembly.mark(mark);
     this.ipv6?.mark(mark);
   }
 

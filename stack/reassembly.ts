@@ -1,5 +1,5 @@
-// Puts fragmented datagrams together again (RFC 791 3.2, RFC 1122 3.3.2, RFC 8200 4.5). Memory is bounded in total, a
-// datagram has one deadline, and one whose fragments overlap is given up as a whole (RFC 5722): nobody sends such
+// Puts fragmented datagrams together again (RFC 791 3.2, RFC 1122 3.3.2, RFC 8200 4.5). Memory is bounded, by source
+// and in total, a datagram has one deadline, and one whose fragments overlap is given up as a whole (RFC 5722): nobody sends such
 // a thing for a good reason. Fragments are rare here (TCP avoids them), so this may allocate. Used by ip.ts.
 import type { Clock } from './clock.ts';
 import type { TimerNode, TimerWheel } from './timer-wheel.ts';
@@ -8,6 +8,8 @@ import type { TimerNode, TimerWheel } from './timer-wheel.ts';
 export const REASSEMBLY_MS = 60_000;
 /** Bytes of all fragments that wait, bookkeeping included. */
 export const REASSEMBLY_BYTES_MAX = 4 * 1024 * 1024;
+/** The same of one source: who sends nothing but beginnings pushes out his own. */
+export const REASSEMBLY_SOURCE_BYTES_MAX = 1024 * 1024;
 /** Fragments of one datagram; 64 KiB in packets of 576 bytes are 120. */
 export const FRAGMENTS_MAX = 128;
 const FRAGMENT_OVERHEAD = 128;
@@ -32,8 +34,21 @@ export interface FragmentFacts {
   readonly payloadLength: number;
 }
 
+/** Who sends fragments, and what waits of them. */
+class Source {
+  readonly ip: number;
+  /** Oldest first. */
+  readonly datagrams = new Set<Datagram>();
+  bytes = 0;
+
+  constructor(ip: number) {
+    this.ip = ip;
+  }
+}
+
 class Datagram {
   readonly key: string;
+  readonly source: Source;
   /** When it is given up. */
   readonly deadline: number;
   /** In order of their place; none overlap. */
@@ -45,8 +60,9 @@ class Datagram {
   received = 0;
   cost = 0;
 
-  constructor(key: string, deadline: number) {
+  constructor(key: string, source: Source, deadline: number) {
     this.key = key;
+    this.source = source;
     this.deadline = deadline;
   }
 }
@@ -72,6 +88,7 @@ export class Reassembly implements TimerNode {
   readonly #timers: TimerWheel;
   /** Oldest first: all have the same time to live. */
   readonly #datagrams = new Map<string, Datagram>();
+  readonly #sources = new Map<number, Source>();
   #bytes = 0;
 
   constructor(clock: Clock, timers: TimerWheel) {
@@ -93,7 +110,7 @@ export class Reassembly implements TimerNode {
     const { fragmentOffset: start, payloadOffset, payloadLength, moreFragments } = facts;
     const end = start + payloadLength;
     const key = `${facts.sourceIp},${facts.destinationIp},${facts.protocol},${facts.identification}`;
-    const datagram = this.#datagrams.get(key) ?? this.#begin(key);
+    const datagram = this.#datagrams.get(key) ?? this.#begin(key, facts.sourceIp);
     // All but the last carry a multiple of eight bytes; no datagram is longer than its length field can say.
     const isBroken =
       payloadLength === 0 ||
@@ -111,19 +128,19 @@ export class Reassembly implements TimerNode {
     if (start === 0) datagram.header = bytes.slice(headerOffset, payloadOffset);
     if (!moreFragments) datagram.total = end;
     datagram.received += payloadLength;
-    datagram.cost += payloadLength + FRAGMENT_OVERHEAD;
-    this.#bytes += payloadLength + FRAGMENT_OVERHEAD;
+    this.#charge(datagram, payloadLength + FRAGMENT_OVERHEAD);
     if (datagram.received === datagram.total) {
       this.#complete(datagram);
       return REASSEMBLY_DONE;
     }
-    this.#makeRoom();
+    this.#makeRoom(datagram.source);
     return REASSEMBLY_WAITS;
   }
 
   close(): void {
     this.#timers.cancel(this);
     this.#datagrams.clear();
+    this.#sources.clear();
     this.#bytes = 0;
   }
 
@@ -139,9 +156,17 @@ export class Reassembly implements TimerNode {
     }
   }
 
-  #begin(key: string): Datagram {
-    const datagram = new Datagram(key, (this.#clock.nowMs + REASSEMBLY_MS) | 0);
+  /** Calls `mark` with the number of each source: their fragments would be another's if it got the number. */
+  mark(mark: (ip: number) => void): void {
+    for (const ip of this.#sources.keys()) mark(ip);
+  }
+
+  #begin(key: string, sourceIp: number): Datagram {
+    let source = this.#sources.get(sourceIp);
+    if (source === undefined) this.#sources.set(sourceIp, (source = new Source(sourceIp)));
+    const datagram = new Datagram(key, source, (this.#clock.nowMs + REASSEMBLY_MS) | 0);
     this.#datagrams.set(key, datagram);
+    source.datagrams.add(datagram);
     this.#timers.armBy(this, datagram.deadline);
     return datagram;
   }
@@ -155,11 +180,25 @@ export class Reassembly implements TimerNode {
 
   #drop(datagram: Datagram): void {
     this.#datagrams.delete(datagram.key);
-    this.#bytes -= datagram.cost;
+    const { source } = datagram;
+    this.#charge(datagram, -datagram.cost);
+    source.datagrams.delete(datagram);
+    if (source.datagrams.size === 0) this.#sources.delete(source.ip);
+  }
+
+  #charge(datagram: Datagram, bytes: number): void {
+    datagram.cost += bytes;
+    datagram.source.bytes += bytes;
+    this.#bytes += bytes;
   }
 
   /** The oldest make way: they are the least likely to be completed. */
-  #makeRoom(): void {
+  #makeRoom(source: Source): void {
+    for (const datagram of source.datagrams) {
+      if (source.bytes <= REASSEMBLY_SOURCE_BYTES_MAX) break;
+      this.#drop(datagram);
+      this.onFailure();
+    }
     for (const datagram of this.#datagrams.values()) {
       if (this.#bytes <= REASSEMBLY_BYTES_MAX) return;
       this.#drop(datagram);

@@ -1,5 +1,5 @@
 // One stack with a listening echo, one stack that talks to it undisturbed, and a third end of the wire that sends it frames
-// from the generator. Checked: nothing throws, every frame is accounted for, the undisturbed connection goes on, and when it
+// from the generator. In every other campaign that connection is one over IPv6, and routers are listened to. Checked: nothing throws, every frame is accounted for, the undisturbed connection goes on, and when it
 // is over nothing is left. For frames.test.ts and run.ts.
 import { type MemoryEngine, MemoryWire } from '../../../io-engine/memory-wire.ts';
 import { ManualClock } from '../../../src/platform/clock.ts';
@@ -9,12 +9,14 @@ import type { Socket, SocketEvents } from '../../../stack/socket.ts';
 import { Stack } from '../../../stack/stack.ts';
 import { DROP_NAMES } from '../../../stack/stats.ts';
 import { readInt32, readUint16 } from '../../../stack/wire/bytes.ts';
-import { FrameGenerator, PEER_PORT_BASE, PEER_PORTS, PORT } from './generator.ts';
+import { FrameGenerator, PEER_PORT_BASE, PEER_PORTS, PORT, TRANSPORT_4, TRANSPORT_6 } from './generator.ts';
 
 const LIVE_IP = '10.0.0.9';
+const LIVE_IP6 = 'fd00::9';
 /** Frames sent before the stack gets its turn. */
 const BATCH = 32;
 /** After the last frame: longer than any connection, half-open or waiting, may live without a peer. */
+const ADDRESSES_MAX = 16_384;
 const WIND_DOWN_MS = 2 * 3600 * 1000;
 
 const echo: SocketEvents = {
@@ -58,7 +60,14 @@ export class Campaign {
     this.#generator = new FrameGenerator(this.#random);
     const [engine, peer, live] = this.#wire.ends;
     this.#peer = peer;
-    const neighbors = ['arp = 10.0.0.2 02:00:00:00:00:02', `arp = ${LIVE_IP} 02:00:00:00:00:09`];
+    const isOverSix = (seed & 1) === 0;
+    const neighbors = [
+      'arp = 10.0.0.2 02:00:00:00:00:02',
+      `arp = ${LIVE_IP} 02:00:00:00:00:09`,
+      'arp = fd00::2 02:00:00:00:00:02',
+      `arp = ${LIVE_IP6} 02:00:00:00:00:09`,
+      `slaac = ${isOverSix ? 'on' : 'off'}`,
+    ];
     const limits = [
       'max-connections = 200',
       'receive-buffer = 16kb',
@@ -66,20 +75,23 @@ export class Campaign {
       'time-wait = 1s',
       'user-timeout = 60s',
     ];
-    const config = ['interface = fuzz', 'address = 10.0.0.1/24', ...neighbors, ...limits].join('\n');
+    const addresses = ['address = 10.0.0.1/24', 'address = fd00::1/64'];
+    const config = ['interface = fuzz', ...addresses, ...neighbors, ...limits].join('\n');
     this.stack = new Stack(engine, parseNetdevConf(config, 'fuzz'), this.#clock, new SeededRandom(seed + 1));
-    const own = ['interface = live', `address = ${LIVE_IP}/24`, 'arp = 10.0.0.1 02:00:00:00:00:01'].join('\n');
+    const live4 = [`address = ${LIVE_IP}/24`, 'arp = 10.0.0.1 02:00:00:00:00:01'];
+    const live6 = [`address = ${LIVE_IP6}/64`, 'arp = fd00::1 02:00:00:00:00:01'];
+    const own = ['interface = live', ...live4, ...live6].join('\n');
     this.#live = new Stack(live, parseNetdevConf(own, 'live'), this.#clock, new SeededRandom(seed + 2));
     this.stack.listen(PORT, 64, () => echo);
-    this.#connectLive();
+    this.#connectLive(isOverSix ? 'fd00::1' : '10.0.0.1');
   }
 
-  #connectLive(): void {
+  #connectLive(address: string): void {
     const next = (socket: Socket) => {
       const bytes = Uint8Array.from({ length: 64 }, (_, i) => (this.#sent + i) & 0xff);
       this.#sent += socket.write(bytes, 0, bytes.length);
     };
-    this.#socket = this.#live.connect(0x0a000001, PORT, {
+    this.#socket = this.#live.connect(this.#live.ip.parse(address) as number, PORT, {
       onOpen: next,
       onReadable: (socket, bytes, offset, length) => {
         for (let i = 0; i < length; i++) {
@@ -145,25 +157,28 @@ export class Campaign {
       const at = batch.offset[i];
       const length = batch.length[i];
       if (this.#random.below(64) === 0) this.#generator.capture(memory.subarray(at, at + length));
-      if (memory[at + 12] !== 8 || memory[at + 13] !== 0 || memory[at + 23] !== 6) continue;
-      const index = readUint16(memory, at + 36) - PEER_PORT_BASE;
+      const family = memory[at + 12] === 8 && memory[at + 13] === 0 ? 0 : memory[at + 12] === 0x86 ? 1 : -1;
+      if (family < 0 || memory[at + (family === 0 ? 23 : 20)] !== 6) continue;
+      const tcp = at + (family === 0 ? TRANSPORT_4 : TRANSPORT_6);
+      const index = readUint16(memory, tcp + 2) - PEER_PORT_BASE;
       if (index < 0 || index >= PEER_PORTS) continue;
-      const flags = memory[at + 47];
+      const flags = memory[tcp + 13];
       if ((flags & 4) !== 0) continue;
-      const payload = length - 34 - ((memory[at + 46] >> 4) << 2);
-      const place = this.#generator.places[index];
-      place.seq = (readInt32(memory, at + 38) + payload + (flags & 1) + ((flags >> 1) & 1)) | 0;
-      place.ack = readInt32(memory, at + 42);
-      if (memory[at + 54] === 1 && memory[at + 56] === 8) place.tsVal = readInt32(memory, at + 58);
+      const payload = at + length - tcp - ((memory[tcp + 12] >> 4) << 2);
+      const place = this.#generator.places[family][index];
+      place.seq = (readInt32(memory, tcp + 4) + payload + (flags & 1) + ((flags >> 1) & 1)) | 0;
+      place.ack = readInt32(memory, tcp + 8);
+      if (memory[tcp + 20] === 1 && memory[tcp + 22] === 8) place.tsVal = readInt32(memory, tcp + 24);
     }
   }
 
   /** The peer falls silent: everything has to go. @throws what is left. */
   finish(): CampaignReport {
     const { stats, tcp } = this.stack;
+    const { reassembly, book } = this.stack.ip;
     this.#socket?.end();
     const until = this.#nowUs + WIND_DOWN_MS * 1000;
-    while (this.#nowUs < until && (tcp.flows.size > 0 || tcp.blocks.used > 0)) {
+    while (this.#nowUs < until && (tcp.flows.size > 0 || tcp.blocks.used > 0 || reassembly.bytesHeld > 0)) {
       const delay = Math.max(
         1,
         Math.min(this.stack.nextDeadlineMs() < 0 ? 10_000 : this.stack.nextDeadlineMs(), 10_000),
@@ -175,6 +190,9 @@ export class Campaign {
       connections: tcp.connections,
       handshakes: tcp.handshakes,
       timeWaits: tcp.timeWaits,
+      fragments: reassembly.bytesHeld,
+      // Numbers of addresses are taken back in time, not at once.
+      addresses: Math.max(0, book.size - ADDRESSES_MAX),
     };
     const rows = Object.entries({ ...left, buffers: tcp.blocks.used, established: stats.tcpCurrEstab });
     const leaks = rows.filter(([, count]) => count !== 0);

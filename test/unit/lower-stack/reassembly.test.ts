@@ -1,7 +1,7 @@
 // Fragments of IPv4 datagrams (RFC 791 3.2, RFC 815, RFC 1122 3.3.2, RFC 5722).
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { REASSEMBLY_BYTES_MAX, REASSEMBLY_MS } from '../../../stack/reassembly.ts';
+import { REASSEMBLY_BYTES_MAX, REASSEMBLY_MS, REASSEMBLY_SOURCE_BYTES_MAX } from '../../../stack/reassembly.ts';
 import { arpFrame, HOST_IP, icmpMessage, ipv4Frame, LowerHost, PEER_IP } from './host.ts';
 
 const MORE = 0x2000;
@@ -124,6 +124,26 @@ describe('reassembly', () => {
     expect(host.stats.ipReasmFails).toBeGreaterThan(0);
     host.advance(REASSEMBLY_MS + 1);
     expect(host.ip.reassembly.bytesHeld).toBe(0);
+  });
+
+  it('one source fills its own share only, and pushes out nobody else', () => {
+    const host = openHost();
+    const echo = icmpMessage(8, 0, 7, pattern(992));
+    const [first, second] = fragments(echo, [504], 1);
+    host.receive(first);
+    // Beginnings without an end, each of another datagram.
+    for (let i = 0; i < 200; i++) {
+      for (let piece = 1; piece < 11; piece++) {
+        host.receive(
+          ipv4Frame({ fragment: MORE | (piece * 175), from: '10.0.0.66', payload: pattern(1400), protocol: 30 + i }),
+        );
+      }
+    }
+    expect(host.ip.reassembly.bytesHeld).toBeLessThan(REASSEMBLY_SOURCE_BYTES_MAX + 4096);
+    expect(host.stats.ipReasmFails).toBeGreaterThan(50);
+    host.sent();
+    host.receive(second);
+    expect(host.sent()).toHaveLength(1);
   });
 
   it('a datagram of very many pieces is given up', () => {
