@@ -1,6 +1,7 @@
-// Writes pcapng blocks into a byte array: section header, interface description, enhanced packet
-// (draft-ietf-opsawg-pcapng sections 4.1 to 4.3). Little-endian, as the format lets the writer choose. Pure; only
-// recorder.ts and tests import this.
+// Writes pcapng blocks into a byte array: section header, interface description, enhanced packet,
+// statistics (draft-ietf-opsawg-pcapng sections 4.1 to 4.3, 4.6). Little-endian, as the format lets the writer choose. Pure; only
+// recorder.ts, live-capture.ts and tests import this.
+import type { Link } from './frame-engine.ts';
 
 export const LINKTYPE_ETHERNET = 1;
 export const LINKTYPE_RAW = 101;
@@ -16,6 +17,10 @@ const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 const OPTION_IF_NAME = 2;
 const OPTION_IF_TSRESOL = 9;
 const OPTION_EPB_FLAGS = 2;
+const OPTION_COMMENT = 1;
+const BLOCK_STATISTICS = 5;
+const OPTION_ISB_IFRECV = 4;
+const OPTION_ISB_IFDROP = 5;
 /** Timestamps count microseconds: 10 to the power of minus this. */
 const TIMESTAMP_RESOLUTION = 6;
 const TWO_POW_32 = 0x1_0000_0000;
@@ -23,11 +28,18 @@ const TWO_POW_32 = 0x1_0000_0000;
 /** An enhanced packet block without its data: header 28, flags option 8, end of options 4, trailing length 4. */
 const PACKET_OVERHEAD = 44;
 
+const NO_COMMENT = new Uint8Array(0);
+
 const padded = (length: number): number => (length + 3) & ~3;
 
-/** Bytes that `writePacket` takes for a frame of `length` bytes. */
-export function packetBlockLength(length: number): number {
-  return PACKET_OVERHEAD + padded(length);
+/** Bytes that `writePacket` takes for a frame of `length` bytes. @param commentLength of the comment in UTF-8; 0: none. */
+export function packetBlockLength(length: number, commentLength = 0): number {
+  return PACKET_OVERHEAD + padded(length) + (commentLength === 0 ? 0 : 4 + padded(commentLength));
+}
+
+/** LINKTYPE_* of an engine's frames. */
+export function linkTypeOf({ medium }: Link): number {
+  return medium === 'ethernet' ? LINKTYPE_ETHERNET : LINKTYPE_RAW;
 }
 
 /** The section header and the description of the one interface. */
@@ -61,6 +73,7 @@ export function fileHeader(interfaceName: string, linkType: number, snapLength: 
 /**
  * Writes one enhanced packet block at `at` and returns its length.
  * @param unixUs microseconds since 1970, whole.
+ * @param originalLength of the frame, of which `length` bytes are kept. @param comment in UTF-8; empty: none.
  */
 export function writePacket(
   view: DataView,
@@ -70,23 +83,54 @@ export function writePacket(
   bytes: Uint8Array,
   offset: number,
   length: number,
+  originalLength: number = length,
+  comment: Uint8Array = NO_COMMENT,
 ): number {
-  const blockLength = packetBlockLength(length);
+  const blockLength = packetBlockLength(length, comment.length);
   view.setUint32(at, BLOCK_ENHANCED_PACKET, true);
   view.setUint32(at + 4, blockLength, true);
   view.setUint32(at + 8, 0, true);
   view.setUint32(at + 12, Math.floor(unixUs / TWO_POW_32), true);
   view.setUint32(at + 16, unixUs % TWO_POW_32, true);
   view.setUint32(at + 20, length, true);
-  view.setUint32(at + 24, length, true);
+  view.setUint32(at + 24, originalLength, true);
   const data = at + 28;
   for (let i = 0; i < length; i++) view.setUint8(data + i, bytes[offset + i]);
   for (let i = length; i < padded(length); i++) view.setUint8(data + i, 0);
-  const options = data + padded(length);
+  let options = data + padded(length);
+  if (comment.length > 0) options += writeBytesOption(view, options, OPTION_COMMENT, comment);
   view.setUint16(options, OPTION_EPB_FLAGS, true);
   view.setUint16(options + 2, 4, true);
   view.setUint32(options + 4, direction, true);
   view.setUint32(options + 8, 0, true);
   view.setUint32(options + 12, blockLength, true);
   return blockLength;
+}
+
+function writeBytesOption(view: DataView, at: number, code: number, bytes: Uint8Array): number {
+  view.setUint16(at, code, true);
+  view.setUint16(at + 2, bytes.length, true);
+  for (let i = 0; i < padded(bytes.length); i++) view.setUint8(at + 4 + i, i < bytes.length ? bytes[i] : 0);
+  return 4 + padded(bytes.length);
+}
+
+/** An interface statistics block (section 4.6): what has been seen so far, and what of it is missing in the file. */
+export function statisticsBlock(unixUs: number, received: number, dropped: number): Uint8Array {
+  const bytes = new Uint8Array(52);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, BLOCK_STATISTICS, true);
+  view.setUint32(4, bytes.length, true);
+  view.setUint32(12, Math.floor(unixUs / TWO_POW_32), true);
+  view.setUint32(16, unixUs % TWO_POW_32, true);
+  for (const [at, code, count] of [
+    [20, OPTION_ISB_IFRECV, received],
+    [32, OPTION_ISB_IFDROP, dropped],
+  ]) {
+    view.setUint16(at, code, true);
+    view.setUint16(at + 2, 8, true);
+    view.setUint32(at + 4, count % TWO_POW_32, true);
+    view.setUint32(at + 8, Math.floor(count / TWO_POW_32), true);
+  }
+  view.setUint32(48, bytes.length, true);
+  return bytes;
 }

@@ -11,15 +11,7 @@ import {
   type Link,
   type SynGate,
 } from './frame-engine.ts';
-import {
-  DIRECTION_IN,
-  DIRECTION_OUT,
-  fileHeader,
-  LINKTYPE_ETHERNET,
-  LINKTYPE_RAW,
-  packetBlockLength,
-  writePacket,
-} from './pcapng.ts';
+import { DIRECTION_IN, DIRECTION_OUT, fileHeader, linkTypeOf, packetBlockLength, writePacket } from './pcapng.ts';
 
 const BUFFER_BYTES = 1 << 20;
 
@@ -97,8 +89,7 @@ export class Recorder implements FrameEngine {
     this.#recordsOut = direction !== 'in';
     this.#fileBytesMax = options.fileBytesMax ?? 0;
     this.#onStop = options.onStop ?? null;
-    const linkType = inner.link.medium === 'ethernet' ? LINKTYPE_ETHERNET : LINKTYPE_RAW;
-    const header = fileHeader(inner.link.name, linkType, Math.max(inner.link.frameCapacity, 0xffff));
+    const header = fileHeader(inner.link.name, linkTypeOf(inner.link), Math.max(inner.link.frameCapacity, 0xffff));
     this.#filling.append(header);
     this.#bytesPlanned = header.length;
   }

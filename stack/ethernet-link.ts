@@ -1,6 +1,7 @@
 // The Ethernet side of the host: its hardware address, its VLAN if it is in one (IEEE 802.1Q), and how a frame begins. On a
 // medium without hardware addresses there is none of this. Used by ip.ts and those that resolve addresses.
 import { type FrameEngine, NO_FRAME } from '../io-engine/frame-engine.ts';
+import type { FrameTap } from './frame-tap.ts';
 import { writeUint16 } from './wire/bytes.ts';
 import {
   ETHERNET_HEADER_LENGTH,
@@ -15,6 +16,8 @@ export class EthernetLink {
   readonly mac: Uint8Array;
   /** VLAN identifier of every frame, 1 to 4094; 0: untagged. */
   readonly vlan: number;
+  /** Sees every frame that is sent; null: nobody looks. */
+  tap: FrameTap | null = null;
   /** Bytes of a frame before its payload. */
   readonly headerLength: number;
 
@@ -50,6 +53,10 @@ export class EthernetLink {
 
   /** Sends what `begin` started. @param segmentSize payload bytes a segment when the device is to cut it up, else 0. */
   commit(payloadLength: number, segmentSize: number): void {
-    this.engine.commit(this.headerLength + payloadLength, segmentSize);
+    const { engine, tap } = this;
+    const length = this.headerLength + payloadLength;
+    // What is reserved stays so until it is committed.
+    if (tap !== null) tap.sent(engine.memory, engine.reserve(), length, segmentSize);
+    engine.commit(length, segmentSize);
   }
 }

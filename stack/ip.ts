@@ -7,6 +7,7 @@ import type { Clock, RandomSource } from './clock.ts';
 import type { Ipv6Config, StackConfig } from './config.ts';
 import { Dhcp } from './dhcp.ts';
 import { EthernetLink } from './ethernet-link.ts';
+import type { FrameTap } from './frame-tap.ts';
 import { Icmp, type IcmpErrorHandler, type PacketOutput } from './icmp.ts';
 import { Ipv6 } from './ipv6.ts';
 import { Ipv6Book, isIpv6 } from './ipv6-book.ts';
@@ -199,6 +200,11 @@ export class Ip implements PacketOutput {
     this.ipv6?.start();
   }
 
+  /** Sees every frame that is sent. */
+  set tap(tap: FrameTap | null) {
+    this.#link.tap = tap;
+  }
+
   /** Another host uses one of our addresses. */
   set onConflict(told: (conflict: Conflict) => void) {
     this.arp.onConflict = told;
@@ -369,7 +375,9 @@ export class Ip implements PacketOutput {
       hop.used = true;
       this.#link.writeHeader(this.#frame, hop.mac, isVersion6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
     }
-    this.#engine.commit(this.#linkHeaderLength + totalLength, segmentSize);
+    const length = this.#linkHeaderLength + totalLength;
+    if (this.#link.tap !== null) this.#link.tap.sent(memory, this.#frame, length, segmentSize);
+    this.#engine.commit(length, segmentSize);
   }
 
   #writeIpv4(

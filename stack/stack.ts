@@ -5,6 +5,7 @@ import type { FrameEngine } from '../io-engine/frame-engine.ts';
 import type { Conflict } from './claim.ts';
 import type { Clock, RandomSource } from './clock.ts';
 import type { StackConfig } from './config.ts';
+import type { FrameTap } from './frame-tap.ts';
 import { Ip } from './ip.ts';
 import { Probe, type ProbeFacts } from './probe.ts';
 import { Socket, type SocketEvents } from './socket.ts';
@@ -34,6 +35,7 @@ export class Stack {
   readonly #clock: Clock;
   readonly #wheel: TimerWheel;
   #interrupted = false;
+  #tap: FrameTap | null = null;
 
   constructor(engine: FrameEngine, config: StackConfig, clock: Clock, random: RandomSource) {
     this.#engine = engine;
@@ -74,7 +76,8 @@ export class Stack {
       // Every frame may bring an address that nobody has heard of, and have another one asked for.
       if (this.ip.book.room < batch.capacity * 8) this.#sweepAddresses();
       const count = engine.receive();
-      for (let i = 0; i < count; i++) this.ip.input(memory, batch.offset[i], batch.length[i], batch.flags[i]);
+      if (this.#tap !== null) this.#inputTapped(count, this.#tap);
+      else for (let i = 0; i < count; i++) this.ip.input(memory, batch.offset[i], batch.length[i], batch.flags[i]);
       frames += count;
       // Before the next receive() takes the frames away.
       deliverAll(this.tcp);
@@ -105,6 +108,22 @@ export class Stack {
     this.#interrupted = false;
   }
 
+  /** From the next frame on, whoever captures sees them all; null: nobody any more. */
+  set tap(tap: FrameTap | null) {
+    this.#tap = tap;
+    this.ip.tap = tap;
+  }
+
+  #inputTapped(count: number, tap: FrameTap): void {
+    const { batch, memory } = this.#engine;
+    for (let i = 0; i < count; i++) {
+      tap.received(memory, batch.offset[i], batch.length[i]);
+      this.stats.takeLastDrop();
+      this.ip.input(memory, batch.offset[i], batch.length[i], batch.flags[i]);
+      tap.processed(this.stats.takeLastDrop());
+    }
+  }
+
   /** Takes back the numbers of IPv6 addresses that nobody speaks to any more; seldom where there are many connections. */
   #sweepAddresses(): void {
     this.ip.book.sweep(Math.max(this.#engine.batch.capacity * 16, this.tcp.flows.size), (mark) => {
@@ -122,6 +141,7 @@ export class Stack {
       this.#engine.flush();
       if (complete) break;
     }
+    if (this.#tap !== null) this.#tap.flushed();
     this.tcp.recycle();
     this.tcp.endTick();
   }

@@ -180,8 +180,18 @@ export class Stats {
   /** Dropped packets by reason; DROP_NAMES names the indices. */
   readonly drops: Float64Array = new Float64Array(DROP_NAMES.length);
 
+  #lastDrop = 0;
+
+  /** The reason of the last drop since this was asked; 0: none. For a tap, frame by frame. */
+  takeLastDrop(): number {
+    const reason = this.#lastDrop;
+    this.#lastDrop = 0;
+    return reason;
+  }
+
   /** Counts a drop and hands the reason back, for `return stats.drop(REASON)`. */
   drop(reason: number): number {
+    this.#lastDrop = reason;
     this.drops[reason]++;
     return reason;
   }

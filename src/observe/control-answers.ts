@@ -4,7 +4,8 @@ import { Client } from '../core/client.ts';
 import { clientFlags } from '../core/client-info.ts';
 import type { Server } from '../core/server.ts';
 import type { ConnectionHandler, StackInsight, Transport } from '../transports/transport.ts';
-import { type ControlAnswers, ControlError, type ControlRequest } from './control-server.ts';
+import { compileFilter } from './capture/filter.ts';
+import { type ControlAnswers, ControlError, type ControlRequest, type ControlStream } from './control-server.ts';
 
 /** Connections in one answer unless the asker wants others: building them all could hold up a busy server. */
 const CONNECTIONS_DEFAULT = 1000;
@@ -45,7 +46,22 @@ export function stackAnswers(transport: Transport, idOf: (handler: ConnectionHan
         stream.line({ error: message, code });
       void asked.then((facts) => stream.line({ ok: facts }), refused).then(() => stream.end());
     },
+    capture: (request, stream) => capture(insightOf(transport), idOf, request, stream),
   };
+}
+
+/** Streams pcapng after a first line, until the asker leaves. */
+function capture(
+  insight: StackInsight,
+  idOf: (handler: ConnectionHandler) => number,
+  request: ControlRequest,
+  stream: ControlStream,
+): void {
+  const filter = typeof request.filter === 'string' ? request.filter : '';
+  const matches = compileFilter(filter, insight.linkType);
+  stream.line({ ok: { linkType: insight.linkType } });
+  const snapLength = numberOf(request, 'snapLength', 0);
+  stream.onClose = insight.startCapture({ matches, snapLength, sink: stream }, idOf);
 }
 
 /** CLIENT LIST's number of the handler. */

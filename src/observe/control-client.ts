@@ -45,6 +45,8 @@ export interface AnswerStream {
   line(): Promise<unknown>;
   /** Everything from here on, until the server ends. */
   bytes(): AsyncIterable<Uint8Array>;
+  /** No more is wanted; what is on its way still comes. */
+  end(): void;
   close(): void;
 }
 
@@ -101,6 +103,10 @@ class SocketAnswer implements AnswerStream {
       if (next.done === true) return;
       yield next.value;
     }
+  }
+
+  end(): void {
+    this.#socket.end();
   }
 
   close(): void {

@@ -52,7 +52,8 @@ export class ControlServer {
 
   /** @throws Error when the socket cannot be made, or another process answers there. */
   static async open(path: string, answers: ControlAnswers): Promise<ControlServer> {
-    const server = createServer();
+    // An asker that has heard enough closes its side and still gets the end of what it asked for.
+    const server = createServer({ allowHalfOpen: true });
     const control = new ControlServer(path, server);
     server.on('connection', (socket) => control.#serve(socket, answers));
     try {
@@ -82,7 +83,11 @@ export class ControlServer {
     socket.on('error', () => {});
     socket.on('close', () => {
       this.#askers.delete(socket);
-      stream.onClose();
+      stream.closed();
+    });
+    socket.on('end', () => {
+      stream.closed();
+      socket.end();
     });
     socket.on('data', (chunk: string) => {
       if (asked) return;
@@ -123,9 +128,16 @@ function parseRequest(text: string): ControlRequest {
 class SocketStream implements ControlStream {
   onClose: () => void = () => {};
   readonly #socket: Socket;
+  #isClosed = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
+  }
+
+  closed(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.onClose();
   }
 
   get backlog(): number {

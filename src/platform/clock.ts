@@ -7,6 +7,8 @@ export interface ServerClock {
   readonly nowUs: number;
   /** Wall clock, milliseconds since the Unix epoch. */
   readonly unixMs: number;
+  /** The wall clock as of now and not of this tick, whole microseconds: for captures. */
+  preciseUnixUs(): number;
   update(): void;
   /** Moves on for who measures and waits; the wall clock, which a command must see stand still, stays. */
   updateSinceStart(): void;
@@ -28,6 +30,10 @@ export class SystemClock implements ServerClock {
     this.nowMs = sinceStart | 0;
     this.nowUs = (sinceStart * 1000) | 0;
   }
+
+  preciseUnixUs(): number {
+    return Math.floor((performance.timeOrigin + performance.now()) * 1000);
+  }
 }
 
 /** A clock that moves when told to, for tests and the simulator. */
@@ -43,6 +49,10 @@ export class ManualClock implements ServerClock {
 
   update(): void {}
   updateSinceStart(): void {}
+
+  preciseUnixUs(): number {
+    return this.unixMs * 1000;
+  }
 
   /** @param microseconds how far to move on; whole. */
   advanceUs(microseconds: number): void {

@@ -65,9 +65,23 @@ export interface Listener {
   close(): void;
 }
 
+/** What a capture is to contain, and where its pcapng bytes go. */
+export interface CaptureRequest {
+  /** Whether a frame is wanted; the range is the whole frame, Ethernet header first where the medium has one. */
+  matches(bytes: Uint8Array, offset: number, length: number): boolean;
+  /** Bytes kept of each frame; 0: all. */
+  readonly snapLength: number;
+  /** Never waits: what is refused by a backlog that is too long is counted in the file. */
+  readonly sink: { bytes(bytes: Uint8Array): void; readonly backlog: number };
+}
+
 /** Looks into our own stack, for tools: plain data, made when asked for. */
 export interface StackInsight {
+  /** What frames are, as captures number it: LINKTYPE_ETHERNET or LINKTYPE_RAW. */
+  readonly linkType: number;
   stackFacts(): StackFacts;
+  /** Begins a capture of the frames that pass from now on. @returns ends it. */
+  startCapture(request: CaptureRequest, idOf: (handler: ConnectionHandler) => number): () => void;
   /**
    * The stack's connections.
    * @param idOf the number of a handler that an acceptor has given; 0: it has none. @param limit at most so many.

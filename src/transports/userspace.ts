@@ -5,6 +5,7 @@ import { isIPv6 } from 'node:net';
 import type { FrameEngine } from '../../io-engine/frame-engine.ts';
 import { openEngine } from '../../io-engine/open.ts';
 import type { EngineChoice } from '../../io-engine/options.ts';
+import { linkTypeOf } from '../../io-engine/pcapng.ts';
 import type { Conflict } from '../../stack/claim.ts';
 import { CLOSE_REASONS } from '../../stack/close-reasons.ts';
 import { parseNetdevConf, type StackConfig } from '../../stack/config.ts';
@@ -25,6 +26,7 @@ import { ConnectionTrace } from './connection-trace.ts';
 import { TickMeter } from './tick-meter.ts';
 import type {
   Acceptor,
+  CaptureRequest,
   Connection,
   ConnectionHandler,
   ConnectOptions,
@@ -36,6 +38,7 @@ import type {
   Transport,
 } from './transport.ts';
 import { TransportError } from './transport.ts';
+import { Captures } from './userspace-capture.ts';
 
 export type { ConnectionFacts, ListenerFacts, NeighborFacts, RouteFacts, StackFacts } from '../../stack/facts.ts';
 export type { ProbeFacts } from '../../stack/probe.ts';
@@ -159,6 +162,7 @@ export class UserspaceTransport implements Transport, StackInsight {
   readonly #open = new Set<UserspaceConnection>();
   /** null: nobody wants to know. */
   #meter: TickMeter | null = null;
+  #captures: Captures | null = null;
   #alarmAtMs = 0;
   #alarmArmed = false;
   #tickIsComing = false;
@@ -203,8 +207,18 @@ export class UserspaceTransport implements Transport, StackInsight {
     ];
   }
 
+  get linkType(): number {
+    return linkTypeOf(this.#engine.link);
+  }
+
   stackFacts(): StackFacts {
     return stackFacts(this.stack, this.#engine);
+  }
+
+  startCapture(request: CaptureRequest, idOf: (handler: ConnectionHandler) => number): () => void {
+    const idOfUser = (user: unknown): number => (user instanceof UserspaceConnection ? idOf(user.handler) : 0);
+    this.#captures ??= new Captures(this.stack, this.#engine, () => this.#clock.preciseUnixUs(), idOfUser);
+    return this.#captures.start(request);
   }
 
   connectionFacts(idOf: (handler: ConnectionHandler) => number, limit: number): ConnectionFacts[] {

@@ -56,6 +56,16 @@ export const tools: readonly ToolRow[] = [
     load: async () => (await import('./route.ts')).route,
   },
   {
+    name: 'capture',
+    summary: "a running server's frames into a pcapng file, or its commands with their latency",
+    load: async () => (await import('./capture.ts')).capture,
+  },
+  {
+    name: 'explain',
+    summary: 'what a capture file says: connections, losses, who stalled whom',
+    load: async () => (await import('./explain.ts')).explain,
+  },
+  {
     name: 'completion',
     summary: 'words for bash or zsh to complete',
     load: async () => (await import('./completion.ts')).completion,

@@ -52,6 +52,10 @@ export class FrozenClock implements ServerClock {
     this.nowUs = (sinceStart * 1000) | 0;
   }
 
+  preciseUnixUs(): number {
+    return this.unixMs * 1000;
+  }
+
   set(unixMs: number): void {
     this.unixMs = unixMs;
     const bytes = Buffer.alloc(8);

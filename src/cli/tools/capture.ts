@@ -1,0 +1,166 @@
+// `wiredis capture`: what tcpdump and dumpcap are for the kernel's stack, for ours, on a running server.
+import { BlockReader, BlockSplitter } from '../../../io-engine/capture-file.ts';
+import { CommandDecoder, type DecodedCommand } from '../../observe/capture/decode.ts';
+import { compileFilter, FilterError } from '../../observe/capture/filter.ts';
+import type { AnswerStream } from '../../observe/control-client.ts';
+import { CaptureFiles } from '../observe/capture-files.ts';
+import { listenToServer, personsError, SERVER_HELP, SERVER_OPTION } from '../observe/server-option.ts';
+import { shortMicroseconds } from '../observe/table.ts';
+import { EXIT_OK, parseOptions, type Tool, UsageError, wholeNumber } from '../tool.ts';
+
+const help = `Usage: wiredis capture FILE [FILTER...] [options]
+       wiredis capture --decode [FILTER...] [options]
+
+Captures the frames of a running server's own TCP/IP stack, which tcpdump does not see, into a pcapng FILE ('-': standard
+output) until Ctrl-C. Wireshark and tshark open it; each packet's comment says what the stack decided: the number of
+the connection (CLIENT LIST's id), why a segment was sent again, why a packet was dropped. The server serves on: what
+would hold it up is left out and counted.
+
+FILTER is tcpdump's language: [src|dst] host A, net A/N, port N, portrange A-B, tcp, udp, icmp, icmp6, arp, ip, ip6,
+tcp[tcpflags] & (tcp-syn|tcp-fin) != 0, less N, greater N, and, or, not, parentheses.
+
+Options:
+  --decode            print Redis commands with their latency, from request frame to reply frame, instead
+  --count N           stop after N packets (with --decode: commands)
+  --seconds N         stop after N seconds
+  --snap N            keep the first N bytes of each frame (default: all)
+  --file-size N       begin another file before one grows past N megabytes: FILE-00001, FILE-00002, ...
+  --files N           keep the latest N of them
+  --port N            --decode: the server's port, where guessing is not enough
+${SERVER_HELP}
+
+Examples:
+  wiredis capture trouble.pcapng host 10.77.0.2 and port 6379
+  wiredis capture ring.pcapng --file-size 100 --files 10 --snap 128
+  wiredis capture - 'tcp[tcpflags] & tcp-rst != 0' | tshark -r -
+  wiredis capture --decode host 10.77.0.2`;
+
+export const capture: Tool = {
+  help,
+  async run(args: string[]): Promise<number> {
+    const { values, positionals } = parseOptions({
+      args,
+      allowPositionals: true,
+      options: {
+        decode: { type: 'boolean', default: false },
+        count: { type: 'string', default: '0' },
+        seconds: { type: 'string', default: '0' },
+        snap: { type: 'string', default: '0' },
+        'file-size': { type: 'string', default: '0' },
+        files: { type: 'string', default: '0' },
+        port: { type: 'string', default: '0' },
+        ...SERVER_OPTION,
+      },
+    });
+    const words = values.decode ? positionals : positionals.slice(1);
+    if (!values.decode && positionals.length === 0) throw new UsageError("capture wants a FILE, '-' or --decode");
+    const filter = words.join(' ');
+    checkFilter(filter);
+    const snapLength = wholeNumber(values.snap, 'snap', 0);
+    if (values.decode && snapLength > 0) throw new UsageError('--decode needs whole frames: leave --snap out');
+    const ring = {
+      fileBytesMax: wholeNumber(values['file-size'], 'file-size', 0) * 1_000_000,
+      filesMax: wholeNumber(values.files, 'files', 0),
+    };
+    if (ring.filesMax > 0 && ring.fileBytesMax === 0) throw new UsageError('--files needs --file-size');
+    const limits = { count: wholeNumber(values.count, 'count', 0), seconds: Number(values.seconds) };
+    const port = wholeNumber(values.port, 'port', 0);
+    const taker = values.decode ? new Decoding(port) : new Writing(new CaptureFiles(positionals[0], ring));
+    const stream = await listenToServer(values.server, 'capture', { filter, snapLength });
+    return take(stream, taker, limits);
+  },
+};
+
+function checkFilter(filter: string): void {
+  try {
+    compileFilter(filter, 1);
+  } catch (error) {
+    if (error instanceof FilterError) throw new UsageError(error.message);
+    throw error;
+  }
+}
+
+/** What becomes of the packets. */
+interface Taker {
+  /** Packets or commands so far. */
+  readonly count: number;
+  block(block: Uint8Array, reader: BlockReader): void;
+  /** To stderr, at the end. */
+  summary(reader: BlockReader): string;
+}
+
+async function take(stream: AnswerStream, taker: Taker, limits: { count: number; seconds: number }): Promise<number> {
+  const stop = (): void => stream.end();
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  for (const signal of signals) process.once(signal, stop);
+  const deadline = limits.seconds > 0 ? AbortSignal.timeout(limits.seconds * 1000) : null;
+  deadline?.addEventListener('abort', stop);
+  const splitter = new BlockSplitter();
+  const reader = new BlockReader();
+  try {
+    await stream.line();
+    let isOver = false;
+    for await (const piece of stream.bytes()) {
+      for (const block of splitter.push(piece)) {
+        if (!isOver) taker.block(block, reader);
+        else reader.read(block);
+        isOver ||= limits.count > 0 && taker.count >= limits.count;
+      }
+      if (isOver) stream.end();
+    }
+  } catch (error) {
+    throw personsError(error);
+  } finally {
+    for (const signal of signals) process.off(signal, stop);
+    stream.close();
+  }
+  process.stderr.write(`${taker.summary(reader)}\n`);
+  return EXIT_OK;
+}
+
+class Writing implements Taker {
+  count = 0;
+  readonly #files: CaptureFiles;
+
+  constructor(files: CaptureFiles) {
+    this.#files = files;
+  }
+
+  block(block: Uint8Array, reader: BlockReader): void {
+    if (reader.read(block) !== null) this.count++;
+    this.#files.block(block);
+  }
+
+  summary({ dropped }: BlockReader): string {
+    this.#files.close();
+    const where = this.#files.paths.length > 1 ? ` in ${this.#files.paths.length} files` : '';
+    return `${this.count} packets captured${where}, ${dropped} left out to keep the server going`;
+  }
+}
+
+class Decoding implements Taker {
+  count = 0;
+  readonly #decoder: CommandDecoder;
+
+  constructor(port: number) {
+    this.#decoder = new CommandDecoder(port, (command) => {
+      this.count++;
+      process.stdout.write(`${commandLine(command)}\n`);
+    });
+  }
+
+  block(block: Uint8Array, reader: BlockReader): void {
+    const packet = reader.read(block);
+    if (packet !== null) this.#decoder.packet(packet);
+  }
+
+  summary({ dropped }: BlockReader): string {
+    return `${this.count} commands, ${dropped} packets left out to keep the server going`;
+  }
+}
+
+/** `06:40:01.123456  10.77.0.2:40000  84us  GET key  -> "value"`. */
+export function commandLine({ unixUs, client, request, reply, latencyUs }: DecodedCommand): string {
+  const time = `${new Date(Math.floor(unixUs / 1000)).toISOString().slice(11, 23)}${String(Math.floor(unixUs % 1000)).padStart(3, '0')}`;
+  return `${time}  ${client}  ${shortMicroseconds(Math.max(latencyUs, 1)).padStart(7)}  ${request}  -> ${reply}`;
+}
