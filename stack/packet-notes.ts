@@ -16,7 +16,7 @@ import {
 } from './wire/ethernet.ts';
 import { PROTOCOL_TCP } from './wire/ipv4.ts';
 import { IPV6_DESTINATION, IPV6_HEADER_LENGTH, IPV6_SOURCE } from './wire/ipv6.ts';
-import { FIN, SYN } from './wire/tcp.ts';
+import { FIN, RST, SYN } from './wire/tcp.ts';
 
 const IPV4_SOURCE = 12;
 const IPV4_DESTINATION = 16;
@@ -61,7 +61,7 @@ export function noteSent(
   if (!findSegment(stack, bytes, offset, length, isEthernet)) return '';
   const { tcp, sourceIp, destinationIp, payload } = found;
   const flow = stack.tcp.flows.find(destinationIp, readUint16(bytes, tcp + 2), readUint16(bytes, tcp), sourceIp);
-  if (flow === null) return '';
+  if (flow === null) return (bytes[tcp + 13] & RST) !== 0 ? 'reset: it belongs to no connection' : '';
   const cut = segmentSize > 0 ? `the device cuts it into segments of ${segmentSize}` : '';
   if (flow.kind === FLOW_HANDSHAKE) {
     const { retries } = flow as Handshake;
@@ -91,7 +91,8 @@ function againBecause(c: Connection, seq: number, payload: number, flags: number
     const asksForWindow = (c.timers & TIMER_PERSIST) !== 0 || c.sndWnd === 0;
     return asksForWindow ? 'window probe: the peer takes nothing' : 'keepalive probe';
   }
-  if ((flags & SYN) !== 0) return 'SYN again: no answer';
+  // The first may have waited for the next hop's hardware address.
+  if ((flags & SYN) !== 0) return c.retries > 0 ? 'SYN again: no answer' : '';
   const f = c.flight;
   if (f === null) return 'retransmission';
   if (f.phase === PHASE_LOSS) return `retransmission: timeout (rto ${c.rtoMs} ms, in a row ${Math.max(1, c.backoff)})`;

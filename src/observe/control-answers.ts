@@ -12,6 +12,8 @@ const CONNECTIONS_DEFAULT = 1000;
 const CONNECTIONS_MAX = 20_000;
 /** How long another host may take to answer. */
 const PROBE_MS_MAX = 5000;
+/** Captures at a time: each may have megabytes on their way to a slow disk. */
+const CAPTURES_MAX = 4;
 
 /** Who is at the other end of a connection, as the core knows it. */
 export interface ClientFacts {
@@ -33,6 +35,7 @@ export function controlAnswers(server: Server, transport: Transport): ControlAns
 
 /** What is asked of the transport. @param idOf the number of a connection's handler. */
 export function stackAnswers(transport: Transport, idOf: (handler: ConnectionHandler) => number): ControlAnswers {
+  let captures = 0;
   return {
     stack: () => insightOf(transport).stackFacts(),
     connections: (request) => {
@@ -46,22 +49,29 @@ export function stackAnswers(transport: Transport, idOf: (handler: ConnectionHan
         stream.line({ error: message, code });
       void asked.then((facts) => stream.line({ ok: facts }), refused).then(() => stream.end());
     },
-    capture: (request, stream) => capture(insightOf(transport), idOf, request, stream),
+    capture: (request, stream) => {
+      if (captures >= CAPTURES_MAX) throw new ControlError('BUSY', `${captures} captures run already: end one first`);
+      const stop = startCapture(insightOf(transport), idOf, request, stream);
+      captures++;
+      stream.onClose = () => {
+        captures--;
+        stop();
+      };
+    },
   };
 }
 
-/** Streams pcapng after a first line, until the asker leaves. */
-function capture(
+/** Streams pcapng after a first line. @returns ends it. @throws FilterError */
+function startCapture(
   insight: StackInsight,
   idOf: (handler: ConnectionHandler) => number,
   request: ControlRequest,
   stream: ControlStream,
-): void {
+): () => void {
   const filter = typeof request.filter === 'string' ? request.filter : '';
   const matches = compileFilter(filter, insight.linkType);
   stream.line({ ok: { linkType: insight.linkType } });
-  const snapLength = numberOf(request, 'snapLength', 0);
-  stream.onClose = insight.startCapture({ matches, snapLength, sink: stream }, idOf);
+  return insight.startCapture({ matches, snapLength: numberOf(request, 'snapLength', 0), sink: stream }, idOf);
 }
 
 /** CLIENT LIST's number of the handler. */

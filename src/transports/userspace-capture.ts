@@ -13,6 +13,12 @@ interface Running {
   readonly file: LiveCapture;
 }
 
+interface Answer {
+  readonly unixUs: number;
+  readonly bytes: Uint8Array;
+  readonly note: string;
+}
+
 export class Captures implements FrameTap {
   readonly #stack: Stack;
   readonly #engine: FrameEngine;
@@ -21,10 +27,12 @@ export class Captures implements FrameTap {
   readonly #isEthernet: boolean;
   #running: readonly Running[] = [];
 
-  // The frame that is being processed; length 0: none, or it has been recorded.
+  // The frame that is being processed; length 0: none.
   #offset = 0;
   #length = 0;
   #receivedUs = 0;
+  /** What was sent meanwhile: an answer does not stand before its question, whose fate is known only at the end. */
+  readonly #answers: Answer[] = [];
 
   /** @param unixUs the wall clock, whole microseconds. @param idOf the number of what is in `socket.user`. */
   constructor(stack: Stack, engine: FrameEngine, unixUs: () => number, idOf: (user: unknown) => number) {
@@ -56,20 +64,22 @@ export class Captures implements FrameTap {
   }
 
   processed(drop: number): void {
-    if (this.#length === 0) return;
+    const { memory } = this.#engine;
     const length = this.#length;
     this.#length = 0;
-    const { memory } = this.#engine;
     const note = (): string =>
       noteReceived(this.#stack, memory, this.#offset, length, this.#isEthernet, drop, this.#idOf);
-    this.#record(this.#receivedUs, DIRECTION_IN, this.#offset, length, note);
+    this.#record(this.#receivedUs, DIRECTION_IN, memory, this.#offset, length, note);
+    for (const { unixUs, bytes, note } of this.#answers)
+      this.#record(unixUs, DIRECTION_OUT, bytes, 0, bytes.length, () => note);
+    this.#answers.length = 0;
   }
 
   sent(bytes: Uint8Array, offset: number, length: number, segmentSize: number): void {
-    // An answer does not stand before its question.
-    if (this.#length > 0) this.processed(this.#stack.stats.takeLastDrop());
+    const unixUs = this.#unixUs();
     const note = (): string => noteSent(this.#stack, bytes, offset, length, this.#isEthernet, segmentSize, this.#idOf);
-    this.#record(this.#unixUs(), DIRECTION_OUT, offset, length, note);
+    if (this.#length === 0) this.#record(unixUs, DIRECTION_OUT, bytes, offset, length, note);
+    else this.#answers.push({ unixUs, bytes: bytes.slice(offset, offset + length), note: note() });
   }
 
   flushed(): void {
@@ -77,13 +87,20 @@ export class Captures implements FrameTap {
     for (const { file } of this.#running) file.tick(now);
   }
 
-  #record(unixUs: number, direction: number, offset: number, length: number, note: () => string): void {
-    const { memory } = this.#engine;
+  /** @param note called when somebody wants the frame. */
+  #record(
+    unixUs: number,
+    direction: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    note: () => string,
+  ): void {
     let comment: string | null = null;
     for (const { request, file } of this.#running) {
-      if (!request.matches(memory, offset, length)) continue;
+      if (!request.matches(bytes, offset, length)) continue;
       comment ??= note();
-      file.frame(unixUs, direction, memory, offset, length, comment);
+      file.frame(unixUs, direction, bytes, offset, length, comment);
     }
   }
 }

@@ -162,5 +162,5 @@ class Decoding implements Taker {
 /** `06:40:01.123456  10.77.0.2:40000  84us  GET key  -> "value"`. */
 export function commandLine({ unixUs, client, request, reply, latencyUs }: DecodedCommand): string {
   const time = `${new Date(Math.floor(unixUs / 1000)).toISOString().slice(11, 23)}${String(Math.floor(unixUs % 1000)).padStart(3, '0')}`;
-  return `${time}  ${client}  ${shortMicroseconds(Math.max(latencyUs, 1)).padStart(7)}  ${request}  -> ${reply}`;
+  return `${time}  ${client}  ${shortMicroseconds(Math.max(latencyUs, 1)).padStart(7)}  ${request === '' ? '(message)' : request}  -> ${reply}`;
 }

@@ -110,6 +110,7 @@ const STALLED_BY: Readonly<Record<string, string>> = {
   server: 'the server at work',
   loss: 'losses',
   window: 'a slow reader',
+  acknowledgement: 'slow acknowledgements',
   handshake: 'the handshake',
 };
 
@@ -117,9 +118,12 @@ function direction(one: Readonly<DirectionReport>): string {
   const notes = [
     `${one.packets} packets, ${shortBytes(one.bytes)} bytes`,
     one.retransmissions > 0 ? `${one.retransmissions} sent again (${shortBytes(one.retransmittedBytes)})` : '',
-    one.outOfOrder > 0 ? `${one.outOfOrder} ahead of a gap` : '',
-    one.duplicateAcks > 0 ? `${one.duplicateAcks} duplicate ACKs` : '',
+    one.lostBefore > 0 ? `${one.lostBefore} lost before the capture and sent again` : '',
+    one.timeouts > 0 ? `${one.timeouts} of these after a timeout` : '',
+    one.reordered > 0 ? `${one.reordered} out of order` : '',
+    one.duplicateAcks > 0 ? `${one.duplicateAcks} duplicate ACKs of it` : '',
     one.zeroWindows > 0 ? `closed its window ${one.zeroWindows} times` : '',
+    one.notCaptured > 0 ? `${shortBytes(one.notCaptured)} bytes are not in the capture` : '',
   ];
   return notes.filter((note) => note !== '').join(', ');
 }

@@ -1,5 +1,6 @@
-// TCP connections as a capture shows them: finds the two ends of each and which of them is the server. decode.ts and explain.ts
-// hang their own findings on it. For src/observe/capture.
+// TCP connections as a capture shows them: finds the two ends of each and which of them is the server, and tells a new
+// connection from an old one between the same ports. decode.ts and explain.ts hang their own findings on it. For
+// src/observe/capture.
 import { ACK, addressText, type Dissected, SYN } from './dissect.ts';
 
 /** One direction's place in a conversation: 0 what the client sends, 1 what the server sends. */
@@ -10,20 +11,28 @@ export interface Ends {
   readonly server: string;
 }
 
+interface Known<T> {
+  readonly from: string;
+  readonly value: T;
+  /** Sequence number of the SYN; null: none has been seen. */
+  readonly syn: number | null;
+}
+
 /** Keeps a `T` for each conversation. */
 export class Conversations<T> {
   readonly #make: (ends: Ends) => T;
   readonly #serverPort: number;
-  readonly #known = new Map<string, { readonly from: string; readonly value: T }>();
+  readonly #most: number;
+  readonly #known = new Map<string, Known<T>>();
 
-  /** @param serverPort which side is the server's where no SYN tells; 0: a request does, or the lower port. */
-  constructor(serverPort: number, make: (ends: Ends) => T) {
+  /**
+   * @param serverPort which side is the server's where no SYN tells; 0: the lower port.
+   * @param most the oldest is forgotten when there would be more.
+   */
+  constructor(serverPort: number, most: number, make: (ends: Ends) => T) {
     this.#serverPort = serverPort;
+    this.#most = most;
     this.#make = make;
-  }
-
-  get values(): T[] {
-    return [...this.#known.values()].map(({ value }) => value);
   }
 
   /** The conversation a TCP segment belongs to, and who sent it. */
@@ -31,24 +40,32 @@ export class Conversations<T> {
     const source = place(bytes, fields.sourceAt, fields.addressLength, fields.sourcePort);
     const destination = place(bytes, fields.destinationAt, fields.addressLength, fields.destinationPort);
     const key = source < destination ? `${source} ${destination}` : `${destination} ${source}`;
+    const isSyn = (fields.flags & (SYN | ACK)) === SYN;
     let known = this.#known.get(key);
-    // A new connection between the same ports.
-    if (known === undefined || ((fields.flags & (SYN | ACK)) === SYN && known.from !== source)) {
-      const fromClient = this.#isFromClient(bytes, fields);
-      const [client, server] = fromClient ? [source, destination] : [destination, source];
-      known = { from: client, value: this.#make({ client, server }) };
-      this.#known.set(key, known);
+    // A SYN with another number than the first one's is a new connection between the same ports.
+    if (known === undefined || (isSyn && known.syn !== fields.seq)) {
+      const [client, server] = this.#isFromClient(fields) ? [source, destination] : [destination, source];
+      known = { from: client, value: this.#make({ client, server }), syn: isSyn ? fields.seq : null };
+      this.#remember(key, known);
     }
     return { value: known.value, side: known.from === source ? 0 : 1 };
   }
 
-  #isFromClient(bytes: Uint8Array, fields: Dissected): boolean {
-    const { flags, sourcePort, destinationPort, payloadAt, payloadKept } = fields;
+  #remember(key: string, known: Known<T>): void {
+    this.#known.delete(key);
+    this.#known.set(key, known);
+    if (this.#known.size <= this.#most) return;
+    for (const oldest of this.#known.keys()) {
+      this.#known.delete(oldest);
+      return;
+    }
+  }
+
+  #isFromClient(fields: Dissected): boolean {
+    const { flags, sourcePort, destinationPort } = fields;
     if ((flags & SYN) !== 0) return (flags & ACK) === 0;
     const port = this.#serverPort;
     if (port !== 0 && (sourcePort === port) !== (destinationPort === port)) return destinationPort === port;
-    // `*2\r\n$`: requests look like that, and some replies.
-    if (payloadKept > 4 && bytes[payloadAt] === 0x2a && sourcePort > destinationPort) return true;
     return sourcePort > destinationPort;
   }
 }

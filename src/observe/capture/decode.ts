@@ -1,22 +1,28 @@
-// Redis commands out of captured segments: puts each direction's bytes in order, finds requests and replies in them, and tells
-// how long it took from the frame that completed the request to the frame that began its reply. For src/cli.
+// Redis commands out of captured segments: finds requests and replies in each connection's two streams, and tells how long it
+// took from the frame that completed a request to the frame that began its reply. For src/cli.
 
 import { Conversations, type Ends, type Side } from './conversation.ts';
 import { Dissected, dissect, SYN } from './dissect.ts';
+import { InOrder } from './in-order.ts';
 import type { CapturedPacket } from './packet.ts';
-import { BROKEN, endOfRequest, endOfValue, INCOMPLETE, quote, replyText, wordsOf } from './resp-scanner.ts';
+import { RespReader, type Value } from './resp-reader.ts';
+import { replyText, requestText } from './resp-text.ts';
 
-/** Bytes kept of one direction while a value is incomplete, and of what came too early. */
-const BUFFER_MAX = 8 * 1024 * 1024;
-const EARLY_MAX = 256;
-const TEXT_MAX = 120;
+/** Requests of a connection that wait for a reply; more, and the replies are not in the capture. */
+const WAITING_MAX = 100_000;
+/** Connections remembered at a time. */
+const CONVERSATIONS_MAX = 20_000;
+
+const SUBSCRIPTIONS = /^(p|s)?(un)?subscribe$/i;
+/** What a subscriber gets without asking (RESP2 has no type for it). */
+const MESSAGES = /^(p|s)?message$/;
 
 export interface DecodedCommand {
   /** When the request was complete, microseconds since 1970. */
   readonly unixUs: number;
   readonly client: string;
   readonly server: string;
-  /** The words as redis-cli would take them; passwords are not shown. */
+  /** The words as redis-cli would take them; passwords are not shown. Empty: the server spoke unasked. */
   readonly request: string;
   readonly reply: string;
   readonly latencyUs: number;
@@ -25,17 +31,17 @@ export interface DecodedCommand {
 interface Request {
   readonly unixUs: number;
   readonly text: string;
+  /** Of a subscription: one for each channel. */
+  replies: number;
 }
 
 export class CommandDecoder {
-  readonly #onCommand: (command: DecodedCommand) => void;
   readonly #conversations: Conversations<Decoded>;
   readonly #fields = new Dissected();
 
   /** @param serverPort where a capture begins in the middle of a connection; 0: guess. */
   constructor(serverPort: number, onCommand: (command: DecodedCommand) => void) {
-    this.#onCommand = onCommand;
-    this.#conversations = new Conversations(serverPort, (ends) => new Decoded(ends));
+    this.#conversations = new Conversations(serverPort, CONVERSATIONS_MAX, (ends) => new Decoded(ends, onCommand));
   }
 
   packet({ bytes, linkType, unixUs }: CapturedPacket): void {
@@ -43,162 +49,105 @@ export class CommandDecoder {
     dissect(bytes, 0, bytes.length, linkType, fields);
     if (!fields.isTcp || fields.addressLength === 0) return;
     const { value, side } = this.#conversations.find(bytes, fields);
-    value.segment(side, bytes, fields, unixUs, this.#onCommand);
+    value.segment(side, bytes, fields, unixUs);
   }
 }
 
 class Decoded {
   readonly #ends: Ends;
-  readonly #streams = [new InOrder(), new InOrder()] as const;
-  readonly #waiting: Request[] = [];
+  readonly #onCommand: (command: DecodedCommand) => void;
+  readonly #requests = new RespReader(true, (value) => this.#request(value));
+  readonly #replies = new RespReader(false, (value) => this.#reply(value));
+  readonly #streams = [
+    new InOrder({ bytes: (payload) => this.#asked(payload), gap: () => this.#lose() }),
+    new InOrder({ bytes: (payload) => this.#answered(payload), gap: () => this.#lose() }),
+  ] as const;
+  #waiting: Request[] = [];
+  /** Which reply belongs to which request is not known, until a request begins a segment. */
+  #isLost = true;
+  /** MONITOR and PSYNC: what the server sends after their reply are none. */
+  #becomesStream = false;
+  #isStream = false;
+  /** CLIENT REPLY OFF; SKIP: the next request has no reply. */
+  #isSilent = false;
+  #skips = false;
+  /** Of the frame that is being read, and of the one in which the next reply began. */
+  #nowUs = 0;
+  #replyUs = 0;
 
-  constructor(ends: Ends) {
+  constructor(ends: Ends, onCommand: (command: DecodedCommand) => void) {
     this.#ends = ends;
+    this.#onCommand = onCommand;
   }
 
-  segment(
-    side: Side,
-    bytes: Uint8Array,
-    { seq, flags, payloadAt, payloadLength, payloadKept }: Dissected,
-    unixUs: number,
-    onCommand: (command: DecodedCommand) => void,
-  ): void {
-    const stream = this.#streams[side];
+  segment(side: Side, bytes: Uint8Array, fields: Dissected, unixUs: number): void {
+    const { seq, flags, payloadAt, payloadLength, payloadKept } = fields;
+    this.#nowUs = unixUs;
     if ((flags & SYN) !== 0) {
-      stream.begin((seq + 1) | 0);
-      return;
+      this.#isLost = false;
+      this.#streams[side].begin((seq + 1) | 0);
     }
-    if (payloadLength === 0) return;
-    const payload = bytes.slice(payloadAt, payloadAt + payloadKept);
-    if (!stream.push(seq, payload, payloadLength)) this.#lost(side);
-    if (side === 0) this.#requests(stream, unixUs);
-    else this.#replies(stream, unixUs, onCommand);
+    if (payloadLength === 0 || this.#isStream) return;
+    const payload = bytes.subarray(payloadAt, payloadAt + payloadKept);
+    this.#streams[side].push((flags & SYN) !== 0 ? (seq + 1) | 0 : seq, payload, payloadLength);
   }
 
-  /** Bytes are missing: what is waited for cannot be matched any more. */
-  #lost(side: Side): void {
-    this.#streams[side].clear();
-    this.#waiting.length = 0;
+  #lose(): void {
+    this.#isLost = true;
+    this.#waiting = [];
+    this.#requests.reset();
+    this.#replies.reset();
   }
 
-  #requests(stream: InOrder, unixUs: number): void {
-    for (;;) {
-      const { bytes } = stream;
-      const end = endOfRequest(bytes, 0, bytes.length);
-      if (end === INCOMPLETE) return;
-      if (end === BROKEN) {
-        this.#lost(0);
-        return;
-      }
-      const words = wordsOf(bytes, 0, end);
-      if (words.length > 0 && words[0] !== '') this.#waiting.push({ unixUs, text: requestText(words) });
-      stream.take(end);
-    }
+  #asked(payload: Uint8Array): void {
+    // `*2`
+    if (this.#isLost && payload.length > 1 && payload[0] === 0x2a && payload[1] >= 0x30 && payload[1] <= 0x39)
+      this.#isLost = false;
+    if (this.#isLost) return;
+    if (!this.#requests.push(payload) || this.#waiting.length > WAITING_MAX) this.#lose();
   }
 
-  #replies(stream: InOrder, unixUs: number, onCommand: (command: DecodedCommand) => void): void {
-    // The frame in which a reply begins is the one that counts.
-    stream.beganUs ??= unixUs;
-    for (;;) {
-      const { bytes } = stream;
-      const end = endOfValue(bytes, 0, bytes.length);
-      if (end === INCOMPLETE) return;
-      if (end === BROKEN) {
-        this.#lost(1);
-        return;
-      }
-      const reply = replyText(bytes, 0, end);
-      const isPush = bytes[0] === 0x3e;
-      const began = stream.beganUs ?? unixUs;
-      stream.take(end);
-      stream.beganUs = stream.bytes.length > 0 ? unixUs : null;
-      const request = isPush ? undefined : this.#waiting.shift();
-      const { client, server } = this.#ends;
-      const latencyUs = request === undefined ? 0 : Math.max(0, began - request.unixUs);
-      onCommand({
-        unixUs: request?.unixUs ?? unixUs,
-        client,
-        server,
-        request: request?.text ?? '(message)',
-        reply,
-        latencyUs,
-      });
-      if (stream.bytes.length === 0) return;
-    }
-  }
-}
-
-/** One direction's bytes in stream order. */
-class InOrder {
-  bytes: Uint8Array = new Uint8Array(0);
-  /** When the first of `bytes` came; null: there are none. */
-  beganUs: number | null = null;
-  #next: number | null = null;
-  readonly #early = new Map<number, { readonly payload: Uint8Array; readonly length: number }>();
-
-  begin(seq: number): void {
-    this.clear();
-    this.#next = seq;
+  #answered(payload: Uint8Array): void {
+    if (this.#isLost) return;
+    if (this.#replies.isBetweenValues) this.#replyUs = this.#nowUs;
+    if (!this.#replies.push(payload)) this.#lose();
   }
 
-  clear(): void {
-    this.bytes = new Uint8Array(0);
-    this.beganUs = null;
-    this.#early.clear();
+  #request(value: Value): void {
+    const name = value.texts[0]?.start.toLowerCase() ?? '';
+    if (name === '') return;
+    if (name === 'client' && this.#clientReply(value)) return;
+    const skipped = this.#skips || this.#isSilent;
+    this.#skips = false;
+    if (skipped) return;
+    const replies = SUBSCRIPTIONS.test(name) ? Math.max(1, value.count - 1) : 1;
+    this.#waiting.push({ unixUs: this.#nowUs, text: requestText(value), replies });
+    if (name === 'monitor' || name === 'psync' || name === 'sync') this.#becomesStream = true;
   }
 
-  /** @param length of the payload on the wire. @returns false when bytes are missing for good. */
-  push(seq: number, payload: Uint8Array, length: number): boolean {
-    this.#next ??= seq;
-    const ahead = (seq - this.#next) | 0;
-    if (ahead > 0) {
-      this.#early.set(seq, { payload, length });
-      if (this.#early.size <= EARLY_MAX) return true;
-      // It was not captured: go on behind the gap.
-      this.clear();
-      this.#next = (seq + length) | 0;
-      return false;
-    }
-    if (((seq + length - this.#next) | 0) <= 0) return true;
-    const whole = this.#append(payload.subarray(Math.min(payload.length, -ahead)), length + ahead);
-    return this.#takeEarly() && whole;
+  /** CLIENT REPLY ON|OFF|SKIP. @returns whether it has no reply itself. */
+  #clientReply({ texts }: Value): boolean {
+    if (texts[1]?.start.toLowerCase() !== 'reply') return false;
+    const mode = texts[2]?.start.toLowerCase();
+    this.#isSilent = mode === 'off';
+    this.#skips = mode === 'skip';
+    return mode === 'off' || mode === 'skip';
   }
 
-  take(count: number): void {
-    this.bytes = this.bytes.subarray(count);
+  #reply(value: Value): void {
+    const beganUs = this.#replyUs;
+    this.#replyUs = this.#nowUs;
+    const isMessage = value.type === '>' || (value.type === '*' && MESSAGES.test(value.texts[0]?.start ?? ''));
+    const isAnswer = !isMessage || SUBSCRIPTIONS.test(value.texts[0]?.start ?? '');
+    const request = isAnswer ? this.#waiting[0] : undefined;
+    if (request !== undefined && --request.replies === 0) this.#waiting.shift();
+    this.#isStream = this.#becomesStream && this.#waiting.length === 0;
+    this.#onCommand({
+      unixUs: request?.unixUs ?? beganUs,
+      ...this.#ends,
+      request: request?.text ?? '',
+      reply: replyText(value),
+      latencyUs: request === undefined ? 0 : Math.max(0, beganUs - request.unixUs),
+    });
   }
-
-  #append(payload: Uint8Array, length: number): boolean {
-    this.#next = ((this.#next ?? 0) + length) | 0;
-    if (payload.length < length || this.bytes.length + payload.length > BUFFER_MAX) return false;
-    this.bytes = this.bytes.length === 0 ? payload : Uint8Array.from(Buffer.concat([this.bytes, payload]));
-    return true;
-  }
-
-  #takeEarly(): boolean {
-    for (;;) {
-      const next = this.#next ?? 0;
-      const early = this.#early.get(next);
-      if (early === undefined) return true;
-      this.#early.delete(next);
-      if (!this.#append(early.payload, early.length)) return false;
-    }
-  }
-}
-
-function requestText(words: readonly string[]): string {
-  const text = withoutSecrets(words).map(quote).join(' ');
-  return text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}... (${words.length} words)` : text;
-}
-
-/** As redis-server does in its own logs. */
-function withoutSecrets(words: readonly string[]): readonly string[] {
-  const name = words[0].toUpperCase();
-  const hidden = (from: number): readonly string[] => words.map((word, i) => (i < from ? word : '(redacted)'));
-  if (name === 'AUTH') return hidden(1);
-  if (name === 'ACL' && /^SETUSER$/i.test(words[1] ?? '')) return hidden(3);
-  if (name === 'CONFIG' && words.some((word) => /^(requirepass|masterauth|tls-key-file-pass)$/i.test(word)))
-    return hidden(3);
-  const auth = name === 'HELLO' || name === 'MIGRATE' ? words.findIndex((word) => /^AUTH2?$/i.test(word)) : -1;
-  return auth < 0 ? words : words.map((word, i) => (i > auth && i <= auth + 2 ? '(redacted)' : word));
 }

@@ -1,5 +1,5 @@
 // The little that filters, the decoder and `explain` need to know of a frame: addresses, ports and TCP's own fields. Takes
-// Ethernet (with one VLAN tag), raw IP and Linux's cooked captures; never throws, whatever the bytes are. For src/observe/capture.
+// Ethernet (with VLAN tags), raw IP and Linux's cooked captures; never throws, whatever the bytes are. For src/observe/capture.
 
 export const LINK_ETHERNET = 1;
 export const LINK_RAW = 101;
@@ -21,6 +21,8 @@ export const ACK = 16;
 export class Dissected {
   /** EtherType of what is inside; 0: unknown. */
   type = 0;
+  /** Identifier of the outermost VLAN tag; 0: there is none. */
+  vlan = 0;
   /** Where the two addresses lie, and how long they are: 4, 16, or 0: there are none. */
   sourceAt = 0;
   destinationAt = 0;
@@ -48,6 +50,7 @@ export class Dissected {
 /** Fills `to`. @param linkType LINKTYPE_* of the capture. */
 export function dissect(bytes: Uint8Array, offset: number, length: number, linkType: number, to: Dissected): void {
   to.type = 0;
+  to.vlan = 0;
   to.addressLength = 0;
   to.protocol = -1;
   to.sourcePort = to.destinationPort = -1;
@@ -58,8 +61,10 @@ export function dissect(bytes: Uint8Array, offset: number, length: number, linkT
     if (length < 14) return;
     to.type = two(bytes, offset + 12);
     at += 14;
-    if (to.type === 0x8100 && length >= 18) {
-      to.type = two(bytes, offset + 16);
+    // IEEE 802.1Q and 802.1ad.
+    while ((to.type === 0x8100 || to.type === 0x88a8) && at + 4 <= end) {
+      to.vlan ||= two(bytes, at) & 0xfff;
+      to.type = two(bytes, at + 2);
       at += 4;
     }
   } else if (linkType === LINK_LINUX_COOKED || linkType === LINK_LINUX_COOKED2) {

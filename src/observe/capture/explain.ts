@@ -4,10 +4,17 @@
 import { Conversations, type Ends, type Side } from './conversation.ts';
 import { ACK, Dissected, dissect, FIN, RST, SYN } from './dissect.ts';
 import type { CapturedPacket } from './packet.ts';
+import { SentRanges } from './sent-ranges.ts';
 
 const STALLS_KEPT = 5;
+/** A retransmission after a silence of this is a timeout: no stack's minimum is much lower (RFC 6298 wants a second). */
+const TIMEOUT_US = 150_000;
+/** What fills a gap later than this was lost before the point of capture, not overtaken. */
+const REORDERING_US = 3000;
+/** Data this soon after an acknowledgement had waited for it. */
+const AT_ONCE_US = 5000;
 
-export type StallKind = 'server' | 'loss' | 'window' | 'handshake';
+export type StallKind = 'server' | 'loss' | 'window' | 'acknowledgement' | 'handshake';
 
 export interface Stall {
   readonly unixUs: number;
@@ -21,11 +28,21 @@ export interface DirectionReport {
   packets: number;
   /** Of payload, each once. */
   bytes: number;
+  /** Segments that are in the capture more than once. */
   retransmissions: number;
   retransmittedBytes: number;
-  outOfOrder: number;
+  /** Segments that were lost before the point of capture: only what was sent in their place is there. */
+  lostBefore: number;
+  /** Of all that was sent again: after a timeout. */
+  timeouts: number;
+  /** Segments that came after later ones, but soon. */
+  reordered: number;
+  /** The peer's duplicate acknowledgements of this direction. */
   duplicateAcks: number;
+  /** Times this side closed its window. */
   zeroWindows: number;
+  /** Bytes that the peer acknowledged and the capture lacks. */
+  notCaptured: number;
 }
 
 export interface ConnectionReport extends Ends {
@@ -47,11 +64,16 @@ export interface ConnectionReport extends Ends {
 
 export class Explainer {
   readonly #conversations: Conversations<Explained>;
+  readonly #all: Explained[] = [];
   readonly #fields = new Dissected();
 
   /** @param stallUs silences shorter than this are none. @param serverPort as CommandDecoder's. */
   constructor(stallUs: number, serverPort: number) {
-    this.#conversations = new Conversations(serverPort, (ends) => new Explained(ends, stallUs));
+    this.#conversations = new Conversations(serverPort, Number.POSITIVE_INFINITY, (ends) => {
+      const explained = new Explained(ends, stallUs);
+      this.#all.push(explained);
+      return explained;
+    });
   }
 
   packet({ bytes, linkType, unixUs, comment }: CapturedPacket): void {
@@ -64,7 +86,7 @@ export class Explainer {
 
   /** Of every connection, in the order of their first packets. */
   reports(): ConnectionReport[] {
-    return this.#conversations.values.map((value) => value.report());
+    return this.#all.map((one) => one.report());
   }
 }
 
@@ -75,14 +97,21 @@ class Direction {
     bytes: 0,
     retransmissions: 0,
     retransmittedBytes: 0,
-    outOfOrder: 0,
+    lostBefore: 0,
+    timeouts: 0,
+    reordered: 0,
     duplicateAcks: 0,
     zeroWindows: 0,
+    notCaptured: 0,
   };
-  /** Behind the highest byte seen; meaningful once `hasSeq`. */
-  next = 0;
-  hasSeq = false;
-  lastAck = 0;
+  readonly ranges = new SentRanges();
+  /** Of its latest segment with data; 0: there was none. */
+  dataUs = 0;
+  ack: number | null = null;
+  /** When its acknowledgement last moved on. */
+  ackUs = 0;
+  /** Duplicates of its latest acknowledgement. */
+  sameAcks = 0;
   scale = 0;
   /** The window this side offers, bytes; -1: not said yet. */
   window = -1;
@@ -90,12 +119,14 @@ class Direction {
   closedUs = 0;
 }
 
+const NAMES = ['client', 'server'] as const;
+
 class Explained {
   readonly #ends: Ends;
   readonly #stallUs: number;
   readonly #directions = [new Direction(), new Direction()] as const;
   readonly #stalls: Stall[] = [];
-  readonly #stalledUs: Record<StallKind, number> = { server: 0, loss: 0, window: 0, handshake: 0 };
+  readonly #stalledUs: Record<StallKind, number> = { server: 0, loss: 0, window: 0, acknowledgement: 0, handshake: 0 };
   readonly #decisions: Record<string, number> = {};
   #beganUs = 0;
   #lastUs = 0;
@@ -112,17 +143,16 @@ class Explained {
   }
 
   segment(side: Side, fields: Dissected, unixUs: number, comment: string): void {
+    const { flags, payloadLength } = fields;
     if (this.#beganUs === 0) this.#beganUs = unixUs;
     this.#note(comment);
-    const from = this.#directions[side];
-    from.report.packets++;
-    if ((fields.flags & SYN) !== 0) this.#handshake(side, fields, unixUs);
-    const again = this.#sequence(side, fields, unixUs);
-    this.#windows(side, fields, unixUs);
-    if (fields.payloadLength > 0 && !again) this.#turn(side, unixUs);
-    if ((fields.flags & FIN) !== 0 && this.#ended === 'open')
-      this.#ended = side === 0 ? 'FIN by the client' : 'FIN by the server';
-    if ((fields.flags & RST) !== 0) this.#reset(side);
+    this.#directions[side].report.packets++;
+    if ((flags & SYN) !== 0) this.#handshake(side, fields, unixUs);
+    else if (payloadLength > 0) this.#data(side, fields, unixUs);
+    this.#acknowledgement(side, fields, unixUs);
+    this.#window(side, fields, unixUs);
+    if ((flags & FIN) !== 0 && this.#ended === 'open') this.#ended = `FIN by the ${NAMES[side]}`;
+    if ((flags & RST) !== 0) this.#reset(side);
     this.#lastUs = unixUs;
   }
 
@@ -134,12 +164,17 @@ class Explained {
       began: this.#began,
       ended: this.#ended,
       rttUs: this.#rttUs,
-      fromClient: this.#directions[0].report,
-      fromServer: this.#directions[1].report,
+      fromClient: this.#reportOf(0),
+      fromServer: this.#reportOf(1),
       stalledUs: this.#stalledUs,
       stalls: [...this.#stalls].sort((a, b) => b.durationUs - a.durationUs),
       decisions: this.#decisions,
     };
+  }
+
+  #reportOf(side: Side): DirectionReport {
+    const { report, ranges } = this.#directions[side];
+    return { ...report, notCaptured: ranges.missing };
   }
 
   #note(comment: string): void {
@@ -152,99 +187,114 @@ class Explained {
 
   #handshake(side: Side, { flags, seq, windowScale }: Dissected, unixUs: number): void {
     const from = this.#directions[side];
+    const isAgain = from.ranges.next !== null;
     from.scale = Math.max(0, windowScale);
+    if (!isAgain) from.ranges.begin((seq + 1) | 0);
     if ((flags & ACK) === 0) {
-      if (this.#synUs !== 0 && from.hasSeq)
-        this.#stall(unixUs, unixUs - this.#lastUs, 'handshake', 'the SYN was not answered and was sent again');
+      if (isAgain) {
+        from.report.retransmissions++;
+        from.report.timeouts++;
+        const because = 'the SYN was not answered and was sent again';
+        this.#stall(unixUs, unixUs - this.#lastUs, 'handshake', because);
+      } else this.#began = 'never answered';
       this.#synUs = unixUs;
-      this.#began = 'never answered';
     } else if (this.#began === 'never answered') {
       this.#began = 'handshake';
       this.#rttUs = unixUs - this.#synUs;
-      if (this.#rttUs >= this.#stallUs)
-        this.#stall(unixUs, this.#rttUs, 'handshake', 'the server was slow to answer the SYN');
+      this.#stall(unixUs, this.#rttUs, 'handshake', 'the server was slow to answer the SYN');
     }
-    from.next = seq;
-    from.hasSeq = true;
   }
 
-  /** @returns whether the segment had been seen before. */
-  #sequence(side: Side, { seq, flags, payloadLength }: Dissected, unixUs: number): boolean {
+  #data(side: Side, { seq, payloadLength }: Dissected, unixUs: number): void {
     const from = this.#directions[side];
-    const length = payloadLength + ((flags & (SYN | FIN)) !== 0 ? 1 : 0);
-    if (length === 0) return false;
-    const end = (seq + length) | 0;
-    if (!from.hasSeq) {
-      from.hasSeq = true;
-      from.next = seq;
+    const { ranges, report } = from;
+    // A keep-alive probe may carry a byte of the past (RFC 9293 3.8.4).
+    if (payloadLength === 1 && ranges.next !== null && ((seq + 1) | 0) === ranges.next) return;
+    ranges.take(seq, payloadLength, unixUs);
+    report.bytes += ranges.fresh;
+    const isLate = ranges.filled > 0 && unixUs - ranges.holeUs >= Math.max(REORDERING_US, this.#rttUs / 2);
+    if (ranges.filled > 0 && !isLate) report.reordered++;
+    if (isLate) report.lostBefore++;
+    if (ranges.fresh === 0) {
+      report.retransmissions++;
+      report.retransmittedBytes += payloadLength;
     }
-    const fresh = (end - from.next) | 0;
-    if (fresh <= 0) {
-      if ((flags & SYN) === 0) this.#again(side, payloadLength, unixUs);
-      return true;
-    }
-    if (((seq - from.next) | 0) > 0) from.report.outOfOrder++;
-    from.report.bytes += Math.min(payloadLength, fresh);
-    from.next = end;
-    return false;
+    if (isLate || ranges.fresh === 0) this.#sentAgain(side, unixUs);
+    else this.#turn(side, unixUs);
+    from.dataUs = unixUs;
   }
 
-  #again(side: Side, payloadLength: number, unixUs: number): void {
-    const { report } = this.#directions[side];
-    report.retransmissions++;
-    report.retransmittedBytes += payloadLength;
-    const silence = unixUs - this.#lastUs;
-    const whose = side === 0 ? "the client's" : "the server's";
-    if (silence >= this.#stallUs)
-      this.#stall(unixUs, silence, 'loss', `${whose} data was lost, or its acknowledgement, and sent again`);
+  #sentAgain(side: Side, unixUs: number): void {
+    const { report, dataUs } = this.#directions[side];
+    const silence = unixUs - dataUs;
+    if (silence >= TIMEOUT_US && this.#directions[1 - side].sameAcks < 3) report.timeouts++;
+    const because = `the ${NAMES[side]}'s data was lost, or its acknowledgement, and sent again`;
+    this.#stall(unixUs, silence, 'loss', because);
     // What follows is not the server's delay.
     if (this.#askedUs !== 0) this.#askedUs = unixUs;
   }
 
-  #windows(side: Side, { flags, ack, window, payloadLength }: Dissected, unixUs: number): void {
-    const from = this.#directions[side];
+  #acknowledgement(side: Side, { flags, ack, window, payloadLength }: Dissected, unixUs: number): void {
     if ((flags & ACK) === 0 || (flags & RST) !== 0) return;
-    const offered = (flags & SYN) !== 0 ? window : window << from.scale;
+    const from = this.#directions[side];
+    const peer = this.#directions[1 - side];
+    if (from.ack === null || ((ack - from.ack) | 0) > 0) {
+      from.ack = ack;
+      from.ackUs = unixUs;
+      from.sameAcks = 0;
+      return;
+    }
+    const isOutstanding = peer.ranges.next !== null && ((peer.ranges.next - ack) | 0) > 0;
     const isPure = payloadLength === 0 && (flags & (SYN | FIN)) === 0;
-    if (isPure && ack === from.lastAck && offered === from.window) from.report.duplicateAcks++;
-    from.lastAck = ack;
+    if (ack !== from.ack || !isPure || !isOutstanding || window << from.scale !== from.window) return;
+    from.sameAcks++;
+    peer.report.duplicateAcks++;
+  }
+
+  #window(side: Side, { flags, window }: Dissected, unixUs: number): void {
+    if ((flags & ACK) === 0 || (flags & RST) !== 0) return;
+    const from = this.#directions[side];
+    const offered = (flags & SYN) !== 0 ? window : window << from.scale;
     if (offered === 0 && from.window !== 0) {
       from.report.zeroWindows++;
       from.closedUs = unixUs;
     } else if (offered > 0 && from.closedUs !== 0) {
-      const [who, whom] = side === 0 ? ['client', 'server'] : ['server', 'client'];
-      const closed = unixUs - from.closedUs;
-      if (closed >= this.#stallUs)
-        this.#stall(
-          unixUs,
-          closed,
-          'window',
-          `the ${who} did not read: its window was closed, and the ${whom} had to wait`,
-        );
+      const because = `the ${NAMES[side]} did not read: its window was closed, and the ${NAMES[1 - side]} had to wait`;
+      this.#stall(unixUs, unixUs - from.closedUs, 'window', because);
       from.closedUs = 0;
+      // Neither side was slow at anything else meanwhile.
+      this.#directions[1 - side].dataUs = unixUs;
       if (this.#askedUs !== 0) this.#askedUs = unixUs;
     }
     from.window = offered;
   }
 
-  /** New data: the client has asked, or the server answers. */
+  /** New data: the client has asked, or the server answers, or either goes on. */
   #turn(side: Side, unixUs: number): void {
-    if (side === 0) {
-      if (this.#askedUs === 0) this.#askedUs = unixUs;
-      return;
-    }
-    if (this.#askedUs !== 0 && unixUs - this.#askedUs >= this.#stallUs) {
+    if (side === 1 && this.#askedUs !== 0) {
       this.#stall(unixUs, unixUs - this.#askedUs, 'server', 'the server took its time for an answer');
-    }
-    this.#askedUs = 0;
+    } else this.#waited(side, unixUs);
+    this.#askedUs = side === 0 ? this.#askedUs || unixUs : 0;
+  }
+
+  /** Whether it went on only because the acknowledgement of what came before arrived at last. */
+  #waited(side: Side, unixUs: number): void {
+    const from = this.#directions[side];
+    const { ackUs } = this.#directions[1 - side];
+    if (from.dataUs === 0 || unixUs - ackUs > AT_ONCE_US || ackUs < from.dataUs) return;
+    // A client that asks when the answer came has not waited for an acknowledgement.
+    if (this.#directions[1 - side].dataUs >= from.dataUs) return;
+    const because = `the ${NAMES[1 - side]}'s acknowledgement was slow, and the ${NAMES[side]} waited for it`;
+    this.#stall(unixUs, ackUs - from.dataUs, 'acknowledgement', because);
   }
 
   #reset(side: Side): void {
     if (this.#began === 'never answered') this.#began = 'refused';
-    this.#ended = side === 0 ? 'RST by the client' : 'RST by the server';
+    this.#ended = `RST by the ${NAMES[side]}`;
   }
 
   #stall(unixUs: number, durationUs: number, kind: StallKind, because: string): void {
+    if (durationUs < this.#stallUs) return;
     this.#stalledUs[kind] += durationUs;
     this.#stalls.push({ unixUs: unixUs - durationUs, durationUs, kind, because });
     if (this.#stalls.length <= STALLS_KEPT) return;
