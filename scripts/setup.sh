@@ -38,6 +38,8 @@ ip iproute2
 ss iproute2
 ethtool ethtool
 tcpdump tcpdump
+tshark tshark
+nft nftables
 ping iputils-ping
 dnsmasq dnsmasq-base
 curl curl

@@ -70,7 +70,7 @@ function startCapture(
 ): () => void {
   const filter = typeof request.filter === 'string' ? request.filter : '';
   const matches = compileFilter(filter, insight.linkType);
-  stream.line({ ok: { linkType: insight.linkType } });
+  stream.line({ ok: { linkType: insight.linkType, interface: insight.stackFacts().interface } });
   return insight.startCapture({ matches, snapLength: numberOf(request, 'snapLength', 0), sink: stream }, idOf);
 }
 

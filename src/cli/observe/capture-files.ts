@@ -11,6 +11,7 @@ export interface RingOptions {
 
 const BLOCK_SECTION_HEADER = 0x0a0d0d0a;
 const BLOCK_INTERFACE = 1;
+const SLEEPER = new Int32Array(new SharedArrayBuffer(4));
 
 export class CaptureFiles {
   /** Of the files, oldest first. */
@@ -29,7 +30,7 @@ export class CaptureFiles {
     this.#ring = ring;
   }
 
-  /** @throws CliError when a file cannot be written. */
+  /** @throws CliError when a file cannot be written; EPIPE: the reader of standard output has gone. */
   block(block: Uint8Array): void {
     const type = new DataView(block.buffer, block.byteOffset).getUint32(0, true);
     const isHeader = type === BLOCK_SECTION_HEADER || type === BLOCK_INTERFACE;
@@ -75,7 +76,11 @@ export class CaptureFiles {
         at += writeSync(this.#fd, block, at);
       } catch (error) {
         const { code, message } = error as NodeJS.ErrnoException;
-        if (code === 'EAGAIN') continue;
+        if (code === 'EAGAIN') {
+          // A full pipe: whoever reads it has the time that he needs, and the server leaves out what is too much meanwhile.
+          Atomics.wait(SLEEPER, 0, 0, 2);
+          continue;
+        }
         throw new CliError(code ?? 'EIO', `cannot write ${this.#path}: ${message}`);
       }
     }

@@ -6,7 +6,7 @@ import type { AnswerStream } from '../../observe/control-client.ts';
 import { CaptureFiles } from '../observe/capture-files.ts';
 import { listenToServer, personsError, SERVER_HELP, SERVER_OPTION } from '../observe/server-option.ts';
 import { shortMicroseconds } from '../observe/table.ts';
-import { EXIT_OK, parseOptions, type Tool, UsageError, wholeNumber } from '../tool.ts';
+import { CliError, EXIT_OK, parseOptions, type Tool, UsageError, wholeNumber } from '../tool.ts';
 
 const help = `Usage: wiredis capture FILE [FILTER...] [options]
        wiredis capture --decode [FILTER...] [options]
@@ -27,6 +27,7 @@ Options:
   --file-size N       begin another file before one grows past N megabytes: FILE-00001, FILE-00002, ...
   --files N           keep the latest N of them
   --port N            --decode: the server's port, where guessing is not enough
+  --json              --decode: a line of JSON for each command
 ${SERVER_HELP}
 
 Examples:
@@ -49,6 +50,7 @@ export const capture: Tool = {
         'file-size': { type: 'string', default: '0' },
         files: { type: 'string', default: '0' },
         port: { type: 'string', default: '0' },
+        json: { type: 'boolean', default: false },
         ...SERVER_OPTION,
       },
     });
@@ -64,8 +66,9 @@ export const capture: Tool = {
     };
     if (ring.filesMax > 0 && ring.fileBytesMax === 0) throw new UsageError('--files needs --file-size');
     const limits = { count: wholeNumber(values.count, 'count', 0), seconds: Number(values.seconds) };
+    if (!(limits.seconds >= 0)) throw new UsageError(`--seconds wants a number, not '${values.seconds}'`);
     const port = wholeNumber(values.port, 'port', 0);
-    const taker = values.decode ? new Decoding(port) : new Writing(new CaptureFiles(positionals[0], ring));
+    const taker = values.decode ? new Decoding(port, values.json) : new Writing(new CaptureFiles(positionals[0], ring));
     const stream = await listenToServer(values.server, 'capture', { filter, snapLength });
     return take(stream, taker, limits);
   },
@@ -93,12 +96,14 @@ async function take(stream: AnswerStream, taker: Taker, limits: { count: number;
   const stop = (): void => stream.end();
   const signals = ['SIGINT', 'SIGTERM'] as const;
   for (const signal of signals) process.once(signal, stop);
-  const deadline = limits.seconds > 0 ? AbortSignal.timeout(limits.seconds * 1000) : null;
-  deadline?.addEventListener('abort', stop);
+  // A reader that has seen enough (`| head`).
+  process.stdout.once('error', stop);
   const splitter = new BlockSplitter();
   const reader = new BlockReader();
   try {
-    await stream.line();
+    const where = (await stream.line()) as { readonly interface: string };
+    process.stderr.write(`capturing on ${where.interface}\n`);
+    if (limits.seconds > 0) AbortSignal.timeout(limits.seconds * 1000).addEventListener('abort', stop);
     let isOver = false;
     for await (const piece of stream.bytes()) {
       for (const block of splitter.push(piece)) {
@@ -109,8 +114,9 @@ async function take(stream: AnswerStream, taker: Taker, limits: { count: number;
       if (isOver) stream.end();
     }
   } catch (error) {
-    throw personsError(error);
+    if (!(error instanceof CliError && error.code === 'EPIPE')) throw personsError(error);
   } finally {
+    process.stdout.off('error', stop);
     for (const signal of signals) process.off(signal, stop);
     stream.close();
   }
@@ -142,10 +148,10 @@ class Decoding implements Taker {
   count = 0;
   readonly #decoder: CommandDecoder;
 
-  constructor(port: number) {
+  constructor(port: number, asJson: boolean) {
     this.#decoder = new CommandDecoder(port, (command) => {
       this.count++;
-      process.stdout.write(`${commandLine(command)}\n`);
+      process.stdout.write(`${asJson ? JSON.stringify(command) : commandLine(command)}\n`);
     });
   }
 
