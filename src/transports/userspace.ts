@@ -197,6 +197,7 @@ export class UserspaceTransport implements Transport, StackInsight {
       ['interface', link.name],
       ['addresses', this.stack.ip.addressTexts().join(',')],
       ['mtu', link.mtu],
+      ['receive-drops', this.#engine.counters.rxDropped],
       ['connections', this.#open.size],
       ['half-open', tcp.handshakes],
       ['time-wait', tcp.timeWaits],

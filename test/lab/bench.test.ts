@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { Row } from '../../src/cli/bench/report.ts';
+import type { Row } from '../../src/cli/bench/sample.ts';
 import { must, run, start } from '../../src/cli/lab/process.ts';
 import { cliScript, describeLab, eventually, OVER } from './fixture.ts';
 
@@ -26,13 +26,14 @@ describeLab('wiredis bench', () => {
     expect(header).toMatch(/^test +P +path +rps +x +p50 ms +p99 ms$/);
     expect(table).toHaveLength(paths.length * 4);
 
-    const [file] = readdirSync(output);
+    const [page, file] = readdirSync(output).sort();
+    expect(readFileSync(join(output, page), 'utf8')).toContain('<svg ');
     const content = JSON.parse(readFileSync(join(output, file), 'utf8'));
     const rows: Row[] = content.rows;
     expect(rows.map((row) => row.path).sort()).toEqual(paths.flatMap((path) => [path, path, path, path]).sort());
     for (const row of rows) {
-      expect(row.requestsPerSecond).toBeGreaterThan(100);
-      expect(row.rateRatio).toBeGreaterThan(0);
+      expect(row.values.rate).toBeGreaterThan(100);
+      expect(row.ratios.rate).toBeGreaterThan(0);
     }
     expect(content.machine).toMatchObject({ node: process.version });
     expect(await must(['ip', 'netns', 'list'])).not.toContain('wiredis-bench-');

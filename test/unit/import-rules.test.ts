@@ -91,7 +91,11 @@ const ENTRIES = [
   'src/modules/api.ts',
   'src/observe/web/app.ts',
 ];
-const isEntry = (file: string) => ENTRIES.includes(file) || under('src/cli/tools')(file) || under(BUNDLED)(file);
+const isEntry = (file: string) =>
+  ENTRIES.includes(file) ||
+  under('src/cli/tools')(file) ||
+  under('src/cli/bench/workers')(file) ||
+  under(BUNDLED)(file);
 
 /** A socket's own idle time-out, `socket.setTimeout`, is its own business. */
 const TIME_AND_CHANCE =

@@ -20,6 +20,7 @@ export interface CoreTime {
   readonly irqUs: number;
   readonly softirqUs: number;
   readonly busyUs: number;
+  readonly idleUs: number;
 }
 
 /** @param stat text of /proc/stat. @throws when it has no such core. */
@@ -39,5 +40,6 @@ export function coreTimeBetween(before: CoreTicks, after: CoreTicks): CoreTime {
   const systemUs = (after.system - before.system) * TICK_US;
   const irqUs = (after.irq - before.irq) * TICK_US;
   const softirqUs = (after.softirq - before.softirq) * TICK_US;
-  return { userUs, systemUs, irqUs, softirqUs, busyUs: userUs + systemUs + irqUs + softirqUs };
+  const idleUs = (after.idle - before.idle) * TICK_US;
+  return { userUs, systemUs, irqUs, softirqUs, busyUs: userUs + systemUs + irqUs + softirqUs, idleUs };
 }

@@ -2,6 +2,7 @@
 import type { Lab } from '../lab/lab.ts';
 import type { Result } from '../lab/process.ts';
 import { CliError } from '../tool.ts';
+import type { RunningServer } from './paths.ts';
 
 /** One row of redis-benchmark's --csv. */
 export interface LoadResult {
@@ -23,7 +24,12 @@ export interface Load {
   readonly valueBytes: number;
   /** Random keys are drawn from this many; 0: one key. */
   readonly keyspace: number;
+  /** A new connection for every request. */
+  readonly reconnects?: boolean;
 }
+
+/** Keys that one run of redis-cli --pipe sets. */
+const FILL_KEYS_MAX = 500_000;
 
 export function benchmarkWords(address: string, port: number, load: Load): string[] {
   return [
@@ -31,6 +37,7 @@ export function benchmarkWords(address: string, port: number, load: Load): strin
     ...['-n', String(load.requests), '-c', String(load.clients), '-P', String(load.pipeline)],
     ...['-d', String(load.valueBytes)],
     ...(load.keyspace > 0 ? ['-r', String(load.keyspace)] : []),
+    ...(load.reconnects === true ? ['-k', '0'] : []),
   ];
 }
 
@@ -61,28 +68,24 @@ export function parseBenchmark(text: string): LoadResult[] {
 }
 
 /** Sets every key that redis-benchmark's -r may draw, through redis-cli --pipe, and checks that all arrived. */
-export async function fillKeyspace(lab: Lab, address: string, port: number, load: Load): Promise<void> {
-  if (load.keyspace === 0) return;
-  const value = 'x'.repeat(load.valueBytes);
-  const result = await lab.run(
-    'client',
-    ['redis-cli', '-h', address, '-p', String(port), '--pipe'],
-    fillCommands(load.keyspace, value),
-  );
-  const outcome = /errors: (\d+), replies: (\d+)/.exec(result.stdout);
-  if (outcome === null || outcome[1] !== '0' || Number(outcome[2]) !== load.keyspace) {
-    throw new CliError(
-      'LOAD_FAILED',
-      `filling ${load.keyspace} keys failed: ${(result.stderr || result.stdout).trim()}`,
-    );
+export async function fillKeyspace(lab: Lab, server: RunningServer, keys: number, valueBytes: number): Promise<void> {
+  const value = 'x'.repeat(valueBytes);
+  for (let from = 0; from < keys; from += FILL_KEYS_MAX) {
+    const count = Math.min(FILL_KEYS_MAX, keys - from);
+    const words = ['redis-cli', '-h', server.address, '-p', String(server.port), '--pipe'];
+    const result = await lab.run('client', words, fillCommands(from, count, value));
+    const outcome = /errors: (\d+), replies: (\d+)/.exec(result.stdout);
+    if (outcome === null || outcome[1] !== '0' || Number(outcome[2]) !== count) {
+      throw new CliError('LOAD_FAILED', `filling ${count} keys failed: ${(result.stderr || result.stdout).trim()}`);
+    }
   }
 }
 
 /** SET of key:000000000000 and on, as redis-benchmark spells them, in RESP. */
-export function fillCommands(keys: number, value: string): Buffer {
+export function fillCommands(from: number, count: number, value: string): Buffer {
   const tail = `\r\n$${value.length}\r\n${value}\r\n`;
   const parts: string[] = [];
-  for (let i = 0; i < keys; i++) {
+  for (let i = from; i < from + count; i++) {
     parts.push(`*3\r\n$3\r\nSET\r\n$16\r\nkey:${String(i).padStart(12, '0')}${tail}`);
   }
   return Buffer.from(parts.join(''), 'latin1');

@@ -20,16 +20,21 @@ export interface Path {
   readonly needsRoot: boolean;
   /** Measured unless --paths says otherwise. */
   readonly byDefault: boolean;
-  command(lab: Lab, port: number): string[];
+  /** Where its server is found; absent: at the link's address. */
+  readonly address?: string;
+  /** @param nodeFlags for Node, where the server is ours. */
+  command(lab: Lab, port: number, nodeFlags?: readonly string[]): string[];
 }
 
 export const REFERENCE_PATH = 'redis';
+/** The bridge's own address on the tap's link, for a kernel that answers there. */
+const BRIDGE_ADDRESS = '10.77.2.3';
 
 const serverScript = join(dirname(fileURLToPath(import.meta.url)), '..', 'wiredis-server.js');
 
 /** What every server is told alike: where, without a password, and to keep everything in memory. */
-function place(lab: Lab, link: LinkName, port: number): string[] {
-  const where = ['--bind', lab.plan.links[link].serverAddress, '--port', String(port)];
+function place(lab: Lab, link: LinkName, port: number, address = lab.plan.links[link].serverAddress): string[] {
+  const where = ['--bind', address, '--port', String(port)];
   return [...where, '--protected-mode', 'no', '--save', '', '--appendonly', 'no'];
 }
 
@@ -40,8 +45,9 @@ function userspace(engine: string, link: 'direct' | 'tap', summary: string, need
     link,
     needsRoot,
     byDefault: engine !== 'auto',
-    command: (lab, port) => [
-      ...[process.execPath, serverScript, '--transport', 'userspace', '--netdev', lab.netdevFile(link)],
+    command: (lab, port, nodeFlags = []) => [
+      ...[process.execPath, ...nodeFlags, serverScript, '--transport', 'userspace'],
+      ...['--netdev', lab.netdevFile(link)],
       ...['--engine', engine, ...place(lab, link, port)],
     ],
   };
@@ -63,8 +69,20 @@ export const paths: readonly Path[] = [
     link: 'kernel',
     needsRoot: false,
     byDefault: true,
+    command: (lab, port, nodeFlags = []) => [
+      ...[process.execPath, ...nodeFlags, serverScript, '--transport', 'kernel', ...place(lab, 'kernel', port)],
+    ],
+  },
+  {
+    name: 'redis-bridge',
+    summary: "redis-server over kernel sockets at the tap's bridge; only when named",
+    link: 'tap',
+    needsRoot: true,
+    byDefault: false,
+    address: BRIDGE_ADDRESS,
     command: (lab, port) => [
-      ...[process.execPath, serverScript, '--transport', 'kernel', ...place(lab, 'kernel', port)],
+      ...['sh', '-c', 'ip address replace "$0" dev "$1"; shift; exec redis-server "$@"'],
+      ...[`${BRIDGE_ADDRESS}/24`, lab.plan.bridge, ...place(lab, 'tap', port, BRIDGE_ADDRESS)],
     ],
   },
   userspace('afxdp', 'direct', 'user space over AF_XDP', true),
@@ -74,50 +92,92 @@ export const paths: readonly Path[] = [
   userspace('auto', 'direct', 'user space over the engine that --engine auto picks; only when named', false),
 ];
 
+const isRedis = (path: Path): boolean => path.name.startsWith(REFERENCE_PATH);
+
 /** Why `path` cannot be measured in this lab; null when it can. */
 export function obstacle(path: Path, lab: Lab): string | null {
-  if (path.name === REFERENCE_PATH && !hasProgram('redis-server')) return 'apt-get install redis-server';
-  if (path.name !== REFERENCE_PATH && !existsSync(serverScript)) return `not built: ${serverScript} is missing`;
+  if (isRedis(path) && !hasProgram('redis-server')) return 'apt-get install redis-server';
+  if (!isRedis(path) && !existsSync(serverScript)) return `not built: ${serverScript} is missing`;
   if (path.needsRoot && lab.notes.holder !== null) return 'needs root';
   if (!lab.has(path.link)) return `the lab has no ${path.link} link`;
   return null;
+}
+
+const OUTPUT_KEPT = 1_000_000;
+
+export interface StartSettings {
+  /** Behind the usual ones, for the server. */
+  readonly words?: readonly string[];
+  readonly nodeFlags?: readonly string[];
 }
 
 /** A server that answers PING from the client's host. */
 export class RunningServer {
   readonly address: string;
   readonly port: number;
+  readonly #lab: Lab;
   readonly #child: ChildProcess;
   readonly #directory: string;
+  /** What it has said so far, its last words at least. */
+  #output = '';
 
-  private constructor(child: ChildProcess, directory: string, address: string, port: number) {
+  private constructor(lab: Lab, child: ChildProcess, directory: string, address: string, port: number) {
+    this.#lab = lab;
     this.#child = child;
     this.#directory = directory;
     this.address = address;
     this.port = port;
+    const listen = (chunk: Buffer) => (this.#output = (this.#output + chunk).slice(-OUTPUT_KEPT));
+    child.stdout!.on('data', listen);
+    child.stderr!.on('data', listen);
+  }
+
+  /** Of the server itself: all words before it exec. */
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  get output(): string {
+    return this.#output;
   }
 
   /** @throws CliError with the server's last words when it does not come to answer within 15 s. */
-  static async start(lab: Lab, path: Path, port: number): Promise<RunningServer> {
+  static async start(lab: Lab, path: Path, port: number, settings: StartSettings = {}): Promise<RunningServer> {
     const directory = mkdtempSync(join(tmpdir(), 'wiredis-bench-'));
-    const child = lab.start('server', path.command(lab, port), { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
-    let output = '';
-    const listen = (chunk: Buffer) => (output = (output + chunk).slice(-4000));
-    child.stdout!.on('data', listen);
-    child.stderr!.on('data', listen);
-    const address = lab.plan.links[path.link].serverAddress;
-    const server = new RunningServer(child, directory, address, port);
+    const command = [...path.command(lab, port, settings.nodeFlags), ...(settings.words ?? [])];
+    const child = lab.start('server', command, { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
+    const address = path.address ?? lab.plan.links[path.link].serverAddress;
+    const server = new RunningServer(lab, child, directory, address, port);
     for (let attempt = 0; attempt < 150; attempt++) {
       if (child.exitCode !== null || child.signalCode !== null) break;
-      const ping = await lab.run('client', ['timeout', '1', 'redis-cli', '-h', address, '-p', String(port), 'PING']);
-      if (ping.stdout.trim() === 'PONG') {
+      if ((await server.ask('PING')).trim() === 'PONG') {
         await lab.pinReceiveThreads();
         return server;
       }
       await sleep(100);
     }
     await server.stop();
-    throw new CliError('SERVER_FAILED', `${path.name} does not answer: ${output.trim().split('\n').at(-1) ?? ''}`);
+    throw new CliError(
+      'SERVER_FAILED',
+      `${path.name} does not answer: ${server.output.trim().split('\n').at(-1) ?? ''}`,
+    );
+  }
+
+  /** redis-cli's output for one command, asked from the client's host; empty when there is no answer. */
+  async ask(...words: string[]): Promise<string> {
+    const command = ['timeout', '5', 'redis-cli', '-h', this.address, '-p', String(this.port), ...words];
+    return (await this.#lab.run('client', command)).stdout;
+  }
+
+  /** A field of INFO as a number; null: it has none. */
+  async fact(name: string): Promise<number | null> {
+    const value = new RegExp(`^${name}:(.*)$`, 'm').exec(await this.ask('INFO', 'everything'));
+    return value === null ? null : Number.parseFloat(value[1]);
+  }
+
+  /** What was done before has left something to do: that is not the next run's. */
+  async settle(): Promise<void> {
+    await sleep(200);
   }
 
   async stop(): Promise<void> {

@@ -1,9 +1,8 @@
-// `wiredis bench`: redis-server and every transport and engine that works here, in one lab, alternating, so that
-// a slow minute of the machine hits all of them. Progress goes to stderr, the table to stdout, everything to a file.
-import { mkdirSync, writeFileSync } from 'node:fs';
+// `wiredis bench`: scenarios over redis-server and every transport and engine that works here, in one lab. Progress goes to
+// stderr, tables to stdout, everything to a file, and docs/performance.md is made from such a file.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { SystemClock } from '../../platform/clock.ts';
-import { sleep } from '../../platform/sleep.ts';
 import { buildLab } from '../lab/build.ts';
 import { Lab } from '../lab/lab.ts';
 import { defaultCores } from '../lab/plan.ts';
@@ -18,69 +17,101 @@ import {
   UsageError,
   wholeNumber,
 } from '../tool.ts';
-import { coreTimeBetween, readCoreTicks } from './cpu.ts';
-import { benchmarkWords, fillKeyspace, type Load, readBenchmark } from './load.ts';
+import { page } from './chart.ts';
+import { document, readResults } from './document.ts';
 import { obstacle, type Path, paths, RunningServer, redisVersion } from './paths.ts';
-import { machine, type Sample, summarise, table } from './report.ts';
+import { machine, type Results, tables } from './report.ts';
+import { type Row, type Sample, summarise } from './sample.ts';
+import type { Effort, Scenario } from './scenario.ts';
+import { scenariosWith } from './scenarios/index.ts';
+import type { LoadSettings } from './scenarios/throughput.ts';
+import { judge } from './targets.ts';
+
+/** For the list of scenarios: names and summaries do not depend on it. */
+const NO_LOADS: LoadSettings = { tests: [], pipelines: [], requests: 0, clients: 0, valueBytes: 0, keyspace: 0 };
 
 const help = `Usage: wiredis bench [options]
 
-Brings up a lab of its own (see 'wiredis lab'), runs redis-benchmark against redis-server and wiredis-server over
-every path that works here, alternating, and prints medians over the rounds: requests per second, latency, and the
-busy time of the server's and the client's core per request, each with its ratio to redis-server's ('x').
-The server's core is billed whole: user, system, interrupts and receive work. Writes JSON to the output folder.
+Brings up a lab of its own (see 'wiredis lab') and measures redis-server and wiredis-server over every path that works
+here, alternating, in rounds: medians of requests per second, latency, and the busy time of the server's and the
+client's core per request, with the ratio to redis-server's ('x'). The server's core is billed whole: user, system,
+interrupts and receive work. Writes a JSON file and a page of charts to the output folder.
 
-Paths: ${paths.map((path) => `${path.name} (${path.summary})`).join(',\n       ')}
+Scenarios:
+${scenariosWith(NO_LOADS)
+  .map(({ name, summary }) => `  ${name.padEnd(17)} ${summary}`)
+  .join('\n')}
+
+Paths:
+${paths.map(({ name, summary }) => `  ${name.padEnd(17)} ${summary}`).join('\n')}
 
 Options:
-  --paths LIST      names from above, comma-separated (default: all that work here)
+  --scenario LIST   names from above, comma-separated, or 'all' (default throughput)
+  --paths LIST      names from above, comma-separated (default: the scenario's own, as far as they work here)
+  --rounds N        rounds (default 5)
+  --lab PREFIX      use this lab, which is up, and leave it up (default: one of its own)
+  --output FOLDER   for the files (default bench/results)
+  --quick           few requests, small keyspaces, three rounds of throughput and one of the rest: does it work, not how
+                    fast is it; tables leave out the cores' time, which needs longer runs
+  --document FILE   measures nothing: writes docs/performance.md from a results file and bench/tried.md
+
+Options of the scenario throughput:
   --tests LIST      redis-benchmark's names for -t (default get,set)
-  --rounds N        rounds, each with a fresh server that is warmed up before each run (default 5)
   --requests N      requests a run at pipeline 1; ten times as many when pipelined (default 200000)
   --clients N       connections (default 50)
   --pipeline LIST   pipeline depths (default 1,16)
   --value-bytes N   size of values (default 3)
-  --keyspace N      keys filled before and drawn from at random; 0: one key (default 1000000)
-  --lab PREFIX      use this lab, which is up, and leave it up (default: one of its own)
-  --output FOLDER   for the JSON file (default bench/results)
-  --quick           three rounds of few requests over a small keyspace: does it work, not how fast is it;
-                    the table leaves out the cores' time, which needs longer runs`;
+  --keyspace N      keys filled before and drawn from at random; 0: one key (default 1000000)`;
 
 interface Plan {
-  readonly paths: readonly Path[];
-  readonly loads: readonly Load[];
+  readonly scenarios: readonly Scenario[];
+  /** Null: each scenario's own. */
+  readonly paths: readonly Path[] | null;
   readonly rounds: number;
   readonly output: string;
-  /** Without the columns that need long runs. */
-  readonly brief: boolean;
+  readonly effort: Effort;
   /** A lab that is up already, or null. */
   readonly lab: string | null;
+  readonly command: string;
 }
 
 const PORT = 6379;
-const WARM_UP_REQUESTS_MIN = 20_000;
+const DOCUMENT = join('docs', 'performance.md');
+const TRIED = join('bench', 'tried.md');
 const progress = (line: string): void => void process.stderr.write(`bench: ${line}\n`);
+
+const options = {
+  scenario: { type: 'string', default: 'throughput' },
+  paths: { type: 'string' },
+  tests: { type: 'string', default: 'get,set' },
+  rounds: { type: 'string' },
+  requests: { type: 'string' },
+  clients: { type: 'string', default: '50' },
+  pipeline: { type: 'string', default: '1,16' },
+  'value-bytes': { type: 'string', default: '3' },
+  keyspace: { type: 'string' },
+  output: { type: 'string', default: join('bench', 'results') },
+  lab: { type: 'string' },
+  quick: { type: 'boolean', default: false },
+  document: { type: 'string' },
+} as const;
 
 export const bench: Tool = {
   help,
   async run(args: string[]): Promise<number> {
-    const plan = readPlan(args);
+    const { values } = parseOptions({ args, options });
+    if (values.document !== undefined) return writeDocument(values.document);
+    const plan = readPlan(values, ['bench', ...args].join(' '));
     requirePrograms(['redis-benchmark', 'redis-cli']);
-    const clock = new SystemClock();
     const own = plan.lab === null;
     const lab = own
       ? await buildLab({ name: `wiredis-bench-${process.pid}`, cores: defaultCores(), progress })
       : await Lab.attach(plan.lab!);
     const interrupted = own ? takeDownOnSignal(lab) : null;
     try {
-      const usable = plan.paths.filter((path) => {
-        const reason = obstacle(path, lab);
-        if (reason !== null) progress(`skipping ${path.name}: ${reason}`);
-        return reason === null;
-      });
-      const { samples, failures } = await measure(lab, { ...plan, paths: usable });
-      report(plan, lab, samples, clock);
-      return samples.length > 0 && failures === 0 ? EXIT_OK : EXIT_FAILED;
+      const { samples, failures } = await new Run(lab, plan).measure();
+      report(plan, lab, samples, failures);
+      return samples.length > 0 && failures.length === 0 ? EXIT_OK : EXIT_FAILED;
     } finally {
       interrupted?.forget();
       if (own) await lab.down();
@@ -88,141 +119,154 @@ export const bench: Tool = {
   },
 };
 
-function readPlan(args: string[]): Plan {
-  const { values } = parseOptions({
-    args,
-    options: {
-      paths: { type: 'string' },
-      tests: { type: 'string', default: 'get,set' },
-      rounds: { type: 'string' },
-      requests: { type: 'string' },
-      clients: { type: 'string', default: '50' },
-      pipeline: { type: 'string', default: '1,16' },
-      'value-bytes': { type: 'string', default: '3' },
-      keyspace: { type: 'string' },
-      output: { type: 'string', default: join('bench', 'results') },
-      lab: { type: 'string' },
-      quick: { type: 'boolean', default: false },
-    },
-  });
-  const rounds = wholeNumber(values.rounds ?? (values.quick ? '3' : '5'), 'rounds', 1);
-  const requests = wholeNumber(values.requests ?? (values.quick ? '20000' : '200000'), 'requests', 1);
-  const keyspace = wholeNumber(values.keyspace ?? (values.quick ? '10000' : '1000000'), 'keyspace', 0);
-  const clients = wholeNumber(values.clients, 'clients', 1);
-  const valueBytes = wholeNumber(values['value-bytes'], 'value-bytes', 1);
-  const pipelines = values.pipeline.split(',').map((depth) => wholeNumber(depth, 'pipeline', 1));
-  const loads = values.tests.split(',').flatMap((test) =>
-    pipelines.map(
-      (pipeline): Load => ({
-        test: test.trim(),
-        requests: pipeline === 1 ? requests : requests * 10,
-        clients,
-        pipeline,
-        valueBytes,
-        keyspace,
-      }),
-    ),
-  );
+function readPlan(
+  values: ReturnType<typeof parseOptions<{ options: typeof options }>>['values'],
+  command: string,
+): Plan {
+  const { quick } = values;
+  const rounds = wholeNumber(values.rounds ?? (quick ? '3' : '5'), 'rounds', 1);
+  const settings: LoadSettings = {
+    requests: wholeNumber(values.requests ?? (quick ? '20000' : '200000'), 'requests', 1),
+    keyspace: wholeNumber(values.keyspace ?? (quick ? '10000' : '1000000'), 'keyspace', 0),
+    clients: wholeNumber(values.clients, 'clients', 1),
+    valueBytes: wholeNumber(values['value-bytes'], 'value-bytes', 1),
+    pipelines: values.pipeline.split(',').map((depth) => wholeNumber(depth, 'pipeline', 1)),
+    tests: values.tests.split(',').map((test) => test.trim()),
+  };
+  const all = scenariosWith(settings);
   return {
-    paths: choosePaths(values.paths),
-    loads,
+    scenarios: values.scenario === 'all' ? all : choose('scenario', values.scenario, all),
+    paths: values.paths === undefined ? null : choose('path', values.paths, paths),
     rounds,
     output: resolve(values.output),
-    brief: values.quick,
+    effort: quick ? 'quick' : 'full',
     lab: values.lab ?? null,
+    command,
   };
 }
 
-function choosePaths(list: string | undefined): readonly Path[] {
-  if (list === undefined) return paths.filter((path) => path.byDefault);
-  const names = paths.map((path) => path.name);
+function choose<T extends { readonly name: string }>(kind: string, list: string, all: readonly T[]): T[] {
+  const names = all.map(({ name }) => name);
   return list.split(',').map((word) => {
-    const path = paths.find((candidate) => candidate.name === word.trim());
-    if (path !== undefined) return path;
+    const found = all.find(({ name }) => name === word.trim());
+    if (found !== undefined) return found;
     const nearest = nearestName(word, names);
-    throw new UsageError(`unknown path '${word}'; ${nearest ? `did you mean '${nearest}'?` : names.join(', ')}`);
+    throw new UsageError(`unknown ${kind} '${word}'; ${nearest ? `did you mean '${nearest}'?` : names.join(', ')}`);
   });
 }
 
-/** A B C A B C ...: a server at a time, so that none disturbs another; a path that fails is named and left out. */
-async function measure(lab: Lab, plan: Plan): Promise<{ readonly samples: Sample[]; readonly failures: number }> {
-  const samples: Sample[] = [];
-  const failed = new Set<Path>();
-  for (let round = 1; round <= plan.rounds; round++) {
-    for (const path of plan.paths.filter((candidate) => !failed.has(candidate))) {
-      const label = `round ${round}/${plan.rounds}, ${path.name}`;
-      try {
-        samples.push(...(await measurePath(lab, path, plan.loads, round, label)));
-      } catch (error) {
-        if (!(error instanceof CliError)) throw error;
-        progress(`${label}: ${error.message}; left out from here on`);
-        failed.add(path);
+/** One run of the tool in a lab: every scenario, round by round. */
+class Run {
+  readonly #lab: Lab;
+  readonly #plan: Plan;
+  readonly #samples: Sample[] = [];
+  readonly #failures: string[] = [];
+
+  constructor(lab: Lab, plan: Plan) {
+    this.#lab = lab;
+    this.#plan = plan;
+  }
+
+  async measure(): Promise<{ readonly samples: readonly Sample[]; readonly failures: readonly string[] }> {
+    for (const scenario of this.#plan.scenarios) await this.#scenario(scenario);
+    return { samples: this.#samples, failures: this.#failures };
+  }
+
+  /** A B C A B C ...: a server at a time, so that none disturbs another; a path that fails is named and left out. */
+  async #scenario(scenario: Scenario): Promise<void> {
+    const { effort, rounds } = this.#plan;
+    const brief = effort === 'quick' && scenario.name !== 'throughput';
+    const own = Math.min(rounds, brief ? 1 : (scenario.roundsMax ?? rounds));
+    let usable = this.#pathsOf(scenario);
+    for (let round = 1; round <= own; round++) {
+      const notes = new Map<string, number>();
+      for (const path of usable) {
+        const label = `${scenario.name}, round ${round}/${own}, `;
+        try {
+          await this.#measure(scenario, path, round, notes, label);
+        } catch (error) {
+          if (!(error instanceof CliError)) throw error;
+          progress(`${label}${path.name}: ${error.message}; left out from here on`);
+          this.#failures.push(`${scenario.name}, ${path.name}: ${error.message}`);
+          usable = usable.filter((other) => other !== path);
+        }
       }
     }
   }
-  return { samples, failures: failed.size };
-}
 
-async function measurePath(
-  lab: Lab,
-  path: Path,
-  loads: readonly Load[],
-  round: number,
-  label: string,
-): Promise<Sample[]> {
-  const samples: Sample[] = [];
-  const server = await RunningServer.start(lab, path, PORT);
-  try {
-    await fillKeyspace(lab, server.address, server.port, loads[0]);
-    const { server: serverCore, client: clientCore } = lab.notes.cores;
-    for (const load of loads) {
-      await warmUp(lab, server, load);
-      await sleep(200); // what filling and the run before left to do is not this run's
-      const before = [readCoreTicks(serverCore), readCoreTicks(clientCore)];
-      const output = await lab.run('client', benchmarkWords(server.address, server.port, load));
-      const after = [readCoreTicks(serverCore), readCoreTicks(clientCore)];
-      // A test such as lrange_100 has a row for the pushing that it starts with; the last one was asked for.
-      const results = readBenchmark(output);
-      const result = results.at(-1)!;
-      progress(`${label}: ${load.test} P=${load.pipeline} ${Math.round(result.requestsPerSecond)} rps`);
-      samples.push({
-        path: path.name,
-        round,
-        load,
-        requests: load.requests * results.length,
-        result,
-        serverCore: coreTimeBetween(before[0], after[0]),
-        clientCore: coreTimeBetween(before[1], after[1]),
-      });
-    }
-  } finally {
-    await server.stop();
+  #pathsOf(scenario: Scenario): Path[] {
+    const chosen = this.#plan.paths ?? scenario.paths.map((name) => paths.find((path) => path.name === name)!);
+    return chosen.filter((path) => {
+      const reason = obstacle(path, this.#lab);
+      if (reason !== null) progress(`${scenario.name}: skipping ${path.name}: ${reason}`);
+      return reason === null;
+    });
   }
-  return samples;
+
+  async #measure(
+    scenario: Scenario,
+    path: Path,
+    round: number,
+    notes: Map<string, number>,
+    label: string,
+  ): Promise<void> {
+    const lab = this.#lab;
+    const servers: RunningServer[] = [];
+    try {
+      const measured = await scenario.run({
+        ...{ lab, path, effort: this.#plan.effort, notes },
+        progress: (line) => progress(`${label}${line}`),
+        async serve(settings) {
+          const server = await RunningServer.start(lab, path, PORT, settings);
+          servers.push(server);
+          return server;
+        },
+      });
+      for (const one of measured) this.#samples.push({ scenario: scenario.name, path: path.name, round, ...one });
+    } finally {
+      for (const server of servers) await server.stop();
+    }
+  }
 }
 
-/** A server's first requests are its slowest: code is compiled, tables and rings are touched for the first time. */
-async function warmUp(lab: Lab, server: RunningServer, load: Load): Promise<void> {
-  const requests = Math.max(WARM_UP_REQUESTS_MIN, Math.round(load.requests / 5));
-  readBenchmark(await lab.run('client', benchmarkWords(server.address, server.port, { ...load, requests })));
-}
-
-function report(plan: Plan, lab: Lab, samples: readonly Sample[], clock: SystemClock): void {
+function report(plan: Plan, lab: Lab, samples: readonly Sample[], failures: readonly string[]): void {
   const rows = summarise(samples);
-  if (rows.length > 0) process.stdout.write(`${table(rows, plan.brief)}\n`);
+  const brief = plan.effort === 'quick';
+  if (rows.length > 0) process.stdout.write(`${tables(plan.scenarios, rows, brief)}\n`);
+  if (!brief) showTargets(rows);
+  const clock = new SystemClock();
   clock.update();
   const when = new Date(clock.unixMs).toISOString();
-  const file = join(plan.output, `bench-${when.replace(/[:.]/g, '-')}.json`);
-  mkdirSync(plan.output, { recursive: true });
-  const content = {
+  const results: Results = {
     when,
+    command: plan.command,
     machine: { ...machine(), redisServer: redisVersion(), ...lab.notes.cores },
     warnings: lab.notes.warnings,
+    failures,
     rows,
     samples,
   };
-  writeFileSync(file, `${JSON.stringify(content, null, 2)}\n`);
-  progress(`written to ${file}`);
+  const file = join(plan.output, `bench-${when.replace(/[:.]/g, '-')}`);
+  mkdirSync(plan.output, { recursive: true });
+  writeFileSync(`${file}.json`, `${JSON.stringify(results, null, 2)}\n`);
+  writeFileSync(`${file}.html`, page(plan.scenarios, results));
+  progress(`written to ${file}.json and .html`);
+}
+
+function showTargets(rows: readonly Row[]): void {
+  for (const { target, value, met } of judge(rows)) {
+    if (value === null) continue;
+    const sign = target.atLeast ? '>=' : '<=';
+    progress(`${met ? 'met' : 'MISSED'}: ${target.title}: ${value.toFixed(2)} (target ${sign} ${target.limit})`);
+  }
+}
+
+function writeDocument(file: string): number {
+  const results = readResults(file);
+  const tried = existsSync(TRIED) ? readFileSync(TRIED, 'utf8') : '';
+  writeFileSync(DOCUMENT, document(scenariosWith(NO_LOADS), results, tried));
+  progress(`written to ${DOCUMENT}`);
+  return EXIT_OK;
 }
 
 /** Ctrl-C leaves no lab behind either. */

@@ -19,6 +19,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   ss: 'iproute2',
   ethtool: 'ethtool',
   strace: 'strace',
+  perf: 'linux-perf',
   tcpdump: 'tcpdump',
   ping: 'iputils-ping',
   nsenter: 'util-linux',

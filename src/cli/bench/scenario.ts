@@ -1,0 +1,86 @@
+// A scenario: one question about speed, the paths it is asked of, and how one run answers it. tool.ts runs them in rounds,
+// a path at a time and alternating, so that a slow minute of the machine hits all of them.
+import type { Lab } from '../lab/lab.ts';
+import { coreTimeBetween, readCoreTicks } from './cpu.ts';
+import { benchmarkWords, fillKeyspace, type Load, readBenchmark } from './load.ts';
+import type { Path, RunningServer } from './paths.ts';
+import { coreValues, type Quantity, type Sample, type Values } from './sample.ts';
+
+/** How much work a run is: `quick` asks whether it works, not how fast it is. */
+export type Effort = 'quick' | 'full';
+
+export interface Context {
+  readonly lab: Lab;
+  readonly path: Path;
+  readonly effort: Effort;
+  /** For scenarios that need something of the reference's run in the same round. */
+  readonly notes: Map<string, number>;
+  /** A fresh server, stopped when the run is over. @param nodeFlags for paths that are ours. */
+  serve(settings?: {
+    readonly words?: readonly string[];
+    readonly nodeFlags?: readonly string[];
+  }): Promise<RunningServer>;
+  progress(line: string): void;
+}
+
+export type Measured = Pick<Sample, 'test' | 'pipeline' | 'values'>;
+
+export interface Scenario {
+  /** As in --scenario. */
+  readonly name: string;
+  /** One line: what is asked. */
+  readonly summary: string;
+  /** Paths it is asked of, unless --paths says otherwise; the reference first. */
+  readonly paths: readonly string[];
+  /** Columns of its table; the first is the one whose spread is shown. */
+  readonly columns: readonly Quantity[];
+  /** Rounds at most: what is slow and hardly varies need not be repeated. */
+  readonly roundsMax?: number;
+  run(context: Context): Promise<Measured[]>;
+}
+
+export const LOAD_COLUMNS: readonly Quantity[] = [
+  ...(['rate', 'p50Ms', 'p99Ms', 'serverUs', 'serverUserUs', 'serverSystemUs', 'serverSoftirqUs'] as const),
+  ...(['clientUs', 'bothUs'] as const),
+];
+
+const WARM_UP_REQUESTS_MIN = 20_000;
+
+/** A filled keyspace, and then each load, warmed up. */
+export async function runLoads(context: Context, loads: readonly Load[]): Promise<Measured[]> {
+  const server = await context.serve();
+  await fillKeyspace(context.lab, server, loads[0].keyspace, loads[0].valueBytes);
+  const measured: Measured[] = [];
+  for (const load of loads) {
+    await warmUp(context, server, load);
+    measured.push(await runLoad(context, server, load));
+  }
+  return measured;
+}
+
+/** A server's first requests are its slowest: code is compiled, tables and rings are touched for the first time. */
+export async function warmUp({ lab }: Context, server: RunningServer, load: Load): Promise<void> {
+  const requests = Math.min(load.requests, Math.max(WARM_UP_REQUESTS_MIN, Math.round(load.requests / 5)));
+  readBenchmark(await lab.run('client', benchmarkWords(server.address, server.port, { ...load, requests })));
+}
+
+/** One run of redis-benchmark, with the time of both cores. */
+export async function runLoad(context: Context, server: RunningServer, load: Load): Promise<Measured> {
+  const { lab, path } = context;
+  await server.settle();
+  const { server: serverCore, client: clientCore } = lab.notes.cores;
+  const before = [readCoreTicks(serverCore), readCoreTicks(clientCore)];
+  const output = await lab.run('client', benchmarkWords(server.address, server.port, load));
+  const after = [readCoreTicks(serverCore), readCoreTicks(clientCore)];
+  // A test such as lrange_100 has a row for the pushing that it starts with; the last one was asked for.
+  const results = readBenchmark(output);
+  const { test, requestsPerSecond, p50Ms, p99Ms, maxMs } = results.at(-1)!;
+  const cores = coreValues(
+    coreTimeBetween(before[0], after[0]),
+    coreTimeBetween(before[1], after[1]),
+    load.requests * results.length,
+  );
+  context.progress(`${path.name}: ${load.test} P=${load.pipeline} ${Math.round(requestsPerSecond)} rps`);
+  const values: Values = { rate: requestsPerSecond, p50Ms, p99Ms, maxMs, ...cores };
+  return { test: test.replace(/ .*/, ''), pipeline: load.pipeline, values };
+}
