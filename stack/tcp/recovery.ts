@@ -246,9 +246,12 @@ function whileOpen(tcp: Tcp, c: Connection, f: Flight, acked: number, isDuplicat
     onPrrAck(c, f, told.delivered, pipe(c), false);
     return;
   }
-  if (acked > 0 && isWindowUsed(c, f)) {
+  // What is only reported counts where the network reorders: waiting for the one that is late would make a step of a
+  // whole round trip's growth, most of which slow start does not take.
+  const arrived = f.reordering ? told.delivered : acked;
+  if (arrived > 0 && isWindowUsed(c, f)) {
     f.keeps = true;
-    tcp.congestion.onAck(c, f, acked, told.latestUs, tcp.nowMs);
+    tcp.congestion.onAck(c, f, arrived, told.latestUs, tcp.nowMs);
   }
 }
 
