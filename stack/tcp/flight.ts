@@ -126,6 +126,8 @@ export class Flight {
   // slow-start.ts (RFC 9406); `hystart`: 0 off, 1 slow start, 2 conservative slow start.
   hystart = 0;
   roundEnd = 0;
+  roundStartUs = 0;
+  trainUs = 0;
   roundRttUs = 0;
   lastRoundRttUs = 0;
   roundSamples = 0;

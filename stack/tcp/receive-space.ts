@@ -11,6 +11,9 @@ const SPACE_MIN = 256 * 1024;
 /** A sender in slow start sends twice as much in the next round trip, and what he sent in the last is late by one. */
 const ROUNDS = 4;
 const RTT_MIN_US = 1000;
+/** An older echo, by the clock and by round trips, is of no use. */
+const ECHO_MS_MAX = 1000;
+const ECHO_ROUNDS_MAX = 8;
 
 export function beginSpace(tcp: Tcp, c: Connection): void {
   c.rcvSpace = Math.min(tcp.receiveBufferMax, SPACE_MIN);
@@ -40,7 +43,9 @@ function roundTripUs(tcp: Tcp, c: Connection, segment: TcpSegment): number {
   let us = Math.max(c.srtt >> 3, RTT_MIN_US);
   if (segment.hasTimestamps && (c.options & OPTION_TIMESTAMPS) !== 0) {
     const echoMs = (tcp.nowMs + c.tsOffset - segment.tsEcr) | 0;
-    if (echoMs > 0 && echoMs < 1000) us = Math.max(echoMs * 1000, us);
+    // What follows a pause echoes something from before it.
+    const mostMs = c.srtt === 0 ? ECHO_MS_MAX : Math.min((us * ECHO_ROUNDS_MAX) / 1000, ECHO_MS_MAX);
+    if (echoMs > 0 && echoMs < mostMs) us = Math.max(echoMs * 1000, us);
   }
   return us;
 }

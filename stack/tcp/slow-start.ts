@@ -1,6 +1,8 @@
 // Slow start, common to the controllers: cwnd grows by what was acknowledged (RFC 5681 3.1 counting bytes, RFC 3465), and
-// HyStart++ (RFC 9406) leaves it when round trips grow, before the queue on the path overflows. Used by stack/tcp only.
-import { after } from '../sequence.ts';
+// HyStart++ (RFC 9406) leaves it when round trips grow, before the queue on the path overflows. Round trips tell a round
+// late, which is too late for a queue shorter than the path: as in HyStart (Ha and Rhee 2011), acknowledgements that come
+// without a gap for half a round trip tell in time that the path is about full. Used by stack/tcp only.
+import { after, distance } from '../sequence.ts';
 import { CWND_MAX } from './congestion.ts';
 import type { Connection } from './connection.ts';
 import { type Flight, PHASE_OPEN } from './flight.ts';
@@ -12,6 +14,9 @@ const MIN_RTT_DIVISOR = 8;
 const N_RTT_SAMPLE = 8;
 const CSS_GROWTH_DIVISOR = 4;
 const CSS_ROUNDS = 5;
+/** HyStart: a longer gap ends a train of acknowledgements, and on a shorter path a train means nothing. */
+const TRAIN_GAP_US = 2000;
+const TRAIN_RTT_MIN_US = 8000;
 /** Segments that one acknowledgement may add; without pacing RFC 9406 4.2 says 8. */
 const L = 8;
 /** RFC 3465 2.3 after a timeout: an acknowledgement may cover what came long before. */
@@ -32,6 +37,7 @@ export function slowStart(c: Connection, f: Flight, acked: number, rttUs: number
     if (f.hystart === OFF) beginRounds(c, f);
     else if (after(c.sndUna, f.roundEnd)) nextRound(c, f);
     if (rttUs >= 0) sampleRound(f, rttUs);
+    if (f.hystart === SLOW) followTrain(c, f);
     if (f.hystart === CONSERVATIVE) growth = Math.ceil(growth / CSS_GROWTH_DIVISOR);
   }
   c.cwnd = Math.min(c.cwnd + growth, Math.max(c.ssthresh, c.cwnd));
@@ -48,6 +54,7 @@ function startRound(c: Connection, f: Flight): void {
   f.roundEnd = c.sndNxt;
   f.roundRttUs = NONE;
   f.roundSamples = 0;
+  f.roundStartUs = f.trainUs = c.tcp.nowUs;
 }
 
 function nextRound(c: Connection, f: Flight): void {
@@ -58,6 +65,18 @@ function nextRound(c: Connection, f: Flight): void {
   }
   f.lastRoundRttUs = f.roundRttUs;
   startRound(c, f);
+}
+
+/** What came back without a gap is as long as what is on the way: conservative slow start finds the rest. */
+function followTrain(c: Connection, f: Flight): void {
+  const { nowUs } = c.tcp;
+  if (distance(nowUs, f.trainUs) > TRAIN_GAP_US || c.minRttUs < TRAIN_RTT_MIN_US) return;
+  f.trainUs = nowUs;
+  if (distance(nowUs, f.roundStartUs) < c.minRttUs >> 1) return;
+  // No round trip is shorter than that: it does not end.
+  f.cssBaselineUs = 0;
+  f.cssRounds = 0;
+  f.hystart = CONSERVATIVE;
 }
 
 /** RFC 9406 4.2: delay that grows ends slow start, delay that shrinks again takes the end back. */

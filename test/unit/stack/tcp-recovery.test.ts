@@ -124,6 +124,29 @@ describe('windows', () => {
     expect(net.a.stats.tcpRetransSegs).toBe(0);
   });
 
+  it('slows down when acknowledgements come without a gap, which is before a short queue overflows by half a window', () => {
+    // Round trips tell when it is too late: the queue holds half of what the path does.
+    const { net, client, c } = bulk({ delayUs: 25_000, rate: 50_000_000, queueBytes: 150_000 });
+    const more = new Uint8Array(1 << 16);
+    net.onTick = (stack) => {
+      if (stack === net.a) client.socket.write(more, 0, more.length);
+    };
+    net.tick();
+    net.run(1500);
+    const path = (50_000_000 * 0.05) / 8 / 1514;
+    expect(c.ssthresh).toBeLessThan(CWND_MAX);
+    expect(c.cwnd / SEGMENT).toBeGreaterThan(path * 0.7);
+    expect(net.a.stats.tcpRetransSegs).toBeLessThan(path / 2);
+  });
+
+  it('slow start goes on where the network reorders: what is reported counts', () => {
+    const impairment = { delayUs: 25_000, rate: 100_000_000, queueBytes: 1 << 20, reorder: 0.05, reorderUs: 12_000 };
+    const { net, write, c } = bulk({ wire: { impairment, inFlight: 4096 } });
+    write(5000);
+    net.run(350);
+    expect(c.cwnd / SEGMENT).toBeGreaterThan(250);
+  });
+
   it('CUBIC keeps 0.7 of the window and is back within K (RFC 9438 4.2, 4.6)', () => {
     const { net, client, c, lose, number, data } = bulk();
     const more = new Uint8Array(1 << 18);
