@@ -24,6 +24,7 @@ import { JsonLog } from './platform/json-log.ts';
 import { fileSink, Log, type LogSink, standardOutput } from './platform/log.ts';
 import { OomScore } from './platform/oom-score.ts';
 import { PidFile } from './platform/pid-file.ts';
+import { processTitle } from './platform/process-title.ts';
 import { type Random, SystemRandom } from './platform/random.ts';
 import { type Stopwatch, systemStopwatch } from './platform/stopwatch.ts';
 import { type Scheduler, SystemScheduler } from './platform/timers.ts';
@@ -35,6 +36,8 @@ import type { Listener, Transport, TransportName } from './transports/transport.
 
 /** How long clients have at shutdown to take what was written to them, milliseconds. */
 const CLOSE_GRACE_MS = 1000;
+/** Directives that `ps` shows. */
+const TITLE_DIRECTIVES: readonly string[] = ['proc-title-template', 'bind', 'port', 'tls-port', 'unixsocket'];
 
 export interface ServerSettings {
   readonly config: Config;
@@ -114,6 +117,8 @@ export class RunningServer {
   readonly companions: { close(): void }[] = [];
   /** Called when interface and ports are open, before any file of the dataset is. @throws ServerStartError */
   onOpened: () => void = () => {};
+  /** Told what `ps` is to show. */
+  onTitle: (title: string) => void = () => {};
   /** Called when clients are served. */
   onReady: () => void = () => {};
   /** Called when everything is closed after SHUTDOWN or `shutdown()`. */
@@ -169,6 +174,7 @@ export class RunningServer {
           throw new DirectiveError('Failed to apply new oom_score_adj configuration, check server logs.');
         }
         this.#listening.changed(named.name);
+        if (TITLE_DIRECTIVES.includes(named.name)) this.#setTitle();
       },
     };
   }
@@ -202,6 +208,7 @@ export class RunningServer {
     );
     this.#pidFile.write(server.config);
     this.onOpened();
+    this.#setTitle();
     server.start();
     await this.#loadModules();
     if (this.#stopping) return;
@@ -256,6 +263,25 @@ export class RunningServer {
     const problem = this.#oomScore.apply(config.oomScoreAdj, value);
     if (problem !== null) log.warning(`Unable to change oom_score_adj: ${problem}`);
     return problem === null;
+  }
+
+  #setTitle(): void {
+    const { config, configFile } = this.server;
+    const { port, tlsPort, unixsocket } = config;
+    if (!config.setProcTitle) return;
+    const facts = {
+      title: 'wiredis-server',
+      'listen-addr':
+        port === 0 && tlsPort === 0
+          ? unixsocket
+          : `${config.bind[0]?.replace(/^-/, '') ?? ''}:${port === 0 ? tlsPort : port}`,
+      'server-mode': '',
+      port,
+      'tls-port': tlsPort,
+      unixsocket,
+      'config-file': configFile,
+    };
+    this.onTitle(processTitle(config.procTitleTemplate, facts));
   }
 
   #warnOfIgnoredSettings(): void {

@@ -16,6 +16,9 @@ type Supervisor = 'no' | 'systemd' | 'upstart';
 export async function prepareService(running: RunningServer, readConfig: () => Config): Promise<void> {
   const { server } = running;
   const { userAfterOpen } = server.config;
+  running.onTitle = (title) => {
+    process.title = title;
+  };
   if (userAfterOpen !== '') running.onOpened = await privilegeDrop(running, userAfterOpen);
   await superviseWith(running, supervisorOf(server.config, process.env), readConfig);
 }

@@ -117,6 +117,11 @@ function configResetStat(call: Call): void {
 }
 
 function configRewrite(call: Call): void {
+  rewriteConfig(call, false);
+}
+
+/** @param all directives at their defaults are written too. */
+export function rewriteConfig(call: Call, all: boolean): void {
   const { reply, server } = call;
   if (server.configFile === '') {
     reply.error('ERR The server is running without a config file');
@@ -124,7 +129,8 @@ function configRewrite(call: Call): void {
   }
   try {
     // Users live in one file: their own, if there is one.
-    rewriteConfigFile(server.config, server.configFile, server.config.aclfile === '' ? server.acl.lines : []);
+    const users = server.config.aclfile === '' ? server.acl.lines : [];
+    rewriteConfigFile(server.config, server.configFile, users, all);
     server.log.notice('CONFIG REWRITE executed with success.');
     reply.ok();
   } catch (error) {

@@ -1,5 +1,6 @@
 // DEBUG: what those who test the server want to see and to set. Names, words and replies are Redis 7.0's. server.ts
 // lists the command; debug-values.ts has the subcommands that look at keys.
+
 import type { Call } from '../core/call.ts';
 import { isLoopback } from '../core/client-address.ts';
 import { datasetDigest } from '../core/dataset-digest.ts';
@@ -7,6 +8,7 @@ import { parseMemory } from '../core/directive.ts';
 import { globMatch } from '../data/glob.ts';
 import { setPackedThreshold } from '../data/quicklist.ts';
 import { blockMs } from '../platform/stopwatch.ts';
+import { rewriteConfig } from './config-commands.ts';
 import { debugListpack, debugObject, digestValues, htstats, htstatsKey, populate, sdslen } from './debug-values.ts';
 import { helpReply } from './help.ts';
 
@@ -294,6 +296,7 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     call.server.replication.clearId2();
     call.reply.ok();
   }),
+  'config-rewrite-force-all': exactly(2, (call) => rewriteConfig(call, true)),
   'stringmatch-test': exactly(2, stringMatchTest),
   'set-disable-deny-scripts': toggle(({ server }, on) => {
     server.debug.scriptsRunAll = on;
@@ -312,6 +315,8 @@ const HELP = [
   '    Ends the process as a failed assertion does.',
   'CHANGE-REPL-ID',
   '    Gives the server a new replication ID.',
+  'CONFIG-REWRITE-FORCE-ALL',
+  '    Writes all directives to the configuration file, also those at their defaults.',
   'REPLICATE <word> [<word> ...]',
   '    Sends a command to the replicas that nothing here has to do with.',
   'DIGEST',

@@ -562,7 +562,7 @@ export class Client implements ConnectionHandler, RequestLimits {
 
   /** Memory the client costs, bytes: its own state and its buffers. */
   get memoryBytes(): number {
-    let sum = CLIENT_OVERHEAD + this.queryBytes + this.#outputBytes + this.argumentBytes;
+    let sum = CLIENT_OVERHEAD + this.queryCapacity + this.#outputBytes + this.argumentBytes;
     if (this.transaction !== null) sum += this.transaction.memoryBytes + this.transaction.watchedBytes;
     if (this.subscriptions !== null) sum += this.subscriptions.memoryBytes;
     if (this.tracking !== null) sum += this.tracking.memoryBytes;

@@ -2,6 +2,7 @@
 // whether it can change at run time, and whether it does anything: `ignored` has no effect, and a warning says so;
 // `refused` would be dangerous to ignore. The names are the keys; src/core/config.ts turns them into typed fields.
 
+import { titleProblem } from '../platform/process-title.ts';
 import { quoteArg, splitArgs } from '../resp/split-args.ts';
 import {
   bool,
@@ -387,7 +388,7 @@ export const directives = {
   'oom-score-adj-values': oomScores,
   pidfile: text('', fixed),
   port: port(6379),
-  'proc-title-template': ignored(text('{title} {listen-addr} {server-mode}')),
+  'proc-title-template': text('{title} {listen-addr} {server-mode}', { check: titleProblem }),
   'propagation-error-behavior': choice('ignore', ['ignore', 'panic', 'panic-on-replicas']),
   'protected-mode': bool(true),
   'proto-max-bulk-len': number(512 * 1024 ** 2, 1024 ** 2, LONG_MAX, { as: 'memory' }),
@@ -423,7 +424,7 @@ export const directives = {
   save: savePoints,
   server_cpulist: ignored(text('', fixed)),
   'set-max-intset-entries': number(512, 0, LONG_MAX),
-  'set-proc-title': ignored(bool(true, fixed)),
+  'set-proc-title': bool(true, fixed),
   'shutdown-on-sigint': choices(['default'], SHUTDOWN_FLAGS),
   'shutdown-on-sigterm': choices(['default'], SHUTDOWN_FLAGS),
   'shutdown-timeout': count(10),

@@ -114,9 +114,10 @@ export class ConfigLoader {
       throw error;
     }
     this.#places.set(named, place);
-    // Save points add up over lines, the first line replacing the defaults.
+    // Save points add up over lines, the first line replacing the defaults; an empty one takes all away.
     if (named.name === 'save') {
-      if (this.#saveSeen) this.#config.save = [...earlier, ...this.#config.save];
+      const isReset = this.#config.save.length === 0;
+      if (this.#saveSeen && !isReset) this.#config.save = [...earlier, ...this.#config.save];
       this.#saveSeen = true;
     }
     return null;

@@ -253,7 +253,7 @@ describe('redis.conf', () => {
     const path = join(folder, 'redis.conf');
     writeFileSync(path, 'port 1\n');
     config.requirepass = 'two words';
-    rewriteConfigFile(config, path, []);
+    rewriteConfigFile(config, path, [], false);
     const again = createConfig();
     new ConfigLoader(again, '7.0.15').loadText(readFileSync(path, 'latin1'), path);
     expect(again).toEqual(config);

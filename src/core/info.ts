@@ -287,7 +287,9 @@ function statsSection(server: Server): Field[] {
     ['pubsub_channels', server.pubsub.channels.size],
     ['pubsub_patterns', server.pubsub.patterns.size],
     ['pubsubshard_channels', server.pubsub.shardChannels.size],
-    ...zero('latest_fork_usec', 'total_forks'),
+    ...zero('latest_fork_usec'),
+    // None forks; this is how often something was written in the background.
+    ['total_forks', server.persistence.jobs],
     ['migrate_cached_sockets', 0],
     ['slave_expires_tracked_keys', server.keyspace.ownVolatile?.size ?? 0],
     ...zero('active_defrag_hits', 'active_defrag_misses'),

@@ -125,6 +125,9 @@ export class WordList implements ArgVector {
   /** A copy of the words. */
   static of(words: ArgVector): WordList {
     const list = new WordList();
+    let total = 0;
+    for (let i = 0; i < words.argc; i++) total += words.lengths[i];
+    list.bytes = new Uint8Array(total);
     for (let i = 0; i < words.argc; i++) list.addBytes(words.bytes, words.offsets[i], words.lengths[i]);
     return list;
   }

@@ -19,6 +19,8 @@ export interface BackgroundJob {
 export class Persistence {
   /** The save in the background that is under way: there is never more than one. */
   job: BackgroundJob | null = null;
+  /** How many there have been. */
+  jobs = 0;
 
   // --- RDB ---
 

@@ -179,6 +179,7 @@ export class DatasetFiles implements PersistenceControl {
     });
     const startedAt = this.#second;
     this.#running = { kind, startedAt, job };
+    persistence.jobs++;
     persistence.job = {
       kind,
       startedAt,
@@ -433,12 +434,16 @@ export class DatasetFiles implements PersistenceControl {
     this.#manifest = this.#manifestOnDisk();
     persistence.aofState = 'wait';
     this.aof.clearErrors();
-    if (this.#running?.kind === 'rdb') {
+    const { current } = this.#server;
+    const obstacle =
+      this.#running?.kind === 'rdb'
+        ? 'but there is already another background operation'
+        : current?.inExec === true
+          ? 'during a transaction'
+          : null;
+    if (obstacle !== null) {
       persistence.rewriteScheduled = true;
-      log.warning(
-        'AOF was enabled but there is already another background operation. An AOF background was scheduled to start ' +
-          'when possible.',
-      );
+      log.warning(`AOF was enabled ${obstacle}. An AOF background was scheduled to start when possible.`);
       return true;
     }
     // A rewrite that goes on gathers no increment for us.
@@ -454,12 +459,13 @@ export class DatasetFiles implements PersistenceControl {
   }
 
   #switchOff(): void {
-    const { persistence, propagation } = this.#server;
+    const { log, persistence, propagation } = this.#server;
     const waiting = persistence.aofState === 'wait';
     propagation.removeSink(this.aof);
     this.aof.close();
     persistence.aofState = 'off';
     persistence.rewriteScheduled = false;
+    if (this.#running?.kind === 'aof') log.notice('Killing AOF child: the rewrite in the background is given up');
     this.stopJob('aof');
     if (waiting) rmSync(this.#manifest.pathOf(this.#manifest.temporaryIncrement), { force: true });
     this.#server.updateDiskGate();

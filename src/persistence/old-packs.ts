@@ -103,6 +103,7 @@ export function readZipmap(
       if (at + 4 > end) return false;
       size = (bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)) >>> 0;
       at += 4;
+      if (size < ZIPMAP_BIG_LENGTH) return false;
     }
     // A value is followed by room that an earlier, longer one left.
     const unused = isValue ? bytes[at++] : 0;

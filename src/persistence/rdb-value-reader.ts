@@ -242,7 +242,7 @@ function fillHash(input: RdbInput, type: number, hash: Hash, limits: EncodingLim
   const set = (field: Uint8Array, value: Element): void => {
     if (field.length > longest || value.length > longest) hash.toTable();
     const isNew = hash.set(field, 0, field.length, value.bytes, value.offset, value.length);
-    if (!isNew) input.fail('Duplicate hash fields detected');
+    if (!isNew) input.fail('Hash integrity check failed: duplicate fields');
   };
   if (type === RDB_HASH_ZIPMAP) pairs(input, 'Zipmap', readZipmap, set);
   else if (type === RDB_HASH_ZIPLIST) pairs(input, 'Hash ziplist', readZiplist, set);

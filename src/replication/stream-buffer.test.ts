@@ -58,6 +58,13 @@ describe('the replication stream', () => {
     expect(stream.memory).toBeLessThan(LIMIT + 3 * 16 * 1024);
   });
 
+  it('keeps no more than its limit of a command that is much longer', () => {
+    const stream = new StreamBuffer(LIMIT);
+    stream.create();
+    stream.append(new Uint8Array(1000 * LIMIT), 0, 1000 * LIMIT);
+    expect(stream.memory).toBeLessThan(3 * LIMIT + 32 * 1024);
+  });
+
   it('a reader of an empty stream gets what comes first', () => {
     const stream = new StreamBuffer(LIMIT);
     stream.create();

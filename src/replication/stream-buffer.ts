@@ -111,12 +111,12 @@ export class StreamBuffer {
     if (!this.active) return false;
     let at = offset;
     let left = length;
-    let added = false;
+    let added = 0;
     while (left > 0) {
       let last = this.#last;
       if (last === null || last.used === last.bytes.length) {
         last = this.#add(left);
-        added = true;
+        added++;
       }
       const taken = Math.min(left, last.bytes.length - last.used);
       last.bytes.set(bytes.subarray(at, at + taken), last.used);
@@ -126,8 +126,9 @@ export class StreamBuffer {
       this.offset += taken;
       this.length += taken;
     }
-    if (added) this.trim();
-    return added;
+    // As many as came, and some: a long command adds many blocks at a time.
+    if (added > 0) this.trim(added + TRIMMED_AT_ONCE);
+    return added > 0;
   }
 
   #add(wanted: number): Block {
@@ -150,8 +151,8 @@ export class StreamBuffer {
   }
 
   /** Lets go of what is too old. */
-  trim(): void {
-    for (let trimmed = 0; this.length > this.limit && trimmed < TRIMMED_AT_ONCE; trimmed++) {
+  trim(most = TRIMMED_AT_ONCE): void {
+    for (let trimmed = 0; this.length > this.limit && trimmed < most; trimmed++) {
       const first = this.#first;
       if (first === null || first.next === null || first.readers > 0) break;
       const size = first.bytes.length;
