@@ -24,7 +24,7 @@ import {
 } from './frame-engine.ts';
 import { DeviceWait } from './linux/device-wait.ts';
 import { EAGAIN } from './linux/errno.ts';
-import { type InterfaceInfo, receiveQueues, requireEthernet } from './linux/interfaces.ts';
+import { type InterfaceInfo, oneQueueCommand, receiveQueues, requireEthernet } from './linux/interfaces.ts';
 import {
   close,
   createSharedMemory,
@@ -41,6 +41,7 @@ import { KernelSynGate } from './linux/syn-gate.ts';
 import { type AttachedProgram, attachRedirect, detach, steerQueue } from './linux/xdp-program.ts';
 import {
   bindXsk,
+  isZeroCopy,
   makeRings,
   mapRings,
   openXskSocket,
@@ -83,7 +84,7 @@ function requireOneQueue({ name }: InterfaceInfo): void {
   if (queues === 1) return;
   throw new EngineError(
     'NOT_SUPPORTED',
-    `${name} spreads frames over ${queues} receive queues and afxdp reads one: sudo ethtool -L ${name} combined 1, or use engine = afpacket`,
+    `${name} spreads frames over ${queues} receive queues and afxdp reads one: sudo ${oneQueueCommand(name)}, or use engine = afpacket`,
   );
 }
 
@@ -214,6 +215,11 @@ class AfXdpEngine implements FrameEngine {
     const { fill } = this.#rings;
     for (let i = 0; i < fill.size; i++) fill.pushAddress(i * this.#chunkBytes);
     fill.publish();
+  }
+
+  get mode(): string {
+    const { fd, program } = this.#device;
+    return `XDP in ${program.mode === 'driver' ? 'the driver' : 'generic mode'}, ${isZeroCopy(fd) ? 'zero-copy' : 'frames are copied'}`;
   }
 
   /** Asks the kernel for the frames it lost: a system call, for those who look at counters. */

@@ -80,6 +80,8 @@ export interface SynGate {
  */
 export interface FrameEngine {
   readonly name: EngineName;
+  /** How the device is used, for people; absent: there is one way only. */
+  readonly mode?: string;
   readonly link: Link;
   /** Every frame, in and out, is a range of this. */
   readonly memory: Uint8Array;

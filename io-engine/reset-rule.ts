@@ -16,22 +16,31 @@ export function listFirewall(): FirewallListing {
   return { nft: output('nft', ['list', 'ruleset']), iptables: output('iptables', ['-S', 'OUTPUT']) };
 }
 
-/**
- * @param addresses dotted quads, all of which must be covered.
- * @throws EngineError NOT_SUPPORTED with the command that adds what is missing.
- */
+/** @throws EngineError NOT_SUPPORTED with the command that adds what is missing. */
 export function requireResetRule(interfaceName: string, addresses: readonly string[], listing: FirewallListing): void {
-  const missing = addresses.find((address) => !coversAddress(listing, interfaceName, address));
-  if (missing === undefined) return;
-  const command =
-    listing.nft === null && listing.iptables !== null
-      ? iptablesCommand(interfaceName, missing)
-      : nftCommand(interfaceName, missing);
+  const missing = missingResetRule(interfaceName, addresses, listing);
+  if (missing === null) return;
   const tool = listing.nft === null && listing.iptables === null ? 'install nftables, then run' : 'run';
   throw new EngineError(
     'NOT_SUPPORTED',
-    `engine raw needs a rule that drops the RSTs the kernel sends from ${missing}; ${tool}: ${command}`,
+    `engine raw needs a rule that drops the RSTs the kernel sends from ${missing.address}; ${tool}: ${missing.command}`,
   );
+}
+
+/**
+ * The first address without a rule, and the command that adds one; null: all are covered.
+ * @param addresses dotted quads.
+ */
+export function missingResetRule(
+  interfaceName: string,
+  addresses: readonly string[],
+  listing: FirewallListing,
+): { readonly address: string; readonly command: string } | null {
+  const address = addresses.find((one) => !coversAddress(listing, interfaceName, one));
+  if (address === undefined) return null;
+  const isIptables = listing.nft === null && listing.iptables !== null;
+  const command = (isIptables ? iptablesCommand : nftCommand)(interfaceName, address);
+  return { address, command };
 }
 
 /** A rule counts when it drops RSTs and names no other interface or address than ours. */

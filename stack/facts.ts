@@ -103,6 +103,8 @@ export interface RouteFacts {
 
 export interface StackFacts {
   readonly engine: string;
+  /** How the engine uses the device; empty: there is one way only. */
+  readonly engineMode: string;
   readonly interface: string;
   readonly mac: string;
   readonly mtu: number;
@@ -130,6 +132,7 @@ export function stackFacts(stack: Stack, engine: FrameEngine): StackFacts {
   const { link } = engine;
   return {
     engine: engine.name,
+    engineMode: engine.mode ?? '',
     interface: link.name,
     mac: formatMac(link.mac, 0),
     mtu: link.mtu,

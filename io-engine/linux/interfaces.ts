@@ -43,6 +43,7 @@ export interface InterfaceInfo {
 export interface KernelAddress {
   readonly name: string;
   readonly ip: number;
+  readonly prefixLength: number;
 }
 
 /** A `struct ifreq` that holds the name. */
@@ -110,17 +111,27 @@ export function interfaceInfo(name: string): InterfaceInfo {
   return info;
 }
 
-/** Receive queues of the interface; 1 where the driver does not say. */
-export function receiveQueues(name: string): number {
+/** struct ethtool_channels: cmd, max_{rx,tx,other,combined}, {rx,tx,other,combined}_count. Null: the driver has none. */
+function channelsOf(name: string): DataView | null {
   return withControlSocket((fd) => {
     const request = interfaceRequest(name);
-    // struct ethtool_channels: cmd, max_{rx,tx,other,combined}, {rx,tx,other,combined}_count
     const channels = new DataView(new ArrayBuffer(36));
     channels.setUint32(0, ETHTOOL_GCHANNELS, true);
     new DataView(request.buffer).setBigUint64(16, addressOf(new Uint8Array(channels.buffer)), true);
-    if (ioctl(fd, SIOCETHTOOL, request) < 0) return 1;
-    return Math.max(1, channels.getUint32(20, true) + channels.getUint32(32, true));
+    return ioctl(fd, SIOCETHTOOL, request) < 0 ? null : channels;
   });
+}
+
+/** Receive queues of the interface; 1 where the driver does not say. */
+export function receiveQueues(name: string): number {
+  const channels = channelsOf(name);
+  return channels === null ? 1 : Math.max(1, channels.getUint32(20, true) + channels.getUint32(32, true));
+}
+
+/** What leaves the interface one receive queue: queues are in pairs with those for sending, or not (veth). */
+export function oneQueueCommand(name: string): string {
+  const isPaired = (channelsOf(name)?.getUint32(16, true) ?? 0) > 0;
+  return `ethtool -L ${name} ${isPaired ? 'combined' : 'rx'} 1`;
 }
 
 /** Sets the interface up (CAP_NET_ADMIN), unless it is. */
@@ -161,7 +172,11 @@ export function kernelAddresses(): KernelAddress[] {
     if (sockaddr !== 0n) {
       const address = viewAt(sockaddr, 16);
       if (address.getUint16(0, true) === AF_INET) {
-        addresses.push({ name: stringAt(entry.getBigUint64(8, true)), ip: address.getInt32(4, false) });
+        const netmask = entry.getBigUint64(32, true);
+        const mask = netmask === 0n ? -1 : viewAt(netmask, 16).getInt32(4, false);
+        // clz32 of no host bits at all is 32.
+        const prefixLength = Math.clz32(~mask);
+        addresses.push({ name: stringAt(entry.getBigUint64(8, true)), ip: address.getInt32(4, false), prefixLength });
       }
     }
     at = entry.getBigUint64(0, true);
@@ -186,9 +201,10 @@ export function ipText(ip: number): string {
  */
 export function requireForeignAddresses(options: EngineOptions): void {
   const owned = kernelAddresses();
-  for (const { ip, prefixLength } of options.addresses) {
+  for (const { ip } of options.addresses) {
     const owner = owned.find((address) => address.ip === ip);
     if (owner === undefined) continue;
+    const { prefixLength } = owner;
     const name = ipText(ip);
     throw new EngineError(
       'KERNEL_OWNS_ADDRESS',

@@ -132,11 +132,8 @@ export function xdpAddress(interfaceIndex: number, queue: number, flags: number)
   return address;
 }
 
-/**
- * Binds to a queue. Unless `copy` is forced the kernel tries zero-copy first and falls back by itself.
- * @returns whether frames are not copied
- */
-export function bindXsk(fd: number, name: string, interfaceIndex: number, queue: number, copy: boolean): boolean {
+/** Binds to a queue. Unless `copy` is forced the kernel tries zero-copy first and falls back by itself. */
+export function bindXsk(fd: number, name: string, interfaceIndex: number, queue: number, copy: boolean): void {
   const address = xdpAddress(interfaceIndex, queue, XDP_USE_NEED_WAKEUP | (copy ? XDP_COPY : 0));
   const giveUpMs = performance.now() + BIND_PATIENCE_MS;
   while (bind(fd, address, address.length) < 0) {
@@ -145,6 +142,10 @@ export function bindXsk(fd: number, name: string, interfaceIndex: number, queue:
     if (code !== EBUSY || performance.now() > giveUpMs) throw bindError(name, queue, code);
     sleepMs(BIND_RETRY_MS);
   }
+}
+
+/** Whether frames of a bound socket are not copied. */
+export function isZeroCopy(fd: number): boolean {
   const options = new Uint32Array(1);
   getsockopt(fd, SOL_XDP, XDP_OPTIONS, options, Uint32Array.of(4));
   return (options[0] & XDP_OPTIONS_ZEROCOPY) !== 0;

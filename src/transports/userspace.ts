@@ -64,6 +64,8 @@ export interface UserspaceSettings extends Omit<UserspaceParts, 'engine' | 'conf
   readonly netdevFile: string;
   /** `auto`: what netdev.conf says. */
   readonly engine: EngineChoice;
+  /** Keys of netdev.conf that are other than the file has them. */
+  readonly overrides?: readonly (readonly [key: string, value: string])[];
 }
 
 /**
@@ -72,7 +74,8 @@ export interface UserspaceSettings extends Omit<UserspaceParts, 'engine' | 'conf
  */
 export async function openUserspace(settings: UserspaceSettings): Promise<UserspaceTransport> {
   const { netdevFile, engine: choice, log } = settings;
-  const config = parseNetdevConf(readNetdevConf(netdevFile), netdevFile, choice === 'auto' ? [] : [['engine', choice]]);
+  const chosen: readonly (readonly [string, string])[] = choice === 'auto' ? [] : [['engine', choice]];
+  const config = parseNetdevConf(readNetdevConf(netdevFile), netdevFile, [...chosen, ...(settings.overrides ?? [])]);
   const engine = await openEngine(config.engine, (line) => log.notice(line));
   const { link } = engine;
   const transport = new UserspaceTransport({ ...settings, engine, config, claims: config.addressCheckMs > 0 });

@@ -2,19 +2,8 @@
 import { askServer } from '../observe/server-option.ts';
 import { tableLines } from '../observe/table.ts';
 import { EXIT_OK } from '../tool.ts';
+import type { ServerFacts } from './running-server.ts';
 import { countSyscalls } from './syscall-count.ts';
-
-/** What the control socket says of the server as such. */
-export interface ServerFacts {
-  readonly pid: number;
-  readonly transport: 'userspace' | 'kernel';
-  readonly netdev: string;
-  readonly port: number;
-  readonly bind: readonly string[];
-  readonly clients: number;
-  /** Commands processed since the start, as in INFO; a relay counts none. */
-  readonly commands?: number;
-}
 
 export async function showSyscalls(server: string, seconds: number, asJson: boolean): Promise<number> {
   const { pid, transport } = await askServer<ServerFacts>(server, 'server');

@@ -1,18 +1,45 @@
-// `wiredis doctor`: what stands in the way of a server here, and what a running one spends on system calls.
-
+// `wiredis doctor`: what stands in the way of a server here, and what is wrong with a running one; each finding with the
+// command that mends it. The checks are in src/cli/doctor.
+import { resolve } from 'node:path';
+import type { EngineChoice } from '../../../io-engine/options.ts';
+import { createConfig } from '../../core/config.ts';
+import { examine, rowLines, summary } from '../doctor/checks.ts';
+import { namedServer, type RunningServer, runningServers } from '../doctor/running-server.ts';
+import { type DoctorOptions, Situation } from '../doctor/situation.ts';
 import { showSyscalls } from '../doctor/syscalls.ts';
 import { printDocument } from '../doctor/syscalls-document.ts';
 import { SERVER_HELP, SERVER_OPTION } from '../observe/server-option.ts';
-import { parseOptions, type Tool, UsageError, wholeNumber } from '../tool.ts';
+import { EXIT_FAILED, EXIT_OK, parseOptions, type Tool, UsageError, wholeNumber } from '../tool.ts';
 
-const help = `Usage: wiredis doctor --syscalls SECONDS [--json] [--server PID|PATH]
-       wiredis doctor --syscalls-document
+const help = `Usage: wiredis doctor [--netdev FILE] [--engine NAME] [--peer ADDRESS] [--bind ADDRESS] [--json]
+       wiredis doctor --transport kernel [--port PORT] [--bind ADDRESS] [--json]
+       wiredis doctor --server PID|PATH [--peer ADDRESS] [--json]
+       wiredis doctor --syscalls SECONDS [--json] [--server PID|PATH]
+
+Looks for what keeps a server from working here, a line a check: pass, warn or fail, what was found, and the command
+that mends it. Before a start it opens the interface for a few seconds as the server would, unless the kernel uses it.
+Where a server runs on that interface it is asked instead, and what it loses is looked at too. Exit code 1: a check fails.
 
 Options:
+  --netdev FILE        the server's netdev.conf (default: that of the server that runs here, else ./netdev.conf)
+  --engine NAME        as the server's: auto, afxdp, afpacket, pcap, tap, raw
+  --transport NAME     userspace (default) or kernel
+  --bind ADDRESS       the server's bind
+  --port PORT          the server's port (default 6379)
+  --peer ADDRESS       a client that should be able to reach the server: does it answer, how large may packets be
+  --json               for programs: { "ok": true, "checks": [{ "name", "verdict", "text", "mend" }] }
   --syscalls SECONDS   count the system calls of a running server, by name and by request (strace, or perf trace)
   --syscalls-document  run redis-server and wiredis-server under strace in a lab and print docs/syscalls.md (root)
-  --json               for programs
-${SERVER_HELP}`;
+${SERVER_HELP}
+
+Examples:
+  wiredis doctor --netdev netdev.conf --peer 192.0.2.20
+  wiredis doctor --json | jq -r '.checks[] | select(.verdict == "fail") | .mend'`;
+
+const ENGINES: readonly EngineChoice[] = ['auto', 'afxdp', 'afpacket', 'pcap', 'tap', 'raw'];
+const TRANSPORTS = ['userspace', 'kernel'] as const;
+const DEFAULT_PORT = 6379;
+const PORT_MAX = 65535;
 
 export const doctor: Tool = {
   help,
@@ -20,9 +47,15 @@ export const doctor: Tool = {
     const { values } = parseOptions({
       args,
       options: {
+        netdev: { type: 'string' },
+        engine: { type: 'string', default: 'auto' },
+        transport: { type: 'string', default: 'userspace' },
+        bind: { type: 'string', default: '' },
+        port: { type: 'string', default: String(DEFAULT_PORT) },
+        peer: { type: 'string', default: '' },
+        json: { type: 'boolean', default: false },
         syscalls: { type: 'string' },
         'syscalls-document': { type: 'boolean', default: false },
-        json: { type: 'boolean', default: false },
         ...SERVER_OPTION,
       },
     });
@@ -30,6 +63,51 @@ export const doctor: Tool = {
     if (values.syscalls !== undefined) {
       return showSyscalls(values.server, wholeNumber(values.syscalls, 'syscalls', 1), values.json);
     }
-    throw new UsageError('doctor wants --syscalls SECONDS');
+    const port = wholeNumber(values.port, 'port', 1);
+    if (port > PORT_MAX) throw new UsageError(`--port wants at most ${PORT_MAX}, not '${values.port}'`);
+    const engine = oneOf(values.engine, 'engine', ENGINES);
+    const transport = oneOf(values.transport, 'transport', TRANSPORTS);
+    const running = await runningServers();
+    const server = await chooseServer(values.server, values.netdev, transport, running);
+    const options: DoctorOptions = {
+      transport: server?.facts.transport ?? transport,
+      netdev: resolve(values.netdev ?? server?.facts.netdev ?? createConfig().netdev),
+      engine,
+      port,
+      bind: values.bind,
+      peer: values.peer,
+    };
+    return report(new Situation(options, server, running), values.json);
   },
 };
+
+function oneOf<T extends string>(value: string, option: string, allowed: readonly T[]): T {
+  const found = allowed.find((one) => one === value);
+  if (found === undefined) throw new UsageError(`--${option} wants one of ${allowed.join(', ')}, not '${value}'`);
+  return found;
+}
+
+/** The server that is to be looked at: the one named, the one with that netdev.conf, or the only one. */
+async function chooseServer(
+  wanted: string,
+  netdev: string | undefined,
+  transport: DoctorOptions['transport'],
+  running: readonly RunningServer[],
+): Promise<RunningServer | null> {
+  if (wanted !== '') return namedServer(wanted);
+  if (transport === 'kernel') return null;
+  const candidates = running.filter(
+    ({ facts, stack }) => stack !== null && (netdev === undefined || facts.netdev === resolve(netdev)),
+  );
+  return candidates.length === 1 ? candidates[0] : null;
+}
+
+async function report(situation: Situation, asJson: boolean): Promise<number> {
+  const print = (lines: readonly string[]): void => void process.stdout.write(`${lines.join('\n')}\n`);
+  const rows = await examine(situation, (row) => {
+    if (!asJson) print(rowLines(row));
+  });
+  const ok = rows.every(({ verdict }) => verdict !== 'fail');
+  print(asJson ? [JSON.stringify({ ok, checks: rows }, null, 2)] : ['', summary(rows)]);
+  return ok ? EXIT_OK : EXIT_FAILED;
+}

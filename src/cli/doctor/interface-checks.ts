@@ -1,0 +1,236 @@
+// netdev.conf, and the interface that it names.
+import { readFileSync } from 'node:fs';
+import { chunkLength } from '../../../io-engine/af-xdp.ts';
+import { findInterface, listInterfaces, oneQueueCommand, receiveQueues } from '../../../io-engine/linux/interfaces.ts';
+import { NetdevConfigError } from '../../../stack/config.ts';
+import { KEY_NAMES } from '../../../stack/config-schema.ts';
+import { formatMac } from '../../../stack/wire/ethernet.ts';
+import { nearestName } from '../tool.ts';
+import { asRoot, type Check, type Finding, fail, pass, setKeyCommand, warn, writeCommand } from './check.ts';
+import { driverOf, features, vethPeer } from './link.ts';
+import type { Situation } from './situation.ts';
+
+// --- the file ---
+
+const netdevConf: Check = {
+  name: 'netdev.conf',
+  look(situation) {
+    const { options, problem, config } = situation;
+    if (options.transport === 'kernel') return null;
+    if (problem instanceof NetdevConfigError) return fail(problem.message, lineCommand(problem, situation));
+    if (problem !== null)
+      return fail(
+        `cannot read ${options.netdev} (${(problem as NodeJS.ErrnoException).code}): name yours with --netdev FILE`,
+      );
+    return pass(`${options.netdev}: interface ${config!.engine.interface}, engine ${config!.engine.engine}`);
+  },
+};
+
+function lineCommand({ code, file, line, message }: NetdevConfigError, situation: Situation): string | undefined {
+  if (code === 'MISSING_KEY' && message.includes("'interface'")) {
+    const [only, ...others] = spareInterfaces(situation);
+    return only === undefined || others.length > 0 ? undefined : setKeyCommand(file, 'interface', only);
+  }
+  if (line === 0) return undefined;
+  const key = /'([^']+)' is not a key/.exec(message)?.[1];
+  const meant = key === undefined ? null : nearestName(key, KEY_NAMES);
+  return meant === null ? `sed -i '${line}d' ${file}` : `sed -i '${line}s/${key}/${meant}/' ${file}`;
+}
+
+/** Interfaces that the kernel has no address on. */
+function spareInterfaces({ kernelAddresses }: Situation): string[] {
+  const used = kernelAddresses.map(({ name }) => name.split(':')[0]);
+  return listInterfaces().filter(
+    (name) => !used.includes(name) && findInterface(name)?.isEthernet === true && name !== 'lo',
+  );
+}
+
+// --- the interface ---
+
+const interfaceThere: Check = {
+  name: 'interface',
+  look(situation) {
+    const { config, info, engine } = situation;
+    if (config === null) return null;
+    const name = config.engine.interface;
+    if (info !== null) {
+      if (info.isEthernet || engine === 'raw')
+        return pass(`${name}, ${info.isEthernet ? formatMac(info.mac, 0) : 'not Ethernet'}`);
+      return fail(
+        `${name} is not Ethernet: only engine raw can use it`,
+        setKeyCommand(situation.options.netdev, 'engine', 'raw'),
+      );
+    }
+    if (engine === 'tap') return pass(`${name} is not there yet: engine tap makes it`);
+    const there = listInterfaces().filter((one) => one !== 'lo');
+    const spare = spareInterfaces(situation);
+    const meant = nearestName(name, spare) ?? (spare.length === 1 ? spare[0] : null);
+    const text = `there is no interface ${name}; there are: ${there.join(', ') || 'none'}`;
+    return meant === null ? fail(text) : fail(text, setKeyCommand(situation.options.netdev, 'interface', meant));
+  },
+};
+
+const link: Check = {
+  name: 'link',
+  async look({ info, engine }) {
+    if (info === null) return null;
+    const { name } = info;
+    // The tap engine brings its device up, and is its carrier.
+    if (engine === 'tap') return null;
+    if (!info.isUp) return fail(`${name} is down`, asRoot(`ip link set ${name} up`));
+    if (info.isRunning) return pass(`${name} is up and has a carrier`);
+    const peer = await vethPeer(name);
+    if (peer === null) return fail(`${name} has no carrier: is the cable in, and the switch's port on?`);
+    if (peer === 'elsewhere')
+      return fail(`${name} has no carrier: its other end, in another network namespace, is down`);
+    return fail(
+      `${name} has no carrier: its other end, ${peer.name}, is down`,
+      asRoot(`${peer.enter}ip link set ${peer.name} up`),
+    );
+  },
+};
+
+const driver: Check = {
+  name: 'driver',
+  async look(situation) {
+    const { info } = situation;
+    if (info === null) return null;
+    const kind = (await driverOf(info.name)) || 'unknown';
+    const stack = situation.server?.stack ?? (await openedFacts(situation));
+    const used =
+      stack === null ? '' : `; engine ${stack.engine}${stack.engineMode === '' ? '' : `, ${stack.engineMode}`}`;
+    if (stack?.engineMode.includes('generic') === true) {
+      return warn(`driver ${kind}${used}: without XDP of its own the kernel still makes a buffer of every frame`);
+    }
+    return pass(`driver ${kind}${used}`);
+  },
+};
+
+async function openedFacts(situation: Situation) {
+  const opened = await situation.open();
+  return opened !== null && 'transport' in opened ? opened.transport.stackFacts() : null;
+}
+
+const mtu: Check = {
+  name: 'mtu',
+  look({ config, info, engine, options }) {
+    if (config === null || info === null || engine === 'tap') return null;
+    const wanted = config.engine.mtu || info.mtu;
+    if (wanted > info.mtu) {
+      return fail(
+        `mtu ${wanted} is more than the interface's own ${info.mtu}`,
+        asRoot(`ip link set ${info.name} mtu ${wanted}`),
+      );
+    }
+    if (chunkLength(wanted) === 0 && (engine === 'afxdp' || engine === 'auto')) {
+      const text = `afxdp has no room for frames of ${wanted} bytes, 3500 are always fine`;
+      const lower =
+        config.engine.mtu > 0
+          ? setKeyCommand(options.netdev, 'mtu', '1500')
+          : asRoot(`ip link set ${info.name} mtu 1500`);
+      return engine === 'afxdp' ? fail(text, lower) : warn(`${text}: afpacket is used`, lower);
+    }
+    return pass(`packets of up to ${wanted} bytes`);
+  },
+};
+
+// --- who receives, and what is left to the hardware ---
+
+const queues: Check = {
+  name: 'queues',
+  look(situation) {
+    const { info, engine } = situation;
+    if (info === null || !situation.mayUse('afxdp')) return null;
+    const count = receiveQueues(info.name);
+    if (count === 1) return pass(`${info.name} has one receive queue`);
+    const text = `${info.name} spreads frames over ${count} receive queues and afxdp reads one`;
+    const mend = asRoot(oneQueueCommand(info.name));
+    return engine === 'afxdp' ? fail(text, mend) : warn(`${text}: afpacket is used`, mend);
+  },
+};
+
+const steering: Check = {
+  name: 'steering',
+  look({ info, config }) {
+    if (info === null || config === null) return null;
+    const path = `/sys/class/net/${info.name}/queues/rx-0/rps_cpus`;
+    let mask = '';
+    try {
+      mask = readFileSync(path, 'utf8').trim();
+    } catch {
+      return null;
+    }
+    const cores = coresOf(mask);
+    if (cores.length === 0) return pass('frames are received on the core that their interrupt comes to');
+    if (cores.length === 1) return pass(`frames are received on core ${cores[0]}`);
+    return warn(
+      `the kernel hands received frames around cores ${cores.join(', ')} (rps_cpus); one keeps caches warm`,
+      writeCommand(path, (1n << BigInt(cores.at(-1)!)).toString(16)),
+    );
+  },
+};
+
+/** `3` -> 0, 1; groups of 32 bits are parted by commas. */
+export function coresOf(mask: string): number[] {
+  const bits = BigInt(`0x${mask.replaceAll(',', '') || '0'}`);
+  return Array.from({ length: bits.toString(2).length }, (_, i) => i).filter((i) => ((bits >> BigInt(i)) & 1n) === 1n);
+}
+
+const OFFLOADS_OFF = 'tx off tso off gso off';
+
+const offloads: Check = {
+  name: 'offloads',
+  async look(situation) {
+    const { info, config } = situation;
+    if (info === null || config === null || situation.engine === 'tap' || situation.engine === 'raw') return null;
+    const peer = await vethPeer(info.name);
+    const own = await ownTags(situation);
+    if (own !== null || peer === null) return own;
+    const command = (name: string): string => `ethtool -K ${name} ${OFFLOADS_OFF}`;
+    if (peer === 'elsewhere') {
+      return warn(
+        `${info.name} is a veth whose other end cannot be seen: it must fill in checksums ('${command('IF')}' there, as root)`,
+      );
+    }
+    const there = await features(peer.enter, peer.name);
+    if (there.size === 0)
+      return warn(
+        `cannot see what ${peer.name}, the other end of ${info.name}, leaves to its hardware: ethtool is missing`,
+      );
+    const mend = asRoot(`${peer.enter}${command(peer.name)}`);
+    const isTrusting = config.rxChecksum === 'trust';
+    if (there.get('tx-checksumming') === true && !isTrusting && situation.mayUse('afxdp', 'pcap')) {
+      return fail(`${peer.name}, the other end of ${info.name}, leaves TCP checksums out`, mend);
+    }
+    if (there.get('tcp-segmentation-offload') === true || there.get('generic-segmentation-offload') === true) {
+      return fail(`${peer.name}, the other end of ${info.name}, sends segments longer than a frame`, mend);
+    }
+    if (config.vlan > 0 && there.get('tx-vlan-offload') === true && situation.mayUse('afxdp')) {
+      return fail(
+        `${peer.name} keeps VLAN tags beside its frames`,
+        asRoot(`${peer.enter}ethtool -K ${peer.name} txvlan off`),
+      );
+    }
+    return pass(`${peer.name}, the other end of ${info.name}, sends whole frames`);
+  },
+};
+
+/** A NIC that takes VLAN tags off hides them from XDP. */
+async function ownTags(situation: Situation): Promise<Finding | null> {
+  const { config, info } = situation;
+  if (config === null || info === null || config.vlan === 0 || !situation.mayUse('afxdp')) return null;
+  const own = await features('', info.name);
+  if (own.get('rx-vlan-offload') !== true || (await vethPeer(info.name)) !== null) return null;
+  return fail(`${info.name} takes VLAN tags off before XDP sees them`, asRoot(`ethtool -K ${info.name} rxvlan off`));
+}
+
+export const interfaceChecks: readonly Check[] = [
+  netdevConf,
+  interfaceThere,
+  link,
+  mtu,
+  queues,
+  steering,
+  offloads,
+  driver,
+];

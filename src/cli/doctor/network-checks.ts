@@ -1,0 +1,156 @@
+// What the network says, asked over the very engine and stack that the server will use, or uses: does it open, has
+// somebody our address, do gateway and peer answer, how large may packets be.
+import { formatIpv4, parseIpv4Address } from '../../../stack/wire/ipv4.ts';
+import type { ProbeFacts } from '../../transports/userspace.ts';
+import { type Check, type Finding, fail, pass, setKeyCommand, warn } from './check.ts';
+import type { Situation } from './situation.ts';
+
+const engine: Check = {
+  name: 'engine',
+  async look(situation) {
+    const { server, config } = situation;
+    if (server?.stack)
+      return pass(`${server.stack.engine} on ${server.stack.interface}, in use by server ${server.facts.pid}`);
+    if (config === null) return null;
+    const opened = await situation.open();
+    if (opened === null) return warn('not tried before what is named above is mended');
+    if ('error' in opened) {
+      // Said by the check for that.
+      if (opened.error.code === 'EADDRINUSE') return pass(`${config.engine.engine} opens`);
+      return fail(opened.error.message, commandOf(opened.error.message));
+    }
+    const { engine: name, interface: device } = opened.transport.stackFacts();
+    const why = opened.said.find((line) => line.startsWith('engine '));
+    return why === undefined ? pass(`${name} opens on ${device}`) : warn(why);
+  },
+};
+
+/** The errors of engines name the command behind a colon. */
+export function commandOf(message: string): string | undefined {
+  const command = /: (?:sudo )?((?:ip|ethtool|modprobe|ulimit|nft|iptables) .*?)(?:, or .*)?$/.exec(message)?.[1];
+  return command;
+}
+
+/** How many addresses behind the taken one are tried. */
+const FREE_TRIES = 8;
+
+const taken: Check = {
+  name: 'taken',
+  async look(situation) {
+    const { config, options } = situation;
+    if (config === null || config.addressCheckMs === 0 || config.dhcp) return null;
+    const opened = await situation.open();
+    if (opened === null || ('error' in opened && opened.error.code !== 'EADDRINUSE')) return null;
+    if (!('error' in opened)) return pass('nobody else answers for our addresses');
+    const other = /: (\S+) is at (\S+);/.exec(opened.error.message);
+    const text = other === null ? opened.error.message : `another host has ${other[1]}: ${other[2]}`;
+    const free = await freeAddress(situation);
+    const [own] = config.addresses;
+    if (free === null || own === undefined) return fail(text);
+    const swap = `s|${formatIpv4(own.ip)}/${own.prefixLength}|${free}|`;
+    return fail(`${text}; ${free} is free`, `sed -i '/^ *address *=/${swap}' ${options.netdev}`);
+  },
+};
+
+/** The next address of the network that nobody answers for, with its prefix length. */
+async function freeAddress(situation: Situation): Promise<string | null> {
+  const { config, options } = situation;
+  const [own] = config?.addresses ?? [];
+  if (config === null || own === undefined) return null;
+  const mask = own.prefixLength === 0 ? 0 : -1 << (32 - own.prefixLength);
+  const used = [parseIpv4Address(options.peer) ?? 0, config.gateway ?? 0];
+  for (let i = 1; i <= FREE_TRIES; i++) {
+    const ip = (own.ip & mask) | ((own.ip + i) & ~mask);
+    const host = ip & ~mask;
+    if (host === 0 || host === ~mask || used.includes(ip)) continue;
+    const text = `${formatIpv4(ip)}/${own.prefixLength}`;
+    if (await situation.isFree(text)) return text;
+  }
+  return null;
+}
+
+const gateway: Check = {
+  name: 'gateway',
+  async look(situation) {
+    const { config, options } = situation;
+    if (config === null || config.gateway === null) return null;
+    const address = formatIpv4(config.gateway);
+    const facts = await situation.probe(address);
+    if (facts === null) return warn(`${address}: not asked, as the engine is not open`);
+    if (facts instanceof Error) return fail(facts.message);
+    const found = describeAnswer(address, facts);
+    if (facts.resolved) return found;
+    const router = await findRouter(situation, address);
+    const mend =
+      router === null
+        ? `sed -i '/^ *gateway *=/d' ${options.netdev}`
+        : setKeyCommand(options.netdev, 'gateway', router);
+    return fail(
+      router === null
+        ? `${found.text}; without a gateway the own network can be served`
+        : `${found.text}; ${router} does`,
+      mend,
+    );
+  },
+};
+
+/** Where routers usually are: the first, second and last address of the network. */
+async function findRouter(situation: Situation, besides: string): Promise<string | null> {
+  const { config } = situation;
+  for (const { ip, prefixLength } of config?.addresses ?? []) {
+    const mask = prefixLength === 0 ? 0 : -1 << (32 - prefixLength);
+    const network = ip & mask;
+    for (const host of [1, 2, ~mask - 1]) {
+      const address = formatIpv4(network | host);
+      if ((network | host) === ip || address === besides) continue;
+      const facts = await situation.probe(address);
+      if (facts !== null && !(facts instanceof Error) && facts.resolved) return address;
+    }
+  }
+  return null;
+}
+
+function describeAnswer(address: string, { mac, resolved, rttUs, nextHop }: ProbeFacts): Finding {
+  const via = nextHop === address || nextHop === null ? '' : ` by way of ${nextHop}`;
+  if (!resolved) return fail(`nobody answers for ${nextHop ?? address}: is it up, in this network and VLAN?`);
+  if (rttUs === null)
+    return warn(`${address} (${mac ?? 'no hardware address'})${via} does not answer ping; its firewall may have it so`);
+  return pass(`${address}${mac === null ? '' : ` (${mac})`}${via} answers in ${(rttUs / 1000).toFixed(1)} ms`);
+}
+
+const peer: Check = {
+  name: 'peer',
+  async look(situation) {
+    const { options, config } = situation;
+    if (options.peer === '' || config === null) return null;
+    const facts = await situation.probe(options.peer);
+    if (facts === null) return warn(`${options.peer}: not asked, as the engine is not open`);
+    if (facts instanceof Error) return fail(facts.message);
+    if (facts.nextHop !== null) return describeAnswer(options.peer, facts);
+    const router = await findRouter(situation, '');
+    const text = `there is no route to ${options.peer}: netdev.conf needs 'gateway' or 'route'`;
+    return router === null
+      ? fail(text)
+      : fail(`${text}; ${router} may be one`, setKeyCommand(options.netdev, 'gateway', router));
+  },
+};
+
+const path: Check = {
+  name: 'path',
+  async look(situation) {
+    const { options, config } = situation;
+    const target = options.peer || (config?.gateway == null ? '' : formatIpv4(config.gateway));
+    if (target === '') return null;
+    const facts = await situation.probe(target);
+    if (facts === null || facts instanceof Error || facts.answered.length === 0) return null;
+    const largest = Math.max(...facts.answered);
+    const wanted = Math.max(...facts.sizes);
+    if (largest === wanted) return pass(`packets of ${wanted} bytes reach ${target} and come back`);
+    return fail(
+      `packets of more than ${largest} bytes do not reach ${target} and come back, our mtu is ${wanted}`,
+      setKeyCommand(options.netdev, 'mtu', String(largest)),
+    );
+  },
+};
+
+export const networkChecks: readonly Check[] = [engine, taken, gateway, peer, path];

@@ -1,0 +1,182 @@
+// What the checks look at: the command line, netdev.conf, the interface, and either a running server or a stack that is
+// opened for as long as the checks need it, as the server would open it. Made once; each fact is found once.
+import { readFileSync } from 'node:fs';
+import { EngineError } from '../../../io-engine/frame-engine.ts';
+import {
+  findInterface,
+  type InterfaceInfo,
+  type KernelAddress,
+  kernelAddresses,
+} from '../../../io-engine/linux/interfaces.ts';
+import type { EngineChoice } from '../../../io-engine/options.ts';
+import { NetdevConfigError, parseNetdevConf, type StackConfig } from '../../../stack/config.ts';
+import { SystemClock } from '../../platform/clock.ts';
+import { Log } from '../../platform/log.ts';
+import { SystemRandom } from '../../platform/random.ts';
+import { sleep } from '../../platform/sleep.ts';
+import { SystemScheduler } from '../../platform/timers.ts';
+import { TransportError } from '../../transports/transport.ts';
+import {
+  openUserspace,
+  type ProbeFacts,
+  type StackFacts,
+  type UserspaceTransport,
+} from '../../transports/userspace.ts';
+import { askServer } from '../observe/server-option.ts';
+import { CliError } from '../tool.ts';
+import type { RunningServer } from './running-server.ts';
+
+/** How long another host may take to answer. */
+const ANSWER_MS = 1500;
+/** Between two looks at what grows. */
+const WATCH_MS = 1000;
+
+export interface DoctorOptions {
+  readonly transport: 'userspace' | 'kernel';
+  /** Path of netdev.conf. */
+  readonly netdev: string;
+  readonly engine: EngineChoice;
+  /** Empty: wherever. */
+  readonly bind: string;
+  readonly port: number;
+  /** A host that is to be reached; empty: none was named. */
+  readonly peer: string;
+}
+
+/** A stack that is open for the checks, or why there is none. */
+export type Opened =
+  | { readonly transport: UserspaceTransport; readonly said: readonly string[] }
+  | { readonly error: EngineError | TransportError };
+
+export class Situation {
+  readonly options: DoctorOptions;
+  /** Null: none runs on this interface. */
+  readonly server: RunningServer | null;
+  /** Another one that has the interface. */
+  readonly rival: RunningServer | null;
+  /** Null: kernel transport, or it cannot be used for what `problem` says. */
+  config: StackConfig | null = null;
+  problem: Error | null = null;
+  /** The interface of netdev.conf, null when there is none. */
+  info: InterfaceInfo | null = null;
+  readonly kernelAddresses: readonly KernelAddress[];
+  #opened: Promise<Opened> | null = null;
+  #later: Promise<StackFacts> | null = null;
+
+  /** @param running every server here; `server` is one of them. */
+  constructor(options: DoctorOptions, server: RunningServer | null, running: readonly RunningServer[]) {
+    this.options = options;
+    this.server = server;
+    this.kernelAddresses = kernelAddresses();
+    const name = this.#readConfig();
+    this.rival = running.find((one) => one.path !== server?.path && one.stack?.interface === name) ?? null;
+  }
+
+  /** @returns the name of the interface. */
+  #readConfig(): string | null {
+    if (this.options.transport === 'kernel') return null;
+    const { options } = this;
+    try {
+      const chosen = options.engine === 'auto' ? [] : ([['engine', options.engine]] as const);
+      this.config = parseNetdevConf(readFileSync(options.netdev, 'utf8'), options.netdev, chosen);
+      this.info = findInterface(this.config.engine.interface);
+      return this.config.engine.interface;
+    } catch (error) {
+      if (!(error instanceof NetdevConfigError) && (error as NodeJS.ErrnoException).code === undefined) throw error;
+      this.problem = error as Error;
+      return null;
+    }
+  }
+
+  /** As it is used, or will be tried. */
+  get engine(): EngineChoice {
+    return (this.server?.stack?.engine as EngineChoice | undefined) ?? this.config?.engine.engine ?? 'auto';
+  }
+
+  /** Whether it is, or may turn out to be, one of these. */
+  mayUse(...engines: readonly EngineChoice[]): boolean {
+    if (this.config === null) return false;
+    const candidates: readonly EngineChoice[] = this.engine === 'auto' ? ['afxdp', 'afpacket', 'pcap'] : [this.engine];
+    return engines.some((engine) => candidates.includes(engine));
+  }
+
+  /** Whether the kernel has one of our addresses, on whichever interface. */
+  get isOwnedByKernel(): boolean {
+    return this.kernelAddresses.some(({ ip }) => this.config?.addresses.some((own) => own.ip === ip) === true);
+  }
+
+  /** Addresses that the kernel has on the interface, other than those we are to have. */
+  get addressesBesides(): readonly KernelAddress[] {
+    const { config } = this;
+    if (config === null) return [];
+    const own = config.engine.addresses.map(({ ip }) => ip);
+    return this.kernelAddresses.filter(
+      ({ name, ip }) => name.split(':')[0] === config.engine.interface && !own.includes(ip),
+    );
+  }
+
+  /**
+   * Opens the engine and the stack as the server would. Null where that must not be tried: a server has the interface
+   * already, what is missing was found before, or the kernel would lose connections that go over it.
+   */
+  async open(): Promise<Opened | null> {
+    const { config, info } = this;
+    if (config === null || this.server !== null || this.rival !== null) return null;
+    const isMade = config.engine.engine === 'tap';
+    if (!isMade && (info === null || !info.isUp)) return null;
+    if (config.engine.engine !== 'raw' && (this.isOwnedByKernel || (!isMade && this.addressesBesides.length > 0)))
+      return null;
+    this.#opened ??= this.#open([]);
+    return this.#opened;
+  }
+
+  /** Whether nobody else has the address. */
+  async isFree(address: string): Promise<boolean> {
+    const opened = await this.#open([['address', address]]);
+    if ('transport' in opened) await opened.transport.close(0);
+    return 'transport' in opened;
+  }
+
+  async #open(overrides: readonly (readonly [string, string])[]): Promise<Opened> {
+    const said: string[] = [];
+    const clock = new SystemClock();
+    const log = new Log({ write: (line) => said.push(line.replace(/^\S+ .*? \S /, '').trim()) });
+    const world = { clock, log, random: new SystemRandom(), scheduler: new SystemScheduler() };
+    const { netdev, engine } = this.options;
+    try {
+      const settings = { ...world, netdevFile: netdev, engine, overrides, keepAliveSeconds: () => 0 };
+      return { transport: await openUserspace(settings), said };
+    } catch (error) {
+      if (error instanceof EngineError || error instanceof TransportError) return { error };
+      throw error;
+    }
+  }
+
+  /** Asks a host whether it is there, from the running server or the opened stack. Null: there is neither. */
+  async probe(address: string): Promise<ProbeFacts | Error | null> {
+    try {
+      if (this.server !== null) {
+        return await askServer<ProbeFacts>(this.server.path, 'probe', { address, timeoutMs: ANSWER_MS });
+      }
+      const opened = await this.open();
+      if (opened === null || !('transport' in opened)) return null;
+      return await opened.transport.probe(address, ANSWER_MS);
+    } catch (error) {
+      if (error instanceof TransportError || error instanceof CliError) return error;
+      throw error;
+    }
+  }
+
+  /** The running server's stack as it is a second after it was looked at first. */
+  async later(): Promise<StackFacts | null> {
+    const { server } = this;
+    if (server === null || server.stack === null) return null;
+    this.#later ??= sleep(WATCH_MS).then(() => askServer<StackFacts>(server.path, 'stack'));
+    return this.#later;
+  }
+
+  async close(): Promise<void> {
+    const opened = await this.#opened;
+    if (opened !== null && 'transport' in opened) await opened.transport.close(0);
+  }
+}
