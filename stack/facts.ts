@@ -159,14 +159,9 @@ export function connectionFacts(stack: Stack, idOf: (user: unknown) => number, l
   tcp.readClock();
   tcp.flows.forEach((flow) => {
     if (list.length >= limit) return;
-    const ends = {
-      localAddress: ip.format(flow.localIp),
-      localPort: flow.localPort,
-      remoteAddress: ip.format(flow.remoteIp),
-      remotePort: flow.remotePort,
-    };
-    if (flow.kind === FLOW_CONNECTION) list.push(fullConnection(stack, flow as Connection, ends, idOf));
-    else list.push({ ...BARE, ...ends, state: flow.kind === FLOW_HANDSHAKE ? 'SYN-RECEIVED' : 'TIME-WAIT' });
+    if (flow.kind === FLOW_CONNECTION) list.push(oneConnection(stack, flow as Connection, idOf));
+    else
+      list.push({ ...BARE, ...endsOf(ip, flow), state: flow.kind === FLOW_HANDSHAKE ? 'SYN-RECEIVED' : 'TIME-WAIT' });
   });
   return list;
 }
@@ -202,13 +197,23 @@ const BARE: Omit<ConnectionFacts, 'state' | 'localAddress' | 'localPort' | 'remo
 
 type Ends = Pick<ConnectionFacts, 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort'>;
 
-function fullConnection(stack: Stack, c: Connection, ends: Ends, idOf: (user: unknown) => number): ConnectionFacts {
+function endsOf(ip: Stack['ip'], flow: Pick<Connection, 'localIp' | 'localPort' | 'remoteIp' | 'remotePort'>): Ends {
+  return {
+    localAddress: ip.format(flow.localIp),
+    localPort: flow.localPort,
+    remoteAddress: ip.format(flow.remoteIp),
+    remotePort: flow.remotePort,
+  };
+}
+
+/** As `connectionFacts`, of one. */
+export function oneConnection(stack: Stack, c: Connection, idOf: (user: unknown) => number): ConnectionFacts {
   const { tcp } = stack;
   const f = c.flight;
   const lastMs = ((c.lastReceivedMs - c.lastSentMs) | 0) > 0 ? c.lastReceivedMs : c.lastSentMs;
   const phase = f?.phase ?? 0;
   return {
-    ...ends,
+    ...endsOf(stack.ip, c),
     id: c.socket === null ? 0 : idOf(c.socket.user),
     state: STATE_NAMES[c.state],
     receiveQueue: c.unread,

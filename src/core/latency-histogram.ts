@@ -16,6 +16,24 @@ export class LatencyHistogram {
     this.#total += times;
   }
 
+  /** Counts another one's values too. */
+  add(other: LatencyHistogram): void {
+    for (let bucket = 0; bucket < BUCKETS; bucket++) this.#counts[bucket] += other.#counts[bucket];
+    this.#total += other.#total;
+  }
+
+  /** What has come on top of an earlier state of it; from nothing when it was reset meanwhile. */
+  since(earlier: LatencyHistogram): LatencyHistogram {
+    const fresh = new LatencyHistogram();
+    if (earlier.#total > this.#total) return this;
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      const count = Math.max(0, this.#counts[bucket] - earlier.#counts[bucket]);
+      fresh.#counts[bucket] = count;
+      fresh.#total += count;
+    }
+    return fresh;
+  }
+
   get total(): number {
     return this.#total;
   }

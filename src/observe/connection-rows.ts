@@ -5,7 +5,7 @@ import { clientFlags } from '../core/client-info.ts';
 import type { Server } from '../core/server.ts';
 import type { Transport } from '../transports/transport.ts';
 import type { ConnectionFacts } from '../transports/userspace.ts';
-import { handlerId } from './control-answers.ts';
+import { handlerId } from './handler-id.ts';
 
 export interface ConnectionRow {
   readonly id: number;

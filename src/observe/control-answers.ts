@@ -1,11 +1,13 @@
 // What the control socket answers: the questions of `wiredis netstat`, `arp`, `route`, `top`, `capture` and `doctor`. Handed
 // the server and its transport by the composition root; asks them only when somebody asks.
-import { Client } from '../core/client.ts';
+import type { Client } from '../core/client.ts';
 import { clientFlags } from '../core/client-info.ts';
 import type { Server } from '../core/server.ts';
 import type { ConnectionHandler, StackInsight, Transport } from '../transports/transport.ts';
 import { compileFilter } from './capture/filter.ts';
 import { type ControlAnswers, ControlError, type ControlRequest, type ControlStream } from './control-server.ts';
+import { handlerId } from './handler-id.ts';
+import { topFeed } from './top-feed.ts';
 
 /** Connections in one answer unless the asker wants others: building them all could hold up a busy server. */
 const CONNECTIONS_DEFAULT = 1000;
@@ -29,6 +31,7 @@ export function controlAnswers(server: Server, transport: Transport): ControlAns
   return {
     server: () => serverFacts(server, transport),
     ...stackAnswers(transport, handlerId),
+    top: (request, stream) => topFeed(server, transport, request, stream),
     clients: () => [...server.clients.values()].slice(0, CONNECTIONS_MAX).map((client) => clientFacts(server, client)),
   };
 }
@@ -72,11 +75,6 @@ function startCapture(
   const matches = compileFilter(filter, insight.linkType);
   stream.line({ ok: { linkType: insight.linkType, interface: insight.stackFacts().interface } });
   return insight.startCapture({ matches, snapLength: numberOf(request, 'snapLength', 0), sink: stream }, idOf);
-}
-
-/** CLIENT LIST's number of the handler. */
-export function handlerId(handler: ConnectionHandler): number {
-  return handler instanceof Client ? handler.id : 0;
 }
 
 export function insightOf(transport: Transport): StackInsight {

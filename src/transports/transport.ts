@@ -1,7 +1,7 @@
 // What the Redis core knows of the network. Two implementations: `userspace` (our stack) and `kernel`
 // (node:net); everything above this file is the same code for both.
 
-import type { ConnectionFacts, ProbeFacts, StackFacts } from './userspace.ts';
+import type { ConnectionFacts, ConnectionTraffic, ProbeFacts, StackFacts } from './userspace.ts';
 
 export type TransportName = 'userspace' | 'kernel';
 
@@ -87,6 +87,8 @@ export interface StackInsight {
    * @param idOf the number of a handler that an acceptor has given; 0: it has none. @param limit at most so many.
    */
   connectionFacts(idOf: (handler: ConnectionHandler) => number, limit: number): ConnectionFacts[];
+  /** Who moves the most bytes. @returns what to call again and again, each time for what moved since. */
+  watchTraffic(idOf: (handler: ConnectionHandler) => number): (limit: number) => ConnectionTraffic[];
   /**
    * Asks a host whether it is there.
    * @param sizes of the IP packets that are sent, bytes; absent: small ones, and as large as the link takes.

@@ -17,6 +17,7 @@ import { Stack } from '../../stack/stack.ts';
 import { listStats } from '../../stack/stats.ts';
 import { StackError } from '../../stack/tcp/connect.ts';
 import type { Listener as StackListener } from '../../stack/tcp/listener.ts';
+import { type ConnectionTraffic, TrafficWatch } from '../../stack/traffic-watch.ts';
 import { formatMac } from '../../stack/wire/ethernet.ts';
 import type { ServerClock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
@@ -42,6 +43,7 @@ import { Captures } from './userspace-capture.ts';
 
 export type { ConnectionFacts, ListenerFacts, NeighborFacts, RouteFacts, StackFacts } from '../../stack/facts.ts';
 export type { ProbeFacts } from '../../stack/probe.ts';
+export type { ConnectionTraffic } from '../../stack/traffic-watch.ts';
 
 const DYNAMIC_PORT_MIN = 49152;
 const DYNAMIC_PORTS = 65536 - DYNAMIC_PORT_MIN;
@@ -148,6 +150,11 @@ function readNetdevConf(path: string): string {
   }
 }
 
+/** The number of what is in `socket.user`. */
+function idOfUser(idOf: (handler: ConnectionHandler) => number): (user: unknown) => number {
+  return (user) => (user instanceof UserspaceConnection ? idOf(user.handler) : 0);
+}
+
 export class UserspaceTransport implements Transport, StackInsight {
   readonly name = 'userspace' as const;
   readonly insight = this;
@@ -220,14 +227,17 @@ export class UserspaceTransport implements Transport, StackInsight {
   }
 
   startCapture(request: CaptureRequest, idOf: (handler: ConnectionHandler) => number): () => void {
-    const idOfUser = (user: unknown): number => (user instanceof UserspaceConnection ? idOf(user.handler) : 0);
-    this.#captures ??= new Captures(this.stack, this.#engine, () => this.#clock.preciseUnixUs(), idOfUser);
+    this.#captures ??= new Captures(this.stack, this.#engine, () => this.#clock.preciseUnixUs(), idOfUser(idOf));
     return this.#captures.start(request);
   }
 
   connectionFacts(idOf: (handler: ConnectionHandler) => number, limit: number): ConnectionFacts[] {
-    const idOfUser = (user: unknown): number => (user instanceof UserspaceConnection ? idOf(user.handler) : 0);
-    return connectionFacts(this.stack, idOfUser, limit);
+    return connectionFacts(this.stack, idOfUser(idOf), limit);
+  }
+
+  watchTraffic(idOf: (handler: ConnectionHandler) => number): (limit: number) => ConnectionTraffic[] {
+    const watch = new TrafficWatch(this.stack, idOfUser(idOf));
+    return (limit) => watch.take(limit);
   }
 
   probe(address: string, timeoutMs: number, sizes = pathSizes(this.#engine.link.mtu)): Promise<ProbeFacts> {

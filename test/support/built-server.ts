@@ -54,6 +54,10 @@ export class BuiltServer {
     return new BuiltServer(port, folder, child, () => log);
   }
 
+  get pid(): number {
+    return this.#process.pid!;
+  }
+
   connect(): Peer {
     return new Peer(this.port);
   }

@@ -26,6 +26,13 @@ export function shortBytes(bytes: number): string {
   return String(bytes);
 }
 
+/** 82100 -> 82.1k. */
+export function shortCount(count: number): string {
+  if (count < 1000) return String(Math.round(count));
+  if (count < 1_000_000) return `${(count / 1000).toPrecision(3)}k`;
+  return `${(count / 1_000_000).toPrecision(3)}M`;
+}
+
 /** 1530 -> 1.53ms. */
 export function shortMicroseconds(us: number): string {
   if (us <= 0) return '-';

@@ -56,6 +56,11 @@ export const tools: readonly ToolRow[] = [
     load: async () => (await import('./route.ts')).route,
   },
   {
+    name: 'top',
+    summary: 'a running server at a glance: rates, latency, where its core goes, busiest connections',
+    load: async () => (await import('./top.ts')).top,
+  },
+  {
     name: 'capture',
     summary: "a running server's frames into a pcapng file, or its commands with their latency",
     load: async () => (await import('./capture.ts')).capture,
