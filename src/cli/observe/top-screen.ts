@@ -161,7 +161,7 @@ function keyLine({ sort, isPaused }: ScreenOptions): string {
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what colours are made of.
-const ESCAPES = /\x1b\[\d+m/g;
+const ESCAPES = /(\x1b\[\d+m)/g;
 
 function visible(line: string): string {
   return line.replace(ESCAPES, '');
@@ -172,7 +172,7 @@ function fit(line: string, width: number): string {
   if (visible(line).length <= width) return line;
   let room = width;
   let text = '';
-  for (const piece of line.split(/(?=\x1b\[)|(?<=\x1b\[\d+m)/)) {
+  for (const piece of line.split(ESCAPES)) {
     if (piece.startsWith('\x1b[')) text += piece;
     else {
       text += piece.slice(0, room);
