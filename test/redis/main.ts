@@ -6,11 +6,10 @@ import { parseArgs } from 'node:util';
 import { buildLab } from '../../src/cli/lab/build.ts';
 import type { Lab } from '../../src/cli/lab/lab.ts';
 import { defaultCores } from '../../src/cli/lab/plan.ts';
-
-import { compare, type ReferenceUnit, readReference, readUnitOrder } from './reference.ts';
+import { DRAWN_UNITS, LEFT_OUT_EXTERNAL, LEFT_OUT_OWN, type LeftOut } from './left-out.ts';
+import { byKind, compare, counted, type ReferenceUnit, readReference, readUnitOrder } from './reference.ts';
 import {
   compatibilityDocument,
-  LEFT_OUT,
   type RunReport,
   rate,
   TABLE_HEADING,
@@ -19,7 +18,7 @@ import {
   type UnitReport,
 } from './report.ts';
 import { type Limits, runUnit, type UnitRun } from './run-unit.ts';
-import { OUTSIDE } from './runner-output.ts';
+import { OUTSIDE, type UnitOutcome } from './runner-output.ts';
 import { kernelPlace, type Place, portTaken, SuiteServer, userspacePlace } from './servers.ts';
 import { OWN_SERVER_UNITS, prepareTree } from './suite-tree.ts';
 
@@ -104,15 +103,22 @@ function fullName(unit: string): string {
 function chooseUnits(options: Options): ReferenceUnit[] {
   const data = join(options.root, 'test', 'redis');
   const own = join(data, 'own-servers.tsv');
-  const all = options.ownServers
+  const referenceUnits = options.ownServers
     ? readReference(options.record || !existsSync(own) ? '/dev/null' : own, OWN_SERVER_UNITS)
     : readReference(join(data, 'suite-tests.tsv'), readUnitOrder(join(data, 'suite-units.tsv')));
+  const leftOut = leftOutOf(options).map(([name]) => name);
+  const all = referenceUnits.map((unit) => counted(unit, leftOut, DRAWN_UNITS));
   if (options.units === null) return all;
   return options.units.map((unit) => {
     const found = all.find((candidate) => candidate.unit === unit);
     if (found === undefined) throw new Error(`--units: there is no '${unit}' in this mode`);
     return found;
   });
+}
+
+function leftOutOf({ ownServers, script }: Options): readonly LeftOut[] {
+  if (!ownServers) return LEFT_OUT_EXTERNAL;
+  return script === null ? [] : LEFT_OUT_OWN;
 }
 
 /** One unit after another; `place` is null when the units start their own servers. */
@@ -137,23 +143,24 @@ class SuiteRun {
       this.#place === null ? await this.#alone(reference.unit) : await this.#external(reference.unit, this.#place);
     writeFileSync(join(this.#logs, `${reference.unit.replaceAll('/', '-')}.log`), run.output);
     this.#note(reference.unit, run);
-    const comparison = compare(reference, run.outcome);
+    const comparison = compare(reference, DRAWN_UNITS.includes(reference.unit) ? kinds(run.outcome) : run.outcome);
     const complaint = run.outcome.failed.find(({ name }) => name === OUTSIDE)?.reason ?? '';
     return { ...comparison, seconds: run.seconds, ending, ignored: run.outcome.ignored, complaint };
   }
 
   /** @param unit as `--single` wants it. */
   #runner(unit: string): string[] {
-    return ['tclsh', 'tests/test_helper.tcl', '--single', unit, '--durable', '--dont-clean', '--clients', '1'];
+    // Not only not counted: some leave their settings behind where they stop.
+    const skipped = leftOutOf(this.#options).flatMap(([name]) => ['--skiptest', name]);
+    const words = ['--single', unit, '--durable', '--dont-clean', '--clients', '1'];
+    return ['tclsh', 'tests/test_helper.tcl', ...words, ...skipped];
   }
 
   async #external(unit: string, place: Place): Promise<{ run: UnitRun; ending: string }> {
     const server = await SuiteServer.start(place);
     try {
       const where = ['--host', place.host, '--port', String(place.port), '--baseport', String(place.port + 1)];
-      // Not only not counted: the one that needs the process id leaves its settings behind where it stops.
-      const skipped = LEFT_OUT.flatMap(([name]) => ['--skiptest', name]);
-      const argv = place.client([...this.#runner(unit), ...skipped, ...where, '--portcount', '400']);
+      const argv = place.client([...this.#runner(unit), ...where, '--portcount', '400']);
       const run = await runUnit(argv, this.#folder, this.#options.limits);
       const { alive } = server;
       if (!alive) writeFileSync(join(this.#logs, `${unit.replaceAll('/', '-')}.server.log`), server.output);
@@ -176,6 +183,11 @@ class SuiteRun {
     for (const { name, reason } of outcome.failed) add('err', name, reason);
     for (const text of outcome.ignored) add('ignore', text, '');
   }
+}
+
+function kinds(outcome: UnitOutcome): UnitOutcome {
+  const failed = outcome.failed.map(({ name }) => name);
+  return { ...outcome, passed: byKind(outcome.passed, failed) };
 }
 
 async function runAll(options: Options, units: readonly ReferenceUnit[], run: SuiteRun): Promise<UnitReport[]> {
@@ -235,7 +247,13 @@ function publish(options: Options, units: readonly UnitReport[]): void {
   const results = join(options.cache, 'results');
   mkdirSync(results, { recursive: true });
   const date = new Date().toISOString().slice(0, 10);
-  const report: RunReport = { title: describeMode(options), command: commandLine(options), date, units };
+  const report: RunReport = {
+    title: describeMode(options),
+    command: commandLine(options),
+    date,
+    units,
+    leftOut: leftOutOf(options),
+  };
   writeFileSync(join(results, `${modeName(options)}.json`), JSON.stringify(report));
   const runs = readdirSync(results)
     .sort()
@@ -280,7 +298,7 @@ async function main(): Promise<void> {
     const reports = await runAll(options, units, run);
     if (options.record) record(options, units, run.seen);
     else if (options.units === null && options.script !== null) publish(options, reports);
-    if (!options.ownServers) for (const [name, reason] of LEFT_OUT) say(`left out: '${name}': ${reason}`);
+    for (const [name, reason] of leftOutOf(options)) say(`left out: '${name}': ${reason}`);
     process.exitCode = reports.every((report) => report.missed.length === 0) ? 0 : 1;
   } finally {
     await lab?.down();

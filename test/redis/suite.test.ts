@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { compare, readReference, readUnitOrder } from './reference.ts';
+import { byKind, compare, counted, readReference, readUnitOrder } from './reference.ts';
 import { compatibilityDocument, rate, type UnitReport } from './report.ts';
 import { runUnit } from './run-unit.ts';
 import { OUTSIDE, parseRunnerOutput } from './runner-output.ts';
@@ -84,10 +84,21 @@ test('the document names each failing test and why the suite leaves others out',
     complaint: '',
   };
   expect(rate([unit])).toBe('1,999 / 2,000 (99.9 %)');
-  const document = compatibilityDocument([{ title: 'External', command: 'x', date: '2026-01-02', units: [unit] }]);
+  const leftOut = [['needs a fork', 'there is none']] as const;
+  const document = compatibilityDocument([
+    { title: 'External', command: 'x', date: '2026-01-02', units: [unit], leftOut },
+  ]);
   expect(document).toContain('| External | 1,999 | 2,000 (99.9 %) | 2026-01-02 | `x` |');
   expect(document).toContain("- unit/scan\n  - `SCAN 'x'`: `no`");
   expect(document).toContain('- unit/scan: Not supported on external server (2 times)');
+  expect(document).toContain('- `needs a fork`: there is none.');
+});
+
+test('what is left out is not expected, and units that draw their tests count each kind once', () => {
+  const unit = { unit: 'integration/psync2', passed: ['Set #1 as master', 'Set #4 as master', 'fork'], ignored: [] };
+  expect(counted(unit, ['fork'], ['integration/psync2']).passed).toEqual(['Set #N as master']);
+  expect(counted(unit, ['fork'], []).passed).toEqual(['Set #1 as master', 'Set #4 as master']);
+  expect(byKind(['Set #1 as master', 'Set #2 as master', 'x'], ['Set #3 as master'])).toEqual(['x']);
 });
 
 test('a runner that goes silent is given up, with all that it started', async () => {
