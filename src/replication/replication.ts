@@ -380,6 +380,8 @@ export class Replication implements PropagationSink {
 
   /** Called by the server's cron; the work is done once a second, or ten times in a failover. */
   cron(): void {
+    // What a replica that is gone has left goes bit by bit.
+    if (this.stream.active) this.stream.trim();
     const { unixMs } = this.server.clock;
     this.link?.drain();
     const period = this.failover.state === 'none' ? 1000 : 100;

@@ -284,6 +284,20 @@ describe.skipIf(!redisInstalled)('replication', () => {
     await until('it is gone', async () => (await ask(toReplica, 'DBSIZE')) === ':0\r\n');
   });
 
+  it('what was kept for a replica goes when the replica has gone, though nothing is written any more', async () => {
+    const master = await start('ours', { 'repl-backlog-size': 16384, 'rdb-key-save-delay': 1_000_000 });
+    const peer = connect(master);
+    for (let i = 0; i < 20; i++) await ask(peer, 'SET', `held:${i}`, 'x');
+    const stuck = connect(master);
+    const reply = stuck.run([['PSYNC', '?', '-1']]).catch(() => null);
+    await until('its snapshot is being made', async () => (await field(peer, 'slave0')).includes('wait_bgsave'));
+    for (let i = 0; i < 100; i++) await ask(peer, 'SET', 'key', 'v'.repeat(100_000));
+    expect(Number(await field(peer, 'repl_backlog_histlen'))).toBeGreaterThan(10_000_000);
+    await ask(peer, 'CLIENT', 'KILL', 'TYPE', 'replica');
+    await until('it is given back', async () => Number(await field(peer, 'repl_backlog_histlen')) < 100_000);
+    await reply;
+  });
+
   it('min-replicas-to-write and replica-serve-stale-data refuse what they are to refuse', async () => {
     const master = await start('ours', { 'min-replicas-to-write': 1 });
     const replica = await start('ours', { 'replica-serve-stale-data': 'no' });
