@@ -2,34 +2,14 @@
 // integers below 2^17 that may be passed on as `initial`. Words are summed in the machine's order, four bytes at
 // a time, and swapped once at the end (RFC 1071, 2(B)): DataView loads need no alignment. For stack/.
 
+import { viewOf } from './views.ts';
+
 /** Below this, making sure that a view exists costs more than the loop over bytes. */
 const WORDWISE_MIN = 32;
 /** The two 16-bit lanes of a sum stay below 2^31 for this many bytes. */
 const LANE_BYTES_MAX = 65536;
 /** From here on the engine's own copy and a second pass over warm cache lines beat one pass (measured: by a third). */
 const TWO_PASS_MIN = 1024;
-
-// Views by array: two remembered (a frame arena and a send buffer is the usual pair), the others in a map.
-const views = new WeakMap<Uint8Array, DataView>();
-let recentBytes: Uint8Array = new Uint8Array(0);
-let recentView: DataView = new DataView(recentBytes.buffer);
-let olderBytes = recentBytes;
-let olderView = recentView;
-
-function viewOf(bytes: Uint8Array): DataView {
-  if (bytes === recentBytes) return recentView;
-  if (bytes === olderBytes) return olderView;
-  let view = views.get(bytes);
-  if (view === undefined) {
-    view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    views.set(bytes, view);
-  }
-  olderBytes = recentBytes;
-  olderView = recentView;
-  recentBytes = bytes;
-  recentView = view;
-  return view;
-}
 
 /**
  * One's complement sum of a range, read as big-endian 16-bit words; an odd last byte counts as the high half of a

@@ -148,7 +148,7 @@ class Attacker {
     const target = this.#target;
     const what = random.below(20);
     if (what === 0) target.advance(random.below(5000));
-    else if (what === 1) target.socket?.write(new Uint8Array(random.below(9000)), 0, random.below(9000));
+    else if (what === 1) target.socket?.write(new Uint8Array(9000), 0, random.below(9000));
     else if (what === 2) target.socket?.pause();
     else if (what === 3) target.socket?.resume();
     else if (what === 4) target.send(this.#icmp());
