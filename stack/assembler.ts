@@ -2,13 +2,18 @@
 // 2018). Holds no data, only where it is. Used by stack/tcp.
 import { after, atOrBefore, before, distance, earlier, later } from './sequence.ts';
 
-/** Ranges a set can hold; a range that would be one more is refused, and its data dropped and sent again. */
-export const RANGES_MAX = 512;
+/**
+ * Ranges a set can hold; a range that would be one more is refused, and its data dropped and sent again. Slow start that
+ * runs into a full queue leaves holes by the thousand; where very many connections have some, fewer have to do.
+ */
+export const RANGES_MAX = 4096;
+export const RANGES_MAX_CROWDED = 512;
 /** Room at first: most gaps are few. */
 const RANGES_MIN = 16;
 
 export class Assembler {
   count = 0;
+  most = RANGES_MAX;
   /** Range `i` is `[starts[i], ends[i])`; ascending, never touching each other. */
   starts = new Int32Array(RANGES_MIN);
   ends = new Int32Array(RANGES_MIN);
@@ -20,9 +25,7 @@ export class Assembler {
 
   /** @returns false when there is no place for one more range: nothing was added. */
   add(start: number, end: number): boolean {
-    // What comes lies mostly behind the last range: the search begins there.
-    let first = this.count;
-    while (first > 0 && !before(this.ends[first - 1], start)) first--;
+    const first = this.#firstEndingFrom(start);
     let last = first;
     while (last < this.count && atOrBefore(this.starts[last], end)) last++;
     if (last === first && !this.#open(first)) return false;
@@ -37,8 +40,23 @@ export class Assembler {
       ends[first] = end;
     }
     this.total += distance(ends[first], starts[first]);
-    this.#grown[first] = ++this.#turn;
+    if (this.#grown[first] !== this.#turn) this.#grown[first] = ++this.#turn;
     return true;
+  }
+
+  /** The first range that does not end before `seq`. What comes lies mostly at the end of the last range or behind it. */
+  #firstEndingFrom(seq: number): number {
+    const { ends } = this;
+    let high = this.count;
+    if (high === 0 || before(ends[high - 1], seq)) return high;
+    let low = 0;
+    high--;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (before(ends[middle], seq)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   /** Forgets everything before `edge`. */
@@ -58,26 +76,22 @@ export class Assembler {
 
   /** Where the range that covers `edge` ends; `edge` itself when none does. */
   endOfRangeAt(edge: number): number {
-    for (let i = 0; i < this.count && atOrBefore(this.starts[i], edge); i++) {
-      if (after(this.ends[i], edge)) return this.ends[i];
-    }
-    return edge;
+    const i = this.#firstEndingFrom((edge + 1) | 0);
+    return i < this.count && atOrBefore(this.starts[i], edge) ? this.ends[i] : edge;
   }
 
   /** Start of the first range after `edge`; `limit` when there is none before it. */
   nextStart(edge: number, limit: number): number {
-    for (let i = 0; i < this.count; i++) {
-      if (after(this.starts[i], edge)) return earlier(this.starts[i], limit);
-    }
-    return limit;
+    let i = this.#firstEndingFrom(edge);
+    if (i < this.count && !after(this.starts[i], edge)) i++;
+    return i < this.count ? earlier(this.starts[i], limit) : limit;
   }
 
   /** Bytes of `[start, end)` that the set covers. */
   covered(start: number, end: number): number {
     let bytes = 0;
-    for (let i = 0; i < this.count; i++) {
-      const length = distance(earlier(this.ends[i], end), later(this.starts[i], start));
-      if (length > 0) bytes += length;
+    for (let i = this.#firstEndingFrom((start + 1) | 0); i < this.count && before(this.starts[i], end); i++) {
+      bytes += distance(earlier(this.ends[i], end), later(this.starts[i], start));
     }
     return bytes;
   }
@@ -92,9 +106,12 @@ export class Assembler {
    * `turnOf` of the result gives SACK blocks in the order of RFC 2018 section 4.
    */
   mostRecent(turn: number): number {
+    const best = Math.min(turn - 1, this.#turn);
     let found = -1;
-    for (let i = 0; i < this.count; i++) {
-      if (this.#grown[i] < turn && (found < 0 || this.#grown[i] > this.#grown[found])) found = i;
+    for (let i = this.count - 1; i >= 0; i--) {
+      const grown = this.#grown[i];
+      if (grown === best) return i;
+      if (grown < best && (found < 0 || grown > this.#grown[found])) found = i;
     }
     return found;
   }
@@ -107,12 +124,18 @@ export class Assembler {
     this.count = 0;
     this.total = 0;
     this.#turn = 0;
+    if (this.starts.length > RANGES_MAX_CROWDED) {
+      this.starts = new Int32Array(RANGES_MIN);
+      this.ends = new Int32Array(RANGES_MIN);
+      this.#grown = new Int32Array(RANGES_MIN);
+    }
   }
 
   #open(index: number): boolean {
-    if (this.count === RANGES_MAX) return false;
+    if (this.count >= this.most) return false;
     if (this.count === this.starts.length) this.#grow();
-    for (let i = this.count; i > index; i--) this.#move(i - 1, i);
+    this.#shift(index, index + 1);
+    this.#grown[index] = -1;
     this.count++;
     return true;
   }
@@ -129,15 +152,15 @@ export class Assembler {
   }
 
   #close(from: number, to: number): void {
-    const width = to - from;
-    if (width === 0) return;
-    for (let i = to; i < this.count; i++) this.#move(i, i - width);
-    this.count -= width;
+    if (to === from) return;
+    this.#shift(to, from);
+    this.count -= to - from;
   }
 
-  #move(from: number, to: number): void {
-    this.starts[to] = this.starts[from];
-    this.ends[to] = this.ends[from];
-    this.#grown[to] = this.#grown[from];
+  /** Moves the ranges from index `from` on to index `to`. */
+  #shift(from: number, to: number): void {
+    this.starts.copyWithin(to, from, this.count);
+    this.ends.copyWithin(to, from, this.count);
+    this.#grown.copyWithin(to, from, this.count);
   }
 }

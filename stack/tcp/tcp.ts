@@ -2,7 +2,7 @@
 // connections that have something to send (dirty) and connections whose application has something to hear
 // (ready). The protocol itself is in the files beside this one. Used by stack/tcp and stack.ts.
 import type { FrameEngine } from '../../io-engine/frame-engine.ts';
-import { Assembler } from '../assembler.ts';
+import { Assembler, RANGES_MAX, RANGES_MAX_CROWDED } from '../assembler.ts';
 import { BlockPool } from '../byte-ring.ts';
 import type { Clock, RandomSource } from '../clock.ts';
 import { CLOSE_OK, CLOSE_REFUSED, CLOSE_UNREACHABLE } from '../close-reasons.ts';
@@ -57,6 +57,8 @@ import { armKeepalive } from './timers.ts';
 
 /** Connections with ranges received out of order at a time. */
 const ASSEMBLERS_MAX = 16384;
+/** As many of them may have very many ranges. */
+const ASSEMBLERS_ROOMY = 256;
 /** Clean records of segments in flight that wait for the next connection. */
 const FLIGHTS_KEPT = 4096;
 /** Half-open connections at a time, whatever the backlogs are. */
@@ -504,7 +506,9 @@ export class Tcp implements TcpHandler {
   takeAssembler(): Assembler | null {
     if (this.#assemblers >= ASSEMBLERS_MAX) return null;
     this.#assemblers++;
-    return this.#assemblerPool.pop() ?? new Assembler();
+    const assembler = this.#assemblerPool.pop() ?? new Assembler();
+    assembler.most = this.#assemblers <= ASSEMBLERS_ROOMY ? RANGES_MAX : RANGES_MAX_CROWDED;
+    return assembler;
   }
 
   giveAssembler(assembler: Assembler): void {
