@@ -35,10 +35,13 @@ const CONNECTION: readonly Column[] = [
   ...columns(
     'i',
     `state iss sndUna sndNxt sndWnd sndWl1 sndWl2 sndWndMax mss provenMss sndWindShift irs rcvNxt rcvWindShift rcvSpace
-     rcvRoundSeq rcvAdv lastAckSent rcvMss rcvFin options ecn tsRecent srtt rttvar rtoMs backoff minRttUs cwnd ssthresh
+     rcvRoundSeq rcvAdv lastAckSent rcvMss rcvFin options ecn tsRecent tsFloor tsFloorNext srtt rttvar rtoMs backoff minRttUs cwnd ssthresh
      dsackStart dsackLength quickAcks events timers retries retransmitted keepaliveProbes keepaliveMs userTimeoutMs`,
   ),
-  ...columns('m', 'tsRecentAtMs lastChallengeMs retransmitAt lossAt delayedAckAt lastReceivedMs lastSentMs progressMs'),
+  ...columns(
+    'm',
+    'tsRecentAtMs tsFloorAtMs lastChallengeMs retransmitAt lossAt delayedAckAt lastReceivedMs lastSentMs progressMs',
+  ),
   ...columns('u', 'rcvRoundEndUs'),
   ...columns('o', 'tsOffset'),
   ...columns('b', 'finQueued finSent finReceived finAhead ackNow noDelay paused orphan writeBlocked forceSend'),
@@ -52,7 +55,7 @@ const FLIGHT: readonly Column[] = [
      claimedMss slowedUntil hystart roundEnd roundRttUs lastRoundRttUs roundSamples cssBaselineUs cssRounds`,
   ),
   ...columns('m', 'mssLoweredMs epochMs'),
-  ...columns('u', 'rackUs minRttAtUs'),
+  ...columns('u', 'rackUs minRttAtUs roundStartUs trainUs'),
   ...columns('f', 'wMax k wEst cwndPrior fraction undoWMax undoK undoWEst undoCwndPrior'),
   ...columns(
     'b',

@@ -44,6 +44,8 @@ import { armFinWait2, armRetransmit, disarmRetransmit } from './timers.ts';
 
 /** RFC 7323 5.5: a TS.Recent this old says nothing any more. */
 const TS_RECENT_MAX_MS = 24 * 24 * 3600 * 1000;
+/** How long TS.Recent may be ahead of segments that were overtaken: far less than a turn of the sequence space takes. */
+const OVERTAKEN_MS = 64;
 /** Between answers to segments without data that lie outside the window: two confused peers must not chat. */
 const OUT_OF_WINDOW_ACK_MS = 500;
 
@@ -84,6 +86,7 @@ export function segmentArrives(
     atOrBefore(segment.seq, c.lastAckSent) &&
     !before(segment.tsVal, c.tsRecent)
   ) {
+    if (distance(tcp.nowMs, c.tsFloorAtMs) >= OVERTAKEN_MS) raiseTimestampFloor(tcp, c);
     c.tsRecent = segment.tsVal;
     c.tsRecentAtMs = tcp.nowMs;
   }
@@ -119,10 +122,22 @@ function timestampIsCurrent(tcp: Tcp, c: Connection, segment: TcpSegment): boole
     return false;
   }
   if (!before(segment.tsVal, c.tsRecent)) return true;
-  if (distance(tcp.nowMs, c.tsRecentAtMs) > TS_RECENT_MAX_MS) return true;
+  const age = distance(tcp.nowMs, c.tsRecentAtMs);
+  if (age > TS_RECENT_MAX_MS || (age < OVERTAKEN_MS && !before(segment.tsVal, c.tsFloor))) return true;
   tcp.stats.drop(DROP_TCP_OLD_TIMESTAMP);
   answerOutOfWindow(tcp, c, segment);
   return false;
+}
+
+/**
+ * A retransmission that fills a gap brings a newer timestamp than segments which left before it and were overtaken on their
+ * way. They are no old duplicates of RFC 7323 5.2, which are a turn of the sequence space old: for a moment PAWS goes by
+ * what TS.Recent was a moment ago.
+ */
+function raiseTimestampFloor(tcp: Tcp, c: Connection): void {
+  c.tsFloor = c.tsFloorNext;
+  c.tsFloorNext = c.tsRecent;
+  c.tsFloorAtMs = tcp.nowMs;
 }
 
 /** First check: sequence number. Trims nothing; a closed window still lets acknowledgements through. */
@@ -356,7 +371,7 @@ function takeSynOptions(tcp: Tcp, c: Connection, segment: TcpSegment): void {
     c.rcvWindShift = tcp.windowShift;
   }
   if (segment.hasTimestamps) {
-    c.tsRecent = segment.tsVal;
-    c.tsRecentAtMs = tcp.nowMs;
+    c.tsRecent = c.tsFloor = c.tsFloorNext = segment.tsVal;
+    c.tsRecentAtMs = c.tsFloorAtMs = tcp.nowMs;
   }
 }
