@@ -43,5 +43,5 @@ export function writeCommand(path: string, value: string): string {
 
 /** Gives a key of netdev.conf one value. */
 export function setKeyCommand(file: string, key: string, value: string): string {
-  return `sed -i -e '/^ *${key} *=/d' -e '$a ${key} = ${value}' ${file}`;
+  return `sed -i '/^ *${key} *=/d' ${file} && echo '${key} = ${value}' >> ${file}`;
 }

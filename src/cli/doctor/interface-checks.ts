@@ -90,6 +90,9 @@ const link: Check = {
   },
 };
 
+/** At most what XDP takes everywhere. */
+const SAFE_MTU = 1500;
+
 const driver: Check = {
   name: 'driver',
   async look(situation) {
@@ -99,10 +102,18 @@ const driver: Check = {
     const stack = situation.server?.stack ?? (await openedFacts(situation));
     const used =
       stack === null ? '' : `; engine ${stack.engine}${stack.engineMode === '' ? '' : `, ${stack.engineMode}`}`;
-    if (stack?.engineMode.includes('generic') === true) {
-      return warn(`driver ${kind}${used}: without XDP of its own the kernel still makes a buffer of every frame`);
+    if (stack?.engineMode.includes('generic') !== true) return pass(`driver ${kind}${used}`);
+    const text = `driver ${kind}${used}: the kernel still makes a buffer of every frame`;
+    const peer = await vethPeer(info.name);
+    if (peer === null || peer === 'elsewhere') return warn(text);
+    const { name, enter } = peer;
+    if (chunkLength(peer.mtu) === 0) {
+      const mend = asRoot(`${enter}ip link set ${name} mtu ${Math.min(info.mtu, SAFE_MTU)}`);
+      return warn(`${text}; the mtu of ${name}, its other end, is too large for more`, mend);
     }
-    return pass(`driver ${kind}${used}`);
+    if (peer.txQueues === 1) return warn(text);
+    const mend = asRoot(`${enter}ethtool -L ${name} tx 1`);
+    return warn(`${text}; ${name}, its other end, must not send by more queues than it receives by`, mend);
   },
 };
 
@@ -182,45 +193,45 @@ const offloads: Check = {
   name: 'offloads',
   async look(situation) {
     const { info, config } = situation;
-    if (info === null || config === null || situation.engine === 'tap' || situation.engine === 'raw') return null;
+    if (info === null || config === null || situation.engine === 'tap') return null;
     const peer = await vethPeer(info.name);
-    const own = await ownTags(situation);
-    if (own !== null || peer === null) return own;
-    const command = (name: string): string => `ethtool -K ${name} ${OFFLOADS_OFF}`;
+    if (peer === null) return ownTags(situation);
     if (peer === 'elsewhere') {
+      const command = `ethtool -K IF ${OFFLOADS_OFF}`;
       return warn(
-        `${info.name} is a veth whose other end cannot be seen: it must fill in checksums ('${command('IF')}' there, as root)`,
+        `${info.name} is a veth whose other end cannot be seen; it must fill in checksums: '${command}' there`,
       );
     }
-    const there = await features(peer.enter, peer.name);
-    if (there.size === 0)
-      return warn(
-        `cannot see what ${peer.name}, the other end of ${info.name}, leaves to its hardware: ethtool is missing`,
-      );
-    const mend = asRoot(`${peer.enter}${command(peer.name)}`);
-    const isTrusting = config.rxChecksum === 'trust';
-    if (there.get('tx-checksumming') === true && !isTrusting && situation.mayUse('afxdp', 'pcap')) {
-      return fail(`${peer.name}, the other end of ${info.name}, leaves TCP checksums out`, mend);
-    }
-    if (there.get('tcp-segmentation-offload') === true || there.get('generic-segmentation-offload') === true) {
-      return fail(`${peer.name}, the other end of ${info.name}, sends segments longer than a frame`, mend);
-    }
-    if (config.vlan > 0 && there.get('tx-vlan-offload') === true && situation.mayUse('afxdp')) {
-      return fail(
-        `${peer.name} keeps VLAN tags beside its frames`,
-        asRoot(`${peer.enter}ethtool -K ${peer.name} txvlan off`),
-      );
-    }
-    return pass(`${peer.name}, the other end of ${info.name}, sends whole frames`);
+    const fault = peerFault(situation, await features(peer.enter, peer.name));
+    const end = `${peer.name}, the other end of ${info.name},`;
+    if (fault === null) return pass(`${end} sends whole frames`);
+    return fail(`${end} ${fault.text}`, asRoot(`${peer.enter}ethtool -K ${peer.name} ${fault.off}`));
   },
 };
+
+/** What the other end of a veth leaves to hardware that is not there, and what `ethtool -K` has to switch off. */
+function peerFault(situation: Situation, on: ReadonlyMap<string, boolean>): { text: string; off: string } | null {
+  const { config } = situation;
+  const isOn = (feature: string): boolean => on.get(feature) === true;
+  if (isOn('tx-checksumming') && config?.rxChecksum !== 'trust' && situation.mayUse('afxdp', 'pcap', 'raw')) {
+    return { text: 'leaves TCP checksums out', off: OFFLOADS_OFF };
+  }
+  const isSegmenting = isOn('tcp-segmentation-offload') || isOn('generic-segmentation-offload');
+  if (isSegmenting && situation.engine !== 'raw') {
+    return { text: 'sends segments longer than a frame', off: OFFLOADS_OFF };
+  }
+  if (isOn('tx-vlan-offload') && config?.vlan !== 0 && situation.mayUse('afxdp')) {
+    return { text: 'keeps VLAN tags beside its frames', off: 'txvlan off' };
+  }
+  return null;
+}
 
 /** A NIC that takes VLAN tags off hides them from XDP. */
 async function ownTags(situation: Situation): Promise<Finding | null> {
   const { config, info } = situation;
   if (config === null || info === null || config.vlan === 0 || !situation.mayUse('afxdp')) return null;
   const own = await features('', info.name);
-  if (own.get('rx-vlan-offload') !== true || (await vethPeer(info.name)) !== null) return null;
+  if (own.get('rx-vlan-offload') !== true) return null;
   return fail(`${info.name} takes VLAN tags off before XDP sees them`, asRoot(`ethtool -K ${info.name} rxvlan off`));
 }
 

@@ -7,11 +7,15 @@ export interface VethPeer {
   readonly name: string;
   /** Words before a command that is to run where it is, with a blank behind; empty: here. */
   readonly enter: string;
+  readonly mtu: number;
+  readonly txQueues: number;
 }
 
 interface LinkRow {
   readonly ifindex: number;
   readonly ifname: string;
+  readonly mtu: number;
+  readonly num_tx_queues?: number;
   /** Of the other end, where that is in this namespace. */
   readonly link?: string;
   readonly link_index?: number;
@@ -59,12 +63,19 @@ export async function driverOf(name: string): Promise<string> {
 export async function vethPeer(name: string): Promise<VethPeer | 'elsewhere' | null> {
   const row = await linkRow(name);
   if (row?.linkinfo?.info_kind !== 'veth') return null;
-  if (row.link !== undefined) return { name: row.link, enter: '' };
+  if (row.link !== undefined) {
+    const peer = await linkRow(row.link);
+    return peer === undefined ? 'elsewhere' : peerOf(peer, '');
+  }
   const enter = row.link_netnsid === undefined ? null : await enterNamespace(row.link_netnsid);
   if (enter === null) return 'elsewhere';
-  const there = await ask<LinkRow[]>([...enter.trim().split(' '), 'ip', '-j', 'link', 'show']);
+  const there = await ask<LinkRow[]>([...enter.trim().split(' '), 'ip', '-j', '-d', 'link', 'show']);
   const peer = there?.find(({ ifindex }) => ifindex === row.link_index);
-  return peer === undefined ? 'elsewhere' : { name: peer.ifname, enter };
+  return peer === undefined ? 'elsewhere' : peerOf(peer, enter);
+}
+
+function peerOf({ ifname, mtu, num_tx_queues: txQueues = 1 }: LinkRow, enter: string): VethPeer {
+  return { name: ifname, enter, mtu, txQueues };
 }
 
 /** `tx-checksumming` -> true, as `ethtool -k` tells; empty: it cannot be asked. @param before words that go there. */

@@ -38,7 +38,7 @@ const taken: Check = {
   name: 'taken',
   async look(situation) {
     const { config, options } = situation;
-    if (config === null || config.addressCheckMs === 0 || config.dhcp) return null;
+    if (config === null || config.addressCheckMs === 0 || config.dhcp || situation.engine === 'raw') return null;
     const opened = await situation.open();
     if (opened === null || ('error' in opened && opened.error.code !== 'EADDRINUSE')) return null;
     if (!('error' in opened)) return pass('nobody else answers for our addresses');
