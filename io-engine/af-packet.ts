@@ -143,12 +143,12 @@ function prepareSocket(fd: number, info: InterfaceInfo, options: EngineOptions):
   if (!all) attachFilter(fd, classicFilter(info, options));
 }
 
-function classicFilter(info: InterfaceInfo, { mac, vlan, ipv6 }: EngineOptions): Uint8Array {
-  return frameFilter(mac ?? info.mac, vlan, ipv6);
+function classicFilter(info: InterfaceInfo, { mac, vlan, ipv6, share }: EngineOptions): Uint8Array {
+  return frameFilter(mac ?? info.mac, vlan, ipv6, share);
 }
 
 function openFilter(fd: number, info: InterfaceInfo, options: EngineOptions): SynFilter | null {
-  if (options.allFrames === true) return null;
+  if (options.allFrames === true || options.share !== undefined) return null;
   const { mac, vlan, ipv6 } = options;
   return openSynFilter(fd, classicFilter(info, options), (gate) => gatedFrameFilter(mac ?? info.mac, vlan, ipv6, gate));
 }

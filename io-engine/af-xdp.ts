@@ -50,7 +50,7 @@ import {
   type XskRings,
   XskStatistics,
 } from './linux/xsk-socket.ts';
-import type { EngineOptions } from './options.ts';
+import type { EngineOptions, EngineShare } from './options.ts';
 
 /** The kernel keeps this much before each received frame (XDP_PACKET_HEADROOM). */
 const RX_HEADROOM = 256;
@@ -58,7 +58,6 @@ const CHUNK_MAX = 4096;
 const BATCH_MAX = 256;
 /** Receiving chunks per rx slot. */
 const CHUNKS_PER_SLOT = 2;
-const QUEUE = 0;
 /** Frames that one kick sends in copy mode on kernels whose budget cannot be raised. */
 const KICK_BUDGET = 32;
 
@@ -79,13 +78,33 @@ interface XskDevice {
   readonly membership: number;
 }
 
-function requireOneQueue({ name }: InterfaceInfo): void {
+function requireQueues({ name }: InterfaceInfo, wanted: number): void {
   const queues = receiveQueues(name);
-  if (queues === 1) return;
+  if (queues === wanted) return;
+  const read = wanted === 1 ? 'one' : `${wanted}, one a worker`;
   throw new EngineError(
     'NOT_SUPPORTED',
+<<<<<<< HEAD
     `${name} spreads frames over ${queues} receive queues and afxdp reads one: sudo ${oneQueueCommand(name)}, or use engine = afpacket`,
+=======
+    `${name} spreads frames over ${queues} receive queue${queues === 1 ? '' : 's'} and afxdp reads ${read}: sudo ethtool -L ${name} combined ${wanted}, or use engine = afpacket`,
+>>>>>>> d20103c (workers N: several relay processes serve one address, a queue or a part of the flows each, watched over and told what all have to hear)
   );
+}
+
+/** Where frames say what they carry. */
+const typeOffset = ({ vlan }: EngineOptions): number => (vlan === 0 ? 12 : 16);
+
+/** The program for several processes, a queue each: they put their sockets into its map. @throws EngineError */
+export function attachForWorkers(options: EngineOptions, workers: number): AttachedProgram {
+  const info = requireEthernet(options);
+  requireQueues(info, workers);
+  return attachRedirect(info.name, info.index, workers, typeOffset(options));
+}
+
+/** Somebody else's program: only the map is needed, and its gate for SYNs stays open. */
+function sharedProgram({ map, generic }: EngineShare): AttachedProgram {
+  return { map, link: -1, mode: generic ? 'generic' : 'driver', synGate: null };
 }
 
 /** @throws EngineError that says what to do */
@@ -100,12 +119,15 @@ export function openAfXdp(options: EngineOptions): FrameEngine {
       `afxdp carries an mtu of at most ${limit}, ${info.name} has ${mtu}: sudo ip link set ${info.name} mtu 1500, or use engine = afpacket`,
     );
   }
-  requireOneQueue(info);
+  const { share } = options;
+  requireQueues(info, share?.count ?? 1);
+  const queue = share?.index ?? 0;
   const undo: (() => void)[] = [];
   try {
     const fd = openXskSocket();
     undo.push(() => close(fd));
-    const program = attachRedirect(info.name, info.index, 1, options.vlan === 0 ? 12 : 16);
+    const program =
+      share === undefined ? attachRedirect(info.name, info.index, 1, typeOffset(options)) : sharedProgram(share);
     undo.push(() => detach(program));
     const rxChunks = options.rxRing * CHUNKS_PER_SLOT;
     const umemLength = (rxChunks + options.txRing) * chunkBytes;
@@ -118,13 +140,13 @@ export function openAfXdp(options: EngineOptions): FrameEngine {
     undo.push(() => rings.mappings.forEach(unmap));
     raiseSendBuffer(fd, options.txRing * chunkBytes * 2);
     raiseTransmitBudget(fd, options.txRing);
-    bindXsk(fd, info.name, info.index, QUEUE, program.mode === 'generic');
+    bindXsk(fd, info.name, info.index, queue, program.mode === 'generic');
     const foreignMac = options.mac?.some((byte, i) => byte !== info.mac[i]) ?? false;
     const membership = openMembership(info.index, foreignMac, options.ipv6);
     const device = { fd, umemFd, umem, rings, program, membership };
     const engine = new AfXdpEngine(device, info, options, chunkBytes, freeChunks(rxChunks, options.txRing, chunkBytes));
     engine.fill();
-    steerQueue(program, QUEUE, fd);
+    steerQueue(program, queue, fd);
     return engine;
   } catch (error) {
     for (const step of undo.reverse()) step();

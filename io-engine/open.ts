@@ -1,10 +1,11 @@
 // From options to an open engine, with `auto` picking the best one that works here. The only file of io-engine that the
 // composition root needs.
 import { openAfPacket } from './af-packet.ts';
-import { openAfXdp } from './af-xdp.ts';
+import { attachForWorkers, openAfXdp } from './af-xdp.ts';
 import { EngineError, type FrameEngine } from './frame-engine.ts';
 import { openLibpcap } from './libpcap.ts';
 import { requireEthernet } from './linux/interfaces.ts';
+import { detach } from './linux/xdp-program.ts';
 import type { EngineChoice, EngineOptions } from './options.ts';
 import { openRawIp } from './raw-ip.ts';
 import { openTap } from './tap.ts';
@@ -51,4 +52,35 @@ async function openBest(options: EngineOptions, log?: (line: string) => void): P
 
 function reasons(refusals: readonly EngineError[]): string {
   return refusals.map((refusal, i) => `${BEST_FIRST[i]} refused (${refusal.message})`).join('; ');
+}
+
+/** An interface that several processes are going to serve, each as its `share`. */
+export interface SharedInterface {
+  readonly engine: 'afxdp' | 'afpacket';
+  /** Descriptor of the program's socket map, to be inherited; -1: there is none. */
+  readonly map: number;
+  readonly generic: boolean;
+  close(): void;
+}
+
+/**
+ * Prepares an interface for `workers` processes: with as many receive queues, an XDP program that they share; otherwise AF_PACKET
+ * sockets that part flows by a hash.
+ * @param log told why `auto` had to pass over afxdp. @throws EngineError
+ */
+export function shareInterface(options: EngineOptions, workers: number, log: (line: string) => void): SharedInterface {
+  const { engine } = options;
+  const parted: SharedInterface = { engine: 'afpacket', map: -1, generic: false, close() {} };
+  if (engine === 'afpacket') return parted;
+  if (engine !== 'auto' && engine !== 'afxdp') {
+    throw new EngineError('NOT_SUPPORTED', `several workers want engine afxdp or afpacket, not ${engine}`);
+  }
+  try {
+    const program = attachForWorkers(options, workers);
+    return { engine: 'afxdp', map: program.map, generic: program.mode === 'generic', close: () => detach(program) };
+  } catch (error) {
+    if (engine === 'afxdp' || !(error instanceof EngineError)) throw error;
+    log(`engine afpacket on ${options.interface}, because afxdp refused (${error.message})`);
+    return parted;
+  }
 }

@@ -8,6 +8,17 @@ export interface InterfaceAddress {
 
 export type EngineChoice = 'auto' | 'afxdp' | 'afpacket' | 'pcap' | 'tap' | 'raw';
 
+/** One of several processes that serve the same interface with the same addresses. */
+export interface EngineShare {
+  /** 0 to count - 1: the receive queue (afxdp), or the remainder of the flow's hash (afpacket). */
+  readonly index: number;
+  readonly count: number;
+  /** Descriptor of the socket map of an XDP program that is attached already; -1 (afpacket): there is none. */
+  readonly map: number;
+  /** That program runs in generic mode. */
+  readonly generic: boolean;
+}
+
 export interface EngineOptions {
   readonly engine: EngineChoice;
   /** Interface name; for `tap` the device is made when it does not exist. */
@@ -25,6 +36,8 @@ export interface EngineOptions {
   readonly ipv6: boolean;
   /** Every untagged frame is wanted, whoever it is for: a bridge's wish (afpacket only). */
   readonly allFrames?: boolean;
+  /** Absent: the interface is this process's alone. */
+  readonly share?: EngineShare;
   /** Receive queues to open. */
   readonly queues: number;
   /** Addresses the stack will answer for: none may be the kernel's (`raw`: all must be). */

@@ -30,6 +30,8 @@ import { type Stopwatch, systemStopwatch } from './platform/stopwatch.ts';
 import { type Scheduler, SystemScheduler } from './platform/timers.ts';
 import { RelayServer } from './relay/relay-server.ts';
 import { refuseCoreSettings } from './relay/relay-settings.ts';
+import { listenToParent, MAP_FD, seatConfig, tellParent, type WorkerSeat } from './relay/worker-seat.ts';
+import { Workers } from './relay/workers.ts';
 import { functionLibraries } from './scripting/scripting.ts';
 import { KernelTransport, type SocketCalls } from './transports/kernel.ts';
 import type { Listener, Transport, TransportName } from './transports/transport.ts';
@@ -413,7 +415,71 @@ export async function startRelay(
   return relay;
 }
 
+/**
+ * `workers`: several processes, each a relay of its own over a part of the interface's flows.
+ * @param command of a worker: this process's own. @param input what it read from standard input. @param created as in `startServer`.
+ */
+export async function startWorkers(
+  settings: ServerSettings,
+  { command, input }: { readonly command: readonly string[]; readonly input: string },
+  created: (workers: Workers) => void,
+): Promise<Workers> {
+  const { config } = settings;
+  refuseCoreSettings(settings);
+  prepareProcess(config);
+  const world = systemWorld(config);
+  const { openSharedInterface } = await import('./transports/userspace.ts');
+  const { netdev: netdevFile, engine } = config;
+  const device = openSharedInterface({ netdevFile, engine, log: world.log }, config.workers);
+  const workers = new Workers(config, { ...world, device, command, input });
+  created(workers);
+  await workers.start();
+  return workers;
+}
+
+/** One of those workers. @param created as in `startServer`. */
+export async function startWorker(
+  settings: ServerSettings,
+  seat: WorkerSeat,
+  created: (running: RelayServer) => void,
+): Promise<void> {
+  const { config } = settings;
+  seatConfig(config, seat);
+  prepareProcess(config);
+  const world = systemWorld(config);
+  const calls = await import('../io-engine/linux/libc.ts');
+  const { openUserspace } = await import('./transports/userspace.ts');
+  const { index, count, engine, generic } = seat;
+  const isQueue = engine === 'afxdp';
+  const share = { index, count, map: isQueue ? MAP_FD : -1, generic };
+  const keepAliveSeconds = (): number => config.tcpKeepalive;
+  const transport = await openUserspace({ ...world, netdevFile: config.netdev, engine, keepAliveSeconds, share });
+  const relay = new RelayServer(config, world, transport, calls);
+  created(relay);
+  const tell = (bytes: Uint8Array, offset: number, length: number): void =>
+    tellParent({ frame: bytes.slice(offset, offset + length) });
+  transport.shareAddresses(index === 0, isQueue ? tell : null);
+  listenToParent(
+    (frame) => transport.overhear(frame),
+    () => relay.shutdown(),
+  );
+  await relay.start();
+  tellParent({ ready: true });
+}
+
+/** @throws ServerStartError when there cannot be several workers. */
+export function refuseWorkers({ workers, core, transport }: Config): void {
+  if (workers === 1) return;
+  if (core === 'embedded') {
+    throw new ServerStartError(
+      `workers ${workers} wants 'core relay': the embedded core is one thread, as Redis is; for more cores put redis-server behind several workers, or run several servers and shard`,
+    );
+  }
+  if (transport === 'kernel') throw new ServerStartError(`workers ${workers} is for the user-space transport`);
+}
+
 function prepareProcess(config: Config): void {
+  refuseWorkers(config);
   for (const { message } of refusedSettings(config)) throw new ServerStartError(message);
   if (config.dir !== '') changeDirectory(config.dir);
   config.dir = process.cwd();

@@ -88,8 +88,8 @@ export class Arp implements AddressResolver {
     if (this.#send(ARP_REQUEST, knownMac ?? BROADCAST_MAC, source, ZERO_MAC, hop.ip)) this.#stats.arpOutRequests++;
   }
 
-  /** An ARP packet; `offset` is behind the Ethernet header. */
-  input(bytes: Uint8Array, offset: number, length: number): number {
+  /** An ARP packet; `offset` is behind the Ethernet header. @param isQuiet somebody else answers. */
+  input(bytes: Uint8Array, offset: number, length: number, isQuiet = false): number {
     const arp = this.#arp;
     const status = parseArp(bytes, offset, length, arp);
     if (status !== OK) return status;
@@ -101,7 +101,7 @@ export class Arp implements AddressResolver {
     const isForUs = this.#routes.isLocal(arp.targetIp);
     this.#learn(bytes, arp, isForUs);
     if (!isForUs) return DROP_ARP_NOT_FOR_US;
-    if (arp.operation === ARP_REQUEST) this.#reply(bytes, arp);
+    if (arp.operation === ARP_REQUEST && !isQuiet) this.#reply(bytes, arp);
     return OK;
   }
 

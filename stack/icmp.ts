@@ -93,12 +93,16 @@ export class Icmp {
     this.#limit = new RateLimit(clock, ERRORS_PER_SECOND, ERRORS_BURST);
   }
 
+  /** The last message was about a packet that we had sent. */
+  lastWasError = false;
+
   setErrorHandler(handler: IcmpErrorHandler): void {
     this.#errorHandler = handler;
   }
 
-  /** A message to one of our addresses; `ip` describes the packet around it. */
-  input(bytes: Uint8Array, ip: Ipv4Header): number {
+  /** A message to one of our addresses; `ip` describes the packet around it. @param isQuiet somebody else answers. */
+  input(bytes: Uint8Array, ip: Ipv4Header, isQuiet = false): number {
+    this.lastWasError = false;
     this.#stats.icmpInMsgs++;
     const header = this.#header;
     const status = parseIcmp(bytes, ip.payloadOffset, ip.payloadLength, header);
@@ -109,18 +113,21 @@ export class Icmp {
     switch (header.type) {
       case ICMP_ECHO_REQUEST:
         this.#stats.icmpInEchos++;
-        return this.#echoReply(bytes, ip);
+        return isQuiet ? DROP_ICMP_IGNORED : this.#echoReply(bytes, ip);
       case ICMP_ECHO_REPLY:
         this.#stats.icmpInEchoReps++;
         return this.onEchoReply(ip.sourceIp, readInt32(bytes, ip.payloadOffset + 4)) ? OK : DROP_ICMP_IGNORED;
       case ICMP_UNREACHABLE:
         this.#stats.icmpInDestUnreachs++;
+        this.lastWasError = true;
         return this.#error(bytes, unreachableKind(header.code));
       case ICMP_TIME_EXCEEDED:
         this.#stats.icmpInTimeExcds++;
+        this.lastWasError = true;
         return this.#error(bytes, ICMP_TTL_EXPIRED);
       case ICMP_PARAMETER_PROBLEM:
         this.#stats.icmpInParmProbs++;
+        this.lastWasError = true;
         return this.#error(bytes, ICMP_HEADER_REFUSED);
       default:
         return DROP_ICMP_IGNORED;

@@ -96,6 +96,13 @@ export class Ip implements PacketOutput {
   readonly neighbors: Neighbors;
   readonly icmp: Icmp;
   readonly reassembly: Reassembly;
+  /**
+   * Several stacks serve our addresses, and the device gave this one a frame that the others should hear as well: ARP and
+   * ICMP errors, whose flows may be theirs. Null: there are no others.
+   */
+  onHeard: ((bytes: Uint8Array, offset: number, length: number) => void) | null = null;
+  /** Another stack answers what is asked of the host: ARP and echo requests. */
+  isQuiet = false;
   /** Questions to other hosts that are under way. */
   readonly probes = new Set<Probe>();
 
@@ -286,6 +293,16 @@ export class Ip implements PacketOutput {
     return status === OK ? OK : this.#stats.drop(status);
   }
 
+  /** Takes a frame that another stack with our addresses has heard and answered. */
+  overhear(frame: Uint8Array): void {
+    const { onHeard, isQuiet } = this;
+    this.onHeard = null;
+    this.isQuiet = true;
+    this.input(frame, 0, frame.length, 0);
+    this.onHeard = onHeard;
+    this.isQuiet = isQuiet;
+  }
+
   /**
    * Whom to send to for a destination; a connection keeps the answer. Null: no route, or not a host's address.
    * Allocates when the neighbour is a new one.
@@ -431,7 +448,10 @@ export class Ip implements PacketOutput {
       if (!isForUs && this.dhcp === null) return DROP_IPV4_BROADCAST;
       return this.#ipv4Input(bytes, payload, payloadLength, flags);
     }
-    if (etherType === ETHERTYPE_ARP) return this.arp.input(bytes, payload, payloadLength);
+    if (etherType === ETHERTYPE_ARP) {
+      this.onHeard?.(bytes, offset, length);
+      return this.arp.input(bytes, payload, payloadLength, this.isQuiet);
+    }
     if (etherType === ETHERTYPE_IPV6 && this.ipv6 !== null) {
       return this.ipv6.input(bytes, offset, payload, payloadLength, flags);
     }
@@ -503,7 +523,10 @@ export class Ip implements PacketOutput {
     }
     if (protocol === PROTOCOL_ICMP) {
       this.#stats.ipInDelivers++;
-      return this.icmp.input(bytes, header);
+      const status = this.icmp.input(bytes, header, this.isQuiet);
+      const received = this.#received;
+      if (this.icmp.lastWasError) this.onHeard?.(bytes, received, offset + header.totalLength - received);
+      return status;
     }
     if (protocol === PROTOCOL_UDP) {
       if (this.dhcp?.input(bytes, header, this.#isTrusted(flags)) === true) return OK;

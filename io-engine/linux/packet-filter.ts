@@ -24,6 +24,15 @@ const AND = 0x54;
 const JEQ = 0x15;
 const JSET = 0x45;
 const RET = 0x06;
+const LD_MEM = 0x60;
+const LD_W_IND = 0x40;
+const LDX_IP_HEADER_LENGTH = 0xb1;
+const TAX = 0x07;
+const ST = 0x02;
+const XOR_X = 0xac;
+const MUL = 0x24;
+const RSH = 0x74;
+const MOD = 0x94;
 /** Ancillary loads: negative offsets name what the kernel knows of the frame (linux/filter.h, SKF_AD_*). */
 const ANCILLARY = 0xfffff000;
 const VLAN_TAG = 44;
@@ -42,13 +51,66 @@ interface Instruction {
   readonly label?: string;
 }
 
+/** Which of several sockets takes a flow: that whose index is its hash modulo their count. */
+export interface FlowShare {
+  readonly index: number;
+  readonly count: number;
+}
+
+const PROTOCOL_TCP = 6;
+const PROTOCOL_UDP = 17;
+/** A ^= A >>> bits: with the multiplications between, MurmurHash3's finalizer. A kernel's own ports are all even. */
+function folded(bits: number): Instruction[] {
+  return [
+    { code: ST, k: 0 },
+    { code: RSH, k: bits },
+    { code: TAX, k: 0 },
+    { code: LD_MEM, k: 0 },
+    { code: XOR_X, k: 0 },
+  ];
+}
+
+/**
+ * Behind `frameFilter`: of IPv4 TCP and UDP, one flow in `count`, by ports and the sender's address; all else, which every
+ * socket has to hear. Fragments have no ports and are dropped.
+ */
+function shareInstructions({ index, count }: FlowShare): Instruction[] {
+  return [
+    { code: LD_H_ABS, k: 12, label: 'share' },
+    { code: JEQ, k: ETHERTYPE_IPV4, no: 'whole' },
+    { code: LD_B_ABS, k: 23 },
+    { code: JEQ, k: PROTOCOL_TCP, yes: 'flow' },
+    { code: JEQ, k: PROTOCOL_UDP, no: 'whole' },
+    { code: LD_H_ABS, k: 20, label: 'flow' },
+    { code: JSET, k: 0x3fff, yes: 'drop' },
+    { code: LD_W_ABS, k: 26 },
+    { code: ST, k: 0 },
+    { code: LDX_IP_HEADER_LENGTH, k: 14 },
+    { code: LD_W_IND, k: 14 },
+    { code: ST, k: 1 },
+    { code: LD_MEM, k: 0 },
+    { code: TAX, k: 0 },
+    { code: LD_MEM, k: 1 },
+    { code: XOR_X, k: 0 },
+    ...folded(16),
+    { code: MUL, k: 0x85ebca6b },
+    ...folded(13),
+    { code: MUL, k: 0xc2b2ae35 },
+    ...folded(16),
+    { code: MOD, k: count },
+    { code: JEQ, k: index, yes: 'whole', no: 'drop' },
+    { code: RET, k: WHOLE_FRAME, label: 'whole' },
+  ];
+}
+
 /**
  * Accepts ARP, IPv4 and perhaps IPv6 frames of our VLAN (0: untagged, or with a tag that says the priority only) that
  * were sent to `mac` or to a group (broadcast, multicast). The kernel takes a tag off and keeps it beside the
  * frame, so a frame of another VLAN would look like ours.
- * @returns struct sock_filter[], 8 bytes each
+ * @param share of several sockets, which one this is. @returns struct sock_filter[], 8 bytes each
  */
-export function frameFilter(mac: Uint8Array, vlan: number, ipv6: boolean): Uint8Array {
+export function frameFilter(mac: Uint8Array, vlan: number, ipv6: boolean, share?: FlowShare): Uint8Array {
+  const accept = share === undefined ? 'accept' : 'share';
   const macHigh = ((mac[0] << 24) | (mac[1] << 16) | (mac[2] << 8) | mac[3]) >>> 0;
   const macLow = (mac[4] << 8) | mac[5];
   return assemble([
@@ -63,10 +125,11 @@ export function frameFilter(mac: Uint8Array, vlan: number, ipv6: boolean): Uint8
     { code: LD_H_ABS, k: 4 },
     { code: JEQ, k: macLow, no: 'drop' },
     { code: LD_W_ABS, k: ANCILLARY + VLAN_TAG_PRESENT, label: 'vlan' },
-    { code: JEQ, k: 0, yes: vlan === 0 ? 'accept' : 'drop' },
+    { code: JEQ, k: 0, yes: vlan === 0 ? accept : 'drop' },
     { code: LD_W_ABS, k: ANCILLARY + VLAN_TAG },
     { code: AND, k: 0x0fff },
-    { code: JEQ, k: vlan, no: 'drop' },
+    { code: JEQ, k: vlan, yes: accept, no: 'drop' },
+    ...(share === undefined ? [] : shareInstructions(share)),
     { code: RET, k: WHOLE_FRAME, label: 'accept' },
     { code: RET, k: 0, label: 'drop' },
   ]);

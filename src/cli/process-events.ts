@@ -1,7 +1,8 @@
 // What happens to the server's process from outside: signals that end it, output nobody reads any more, and bugs that
 // nothing caught. Only wiredis-server imports it.
+import type { Config } from '../core/config.ts';
 import type { ShutdownRequest } from '../core/server.ts';
-import type { RelayServer } from '../relay/relay-server.ts';
+import type { Log } from '../platform/log.ts';
 import type { RunningServer } from '../server.ts';
 
 /** SIGTERM and SIGINT shut down, with the next cron; a second SIGINT until then does not wait. */
@@ -29,8 +30,16 @@ export function handleSignals(running: RunningServer): void {
   process.on('SIGHUP', () => {});
 }
 
+/** A relay, or the parent of several. */
+export interface Ending {
+  readonly log: Log;
+  shutdown(): void;
+  /** For a process that does not wait. */
+  endChild(): void;
+}
+
 /** The relay's: SIGTERM and SIGINT let replies finish; a second SIGINT until then does not wait. */
-export function endOnSignals(relay: RelayServer): void {
+export function endOnSignals(relay: Ending): void {
   const { log } = relay;
   let closing = false;
   const shutDown = (signal: string): void => {
@@ -61,12 +70,18 @@ export function surviveClosedOutput(): void {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 }
 
+interface Crashing {
+  readonly config: Config;
+  readonly log: Log;
+  removePidFile(): void;
+}
+
 /**
  * An error that nothing caught: the state is unknown, so the process reports it and ends with exit code 1, without
  * saving.
  * @param running the server, once there is one.
  */
-export function reportCrashes(version: string, running: () => RunningServer | RelayServer | null): void {
+export function reportCrashes(version: string, running: () => Crashing | null): void {
   process.on('uncaughtException', (error: unknown) => {
     const server = running();
     const report = server?.config.crashLogEnabled === false ? messageOf(error) : crashReport(error, version);

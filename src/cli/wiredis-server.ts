@@ -7,13 +7,18 @@ import { argumentsToText, ConfigLoader } from '../core/config-file.ts';
 import { REDIS_VERSION } from '../core/server.ts';
 import { packageVersion } from '../package-version.ts';
 import type { RelayServer } from '../relay/relay-server.ts';
+import { takeWorkerSeat, tellParent } from '../relay/worker-seat.ts';
+import type { Workers } from '../relay/workers.ts';
 import {
   absolutePath,
   isPersonsError,
   type RunningServer,
+  refuseWorkers,
   type ServerSettings,
   startRelay,
   startServer,
+  startWorker,
+  startWorkers,
 } from '../server.ts';
 import { becomeDaemon, daemonFailed, daemonReady, isDaemon } from './daemon.ts';
 import { endOnSignals, handleSignals, reportCrashes, surviveClosedOutput } from './process-events.ts';
@@ -31,6 +36,8 @@ const HELP = `Usage: wiredis-server [FILE] [-] [--DIRECTIVE VALUE ...]
   --core embedded|relay  Redis in this process, or a real redis-server behind it:
   --relay-spawn COMMAND  started and watched over here ("redis-server /etc/redis.conf"), or
   --relay-upstream unix:PATH|tcp:HOST:PORT   one that runs already
+  --relay-forward "PORT unix:PATH|tcp:HOST:PORT"   another port of ours, with an upstream of its own
+  --workers N            so many relay processes, each with its share of the connections
 
   wiredis-server --version
   wiredis-server --help
@@ -40,7 +47,8 @@ Examples:
   wiredis-server /etc/redis.conf --netdev /etc/netdev.conf --loglevel verbose`;
 
 const daemon = isDaemon();
-let running: RunningServer | RelayServer | null = null;
+const seat = takeWorkerSeat();
+let running: RunningServer | RelayServer | Workers | null = null;
 
 async function main(args: readonly string[]): Promise<void> {
   if (args.length === 1 && (args[0] === '--version' || args[0] === '-v')) {
@@ -52,19 +60,25 @@ async function main(args: readonly string[]): Promise<void> {
     return;
   }
   const { settings, input } = readSettings(args);
+  if (seat !== null) return startWorker(settings, seat, runAsRelay);
   if (settings.config.daemonize && !daemon) {
     const problem = await becomeDaemon(input);
     if (problem !== null) process.stderr.write(`${problem}\n`);
     process.exit(problem === null ? 0 : 1);
   }
-  if (settings.config.core === 'relay') {
-    await startRelay(settings, undefined, (created) => {
-      running = created;
-      created.onStopped = (failed) => process.exit(failed ? 1 : 0);
-      endOnSignals(created);
-    });
-  } else await startCore(settings, () => readSettings(args).settings.config);
+  refuseWorkers(settings.config);
+  if (settings.config.workers > 1) {
+    const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+    await startWorkers(settings, { command, input }, runAsRelay);
+  } else if (settings.config.core === 'relay') await startRelay(settings, undefined, runAsRelay);
+  else await startCore(settings, () => readSettings(args).settings.config);
   daemonReady();
+}
+
+function runAsRelay(created: RelayServer | Workers): void {
+  running = created;
+  created.onStopped = (failed) => process.exit(failed ? 1 : 0);
+  endOnSignals(created);
 }
 
 /** @param readAgain the configuration as the command line gives it now. */
@@ -100,6 +114,7 @@ surviveClosedOutput();
 reportCrashes(packageVersion(), () => running);
 main(process.argv.slice(2)).catch((error: unknown) => {
   if (!isPersonsError(error)) throw error;
+  if (seat !== null) return tellParent({ problem: error.message }, () => process.exit(1));
   process.stderr.write(`${error.message}\n`);
   if (daemon) daemonFailed(error.message);
   else process.exit(1);

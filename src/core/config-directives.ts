@@ -468,6 +468,7 @@ export const directives = {
   'use-exit-on-panic': ignored(bool(false, hidden)),
   'user-after-open': text('', own),
   'watchdog-period': ignored(number(0, 0, INT_MAX, hidden)),
+  workers: number(1, 1, 64, own),
   'zset-max-listpack-entries': number(128, 0, LONG_MAX, { alias: 'zset-max-ziplist-entries' }),
   'zset-max-listpack-value': size(64, { alias: 'zset-max-ziplist-value' }),
 } as const;

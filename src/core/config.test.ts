@@ -43,6 +43,7 @@ describe('directives', () => {
       'user-after-open',
       'netdev',
       'transport',
+      'workers',
       'key-load-delay',
     ]) {
       expect(directiveNames).not.toContain(name);

@@ -9,13 +9,8 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { Log } from '../platform/log.ts';
 import type { Alarm, Scheduler } from '../platform/timers.ts';
+import { ENDS_MAX, RestartPolicy } from './restart-policy.ts';
 
-/** The pause before the child is started again: doubled with each early end. */
-const PAUSE_FIRST_MS = 100;
-const PAUSE_MAX_MS = 5000;
-/** Ends in a row, each before it ran for so long, until it is given up. */
-const ENDS_MAX = 8;
-const RAN_WELL_MS = 30_000;
 /** How often it is asked whether it answers yet. */
 const PROBE_MS = 20;
 /** Saving a large dataset takes its time. */
@@ -39,9 +34,8 @@ export class RedisChild {
   readonly #words: readonly string[];
   readonly #folder: string;
   readonly #again: Alarm;
-  readonly #ranWell: Alarm;
+  readonly #policy: RestartPolicy;
   #process: ChildProcess | null = null;
-  #earlyEnds = 0;
   #stopping = false;
   #onExit: () => void = () => {};
 
@@ -56,9 +50,7 @@ export class RedisChild {
       this.restarts++;
       this.#spawn();
     });
-    this.#ranWell = parts.scheduler.createAlarm(() => {
-      this.#earlyEnds = 0;
-    }, true);
+    this.#policy = new RestartPolicy(parts.scheduler);
   }
 
   get pid(): number | null {
@@ -136,7 +128,7 @@ export class RedisChild {
     child.once('exit', (code, signal) => this.#ended(child, code, signal ?? `exit code ${code}`));
     if (child.pid === undefined) return;
     log.notice(`Started the Redis server behind the relay, pid ${child.pid}`);
-    this.#ranWell.arm(RAN_WELL_MS);
+    this.#policy.started();
   }
 
   #passOn(stream: Readable | null): void {
@@ -156,8 +148,8 @@ export class RedisChild {
   #ended(child: ChildProcess, code: number | null, how: string): void {
     const { log } = this.#parts;
     this.#process = null;
-    this.#ranWell.disarm();
     if (this.#stopping) {
+      this.#policy.stop();
       log.notice(`The Redis server (pid ${child.pid}) has ended: ${how}`);
       this.#onExit();
       return;
@@ -167,14 +159,16 @@ export class RedisChild {
     // As shells and setpriv say it: there is no such program, or it cannot be run.
     else if (code === 126 || code === 127 || child.pid === undefined) {
       this.#giveUp(`The command of relay-spawn cannot be run: ${how}`, true);
-    } else if (++this.#earlyEnds >= ENDS_MAX) {
-      this.#giveUp(`The Redis server has ended ${ENDS_MAX} times in a row, last with ${how}: given up`, true);
     } else this.#startAgain(child, how);
   }
 
   #startAgain(child: ChildProcess, how: string): void {
+    const pauseMs = this.#policy.ended();
+    if (pauseMs < 0) {
+      this.#giveUp(`The Redis server has ended ${ENDS_MAX} times in a row, last with ${how}: given up`, true);
+      return;
+    }
     const { log } = this.#parts;
-    const pauseMs = Math.min(PAUSE_MAX_MS, PAUSE_FIRST_MS << (this.#earlyEnds - 1));
     log.warning(`The Redis server (pid ${child.pid}) has ended with ${how}; started again in ${pauseMs} ms`);
     this.#again.arm(pauseMs);
   }

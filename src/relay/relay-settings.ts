@@ -10,6 +10,7 @@ const OWN = new Set<string>([
     'relay-upstream',
     'relay-spawn',
     'relay-forward',
+    'workers',
     'transport',
     'netdev',
     'engine',

@@ -3,8 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import type { FrameEngine } from '../../io-engine/frame-engine.ts';
-import { openEngine } from '../../io-engine/open.ts';
-import type { EngineChoice } from '../../io-engine/options.ts';
+import { openEngine, type SharedInterface, shareInterface } from '../../io-engine/open.ts';
+import type { EngineChoice, EngineShare } from '../../io-engine/options.ts';
 import { linkTypeOf } from '../../io-engine/pcapng.ts';
 import type { Conflict } from '../../stack/claim.ts';
 import { CLOSE_REASONS } from '../../stack/close-reasons.ts';
@@ -68,6 +68,8 @@ export interface UserspaceSettings extends Omit<UserspaceParts, 'engine' | 'conf
   readonly engine: EngineChoice;
   /** Keys of netdev.conf that are other than the file has them. */
   readonly overrides?: readonly (readonly [key: string, value: string])[];
+  /** Others serve the same addresses: which one we are. */
+  readonly share?: EngineShare;
 }
 
 /**
@@ -75,19 +77,38 @@ export interface UserspaceSettings extends Omit<UserspaceParts, 'engine' | 'conf
  * @throws NetdevConfigError, EngineError or TransportError whose message is one line that says what to do.
  */
 export async function openUserspace(settings: UserspaceSettings): Promise<UserspaceTransport> {
-  const { netdevFile, engine: choice, log } = settings;
-  const chosen: readonly (readonly [string, string])[] = choice === 'auto' ? [] : [['engine', choice]];
-  const config = parseNetdevConf(readNetdevConf(netdevFile), netdevFile, [...chosen, ...(settings.overrides ?? [])]);
-  const engine = await openEngine(config.engine, (line) => log.notice(line));
+  const { log } = settings;
+  const config = readConfig(settings);
+  const { share } = settings;
+  const shared = share === undefined ? config.engine : { ...config.engine, share };
+  const engine = await openEngine(shared, (line) => log.notice(line));
   const { link } = engine;
-  const transport = new UserspaceTransport({ ...settings, engine, config, claims: config.addressCheckMs > 0 });
+  // Of several, one asks for all.
+  const asks = config.addressCheckMs > 0 && (share === undefined || share.index === 0);
+  const transport = new UserspaceTransport({ ...settings, engine, config, claims: asks });
   const { ip } = transport.stack;
   const addresses = ip.addressTexts().join(', ');
   log.notice(`User-space TCP/IP on ${link.name}: engine ${engine.name}, ${addresses}, mtu ${link.mtu}`);
   ip.onConflict = (conflict) => log.warning(`Another host uses our address: ${owner(transport, conflict)}`);
-  if (config.addressCheckMs > 0) await claimAddresses(transport, config.addressCheckMs);
+  if (asks) await claimAddresses(transport, config.addressCheckMs);
   if (ip.dhcp !== null) await leaseAddress(transport, ip.dhcp, settings);
   return transport;
+}
+
+/**
+ * What several processes need before each opens the interface as its share. @throws as `openUserspace`, and TransportError
+ * EINVAL for what only one process can do.
+ */
+export function openSharedInterface(
+  settings: Pick<UserspaceSettings, 'netdevFile' | 'engine' | 'log'>,
+  workers: number,
+): SharedInterface {
+  const { netdevFile, log } = settings;
+  const config = readConfig(settings);
+  if (config.dhcp || config.ipv6 !== null) {
+    throw new TransportError('EINVAL', `several workers want fixed IPv4 addresses, and those only, in ${netdevFile}`);
+  }
+  return shareInterface(config.engine, workers, (line) => log.notice(line));
 }
 
 /** How long a DHCP server may take before the start fails. */
@@ -139,6 +160,15 @@ async function claimAddresses(transport: UserspaceTransport, totalMs: number): P
 
 function owner(transport: UserspaceTransport, { ip, mac }: Conflict): string {
   return `${transport.stack.ip.format(ip)} is at ${formatMac(mac, 0)}`;
+}
+
+function readConfig({
+  netdevFile,
+  engine,
+  overrides = [],
+}: Pick<UserspaceSettings, 'netdevFile' | 'engine' | 'overrides'>): StackConfig {
+  const chosen: readonly (readonly [string, string])[] = engine === 'auto' ? [] : [['engine', engine]];
+  return parseNetdevConf(readNetdevConf(netdevFile), netdevFile, [...chosen, ...overrides]);
 }
 
 function readNetdevConf(path: string): string {
@@ -262,6 +292,22 @@ export class UserspaceTransport implements Transport, StackInsight {
     const ip = this.stack.ip.parse(address);
     if (ip !== null && this.stack.ip.isLocal(ip)) return ip;
     throw new TransportError('EADDRNOTAVAIL', `'${address}' is no address of ours`);
+  }
+
+  /**
+   * Others serve our addresses too. @param tell takes frames (to be copied) that concern them; null: the engine lets all of
+   * them hear everything, and one that is not the first answers nothing that is asked of the host.
+   */
+  shareAddresses(isFirst: boolean, tell: ((bytes: Uint8Array, offset: number, length: number) => void) | null): void {
+    const { ip } = this.stack;
+    ip.onHeard = tell;
+    ip.isQuiet = tell === null && !isFirst;
+  }
+
+  /** A frame that another one has told. */
+  overhear(frame: Uint8Array): void {
+    this.stack.ip.overhear(frame);
+    this.#tickSoon();
   }
 
   /** One run to completion. Called by the engine's wake-up, the stack's earliest timer, or work from outside. */

@@ -27,6 +27,8 @@ export interface BuildOptions {
   readonly cores: Readonly<Record<Host, number>>;
   /** 0, the default: the server's and the client's host, with a link for each path; else so many server hosts on one bridge. */
   readonly hosts?: number;
+  /** Receive and transmit queues of the direct link. */
+  readonly queues?: number;
   readonly progress: (line: string) => void;
 }
 
@@ -129,7 +131,7 @@ class Builder {
       const end = { namespace: namespaces[host], device: link.veth, plain: !isKernels };
       return host === 'client' || isKernels ? { ...end, address } : end;
     });
-    await this.#ground.makeVeth(server, client);
+    await this.#ground.makeVeth(server, client, link.name === 'direct' ? this.#options.queues : 1);
     const owner = isKernels ? "the kernel's" : 'free for wiredis-server';
     this.#ground.progress(`link ${link.veth}: server ${link.serverAddress} (${owner}), client ${link.clientAddress}`);
   }

@@ -5,7 +5,10 @@ import { CliError } from '../tool.ts';
 import { enterWords, type Holder } from './privilege.ts';
 import { must, type Result, run } from './process.ts';
 
-/** Sysctls of every host: no IPv6 neighbour noise, and a kernel that answers ARP only for the interface asked. */
+/**
+ * Sysctls of every host: no IPv6 neighbour noise, a kernel that answers ARP only for the interface asked, and flows that stay in
+ * their queue of a veth after a retransmission timeout, as a NIC's hash keeps them.
+ */
 const QUIET = [
   'net.ipv6.conf.all.disable_ipv6=1',
   'net.ipv6.conf.default.disable_ipv6=1',
@@ -13,6 +16,7 @@ const QUIET = [
   'net.ipv4.conf.all.arp_announce=2',
   'net.ipv4.conf.all.rp_filter=0',
   'net.ipv4.conf.default.rp_filter=0',
+  'net.core.txrehash=0',
 ];
 
 /** How often a link is looked at until it is up, and the pause between. */
@@ -73,14 +77,13 @@ export class Ground {
     await this.inside(namespace, `sysctl -q -e -w ${QUIET.join(' ')} || true`);
   }
 
-  async makeVeth(...ends: [VethEnd, VethEnd]): Promise<void> {
-    const queues = ['numrxqueues', '1', 'numtxqueues', '1'];
-    const [first, second] = ends;
+  async makeVeth(first: VethEnd, second: VethEnd, queueCount = 1): Promise<void> {
+    const queues = ['numrxqueues', String(queueCount), 'numtxqueues', String(queueCount)];
     await this.ip(
       ...['link', 'add', first.device, 'netns', first.namespace, ...queues, 'type', 'veth'],
       ...['peer', 'name', second.device, 'netns', second.namespace, ...queues],
     );
-    for (const { namespace, device, address, plain } of ends) {
+    for (const { namespace, device, address, plain } of [first, second]) {
       if (plain) await this.inside(namespace, `ethtool -K ${device} tx off tso off gso off gro off sg off >/dev/null`);
       if (address !== undefined) await this.ip('-n', namespace, 'address', 'add', address, 'dev', device);
       await this.ip('-n', namespace, 'link', 'set', device, 'up');

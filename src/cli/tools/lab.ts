@@ -7,7 +7,7 @@ import { DEFAULT_NAME, defaultCores, HOSTS_MAX, type Host } from '../lab/plan.ts
 import { exitCodeOf, requirePrograms } from '../lab/process.ts';
 import { EXIT_FAILED, EXIT_OK, nearestName, parseOptions, type Tool, UsageError, wholeNumber } from '../tool.ts';
 
-const help = `Usage: wiredis lab up [--name PREFIX] [--server-core N] [--client-core N] | [--hosts N]
+const help = `Usage: wiredis lab up [--name PREFIX] [--server-core N] [--client-core N] [--queues N] | [--hosts N]
        wiredis lab exec [--name PREFIX] server|client|hostN -- COMMAND [ARGUMENT...]
        wiredis lab unplug|plug [--name PREFIX] hostN
        wiredis lab status [--name PREFIX]
@@ -31,6 +31,7 @@ Options:
   --name PREFIX     start of the namespaces' names, so that several labs can be up at once
   --hosts N         server hosts on one bridge, at most ${HOSTS_MAX}; without it, one with the three links above
   --server-core N   core of the server's host (default 0)
+  --queues N        receive queues of the direct link's ends, for 'wiredis-server --workers N' (default 1)
   --client-core N   core of the client's host (default 1 where there is one)
 
 Example:
@@ -76,6 +77,7 @@ async function up(args: string[]): Promise<number> {
       'server-core': { type: 'string' },
       'client-core': { type: 'string' },
       hosts: { type: 'string' },
+      queues: { type: 'string', default: '1' },
     },
   });
   const hosts = values.hosts === undefined ? 0 : wholeNumber(values.hosts, 'hosts', 1);
@@ -83,7 +85,8 @@ async function up(args: string[]): Promise<number> {
   const cores = defaultCores();
   if (values['server-core'] !== undefined) cores.server = wholeNumber(values['server-core'], 'server-core', 0);
   if (values['client-core'] !== undefined) cores.client = wholeNumber(values['client-core'], 'client-core', 0);
-  await buildLab({ name: values.name, cores, hosts, progress });
+  const queues = wholeNumber(values.queues, 'queues', 1);
+  await buildLab({ name: values.name, cores, hosts, queues, progress });
   return EXIT_OK;
 }
 
