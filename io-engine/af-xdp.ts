@@ -24,7 +24,7 @@ import {
 } from './frame-engine.ts';
 import { DeviceWait } from './linux/device-wait.ts';
 import { EAGAIN } from './linux/errno.ts';
-import { type InterfaceInfo, oneQueueCommand, receiveQueues, requireEthernet } from './linux/interfaces.ts';
+import { type InterfaceInfo, queuesCommand, receiveQueues, requireEthernet } from './linux/interfaces.ts';
 import {
   close,
   createSharedMemory,
@@ -84,11 +84,7 @@ function requireQueues({ name }: InterfaceInfo, wanted: number): void {
   const read = wanted === 1 ? 'one' : `${wanted}, one a worker`;
   throw new EngineError(
     'NOT_SUPPORTED',
-<<<<<<< HEAD
-    `${name} spreads frames over ${queues} receive queues and afxdp reads one: sudo ${oneQueueCommand(name)}, or use engine = afpacket`,
-=======
-    `${name} spreads frames over ${queues} receive queue${queues === 1 ? '' : 's'} and afxdp reads ${read}: sudo ethtool -L ${name} combined ${wanted}, or use engine = afpacket`,
->>>>>>> d20103c (workers N: several relay processes serve one address, a queue or a part of the flows each, watched over and told what all have to hear)
+    `${name} spreads frames over ${queues} receive queue${queues === 1 ? '' : 's'} and afxdp reads ${read}: sudo ${queuesCommand(name, wanted)}, or use engine = afpacket`,
   );
 }
 

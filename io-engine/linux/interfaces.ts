@@ -128,10 +128,10 @@ export function receiveQueues(name: string): number {
   return channels === null ? 1 : Math.max(1, channels.getUint32(20, true) + channels.getUint32(32, true));
 }
 
-/** What leaves the interface one receive queue: queues are in pairs with those for sending, or not (veth). */
-export function oneQueueCommand(name: string): string {
+/** What leaves the interface so many receive queues: queues are in pairs with those for sending, or not (veth). */
+export function queuesCommand(name: string, queues: number): string {
   const isPaired = (channelsOf(name)?.getUint32(16, true) ?? 0) > 0;
-  return `ethtool -L ${name} ${isPaired ? 'combined' : 'rx'} 1`;
+  return `ethtool -L ${name} ${isPaired ? 'combined' : 'rx'} ${queues}`;
 }
 
 /** Sets the interface up (CAP_NET_ADMIN), unless it is. */

@@ -1,7 +1,7 @@
 // netdev.conf, and the interface that it names.
 import { readFileSync } from 'node:fs';
 import { chunkLength } from '../../../io-engine/af-xdp.ts';
-import { findInterface, listInterfaces, oneQueueCommand, receiveQueues } from '../../../io-engine/linux/interfaces.ts';
+import { findInterface, listInterfaces, queuesCommand, receiveQueues } from '../../../io-engine/linux/interfaces.ts';
 import { NetdevConfigError } from '../../../stack/config.ts';
 import { KEY_NAMES } from '../../../stack/config-schema.ts';
 import { formatMac } from '../../../stack/wire/ethernet.ts';
@@ -155,7 +155,7 @@ const queues: Check = {
     const count = receiveQueues(info.name);
     if (count === 1) return pass(`${info.name} has one receive queue`);
     const text = `${info.name} spreads frames over ${count} receive queues and afxdp reads one`;
-    const mend = asRoot(oneQueueCommand(info.name));
+    const mend = asRoot(queuesCommand(info.name, 1));
     return engine === 'afxdp' ? fail(text, mend) : warn(`${text}: afpacket is used`, mend);
   },
 };
