@@ -177,7 +177,8 @@ export class Client implements ConnectionHandler, RequestLimits {
 
   /** Of requests that are not run, or are just being run. */
   get queryBytes(): number {
-    return Math.max(this.#queryLength, this.#batchBytes);
+    const before = this.#parser === null ? 0 : this.#parser.pendingFrom;
+    return Math.max(this.#queryLength - before, this.#batchBytes);
   }
 
   get queryCapacity(): number {

@@ -35,6 +35,9 @@ const UNAUTHENTICATED_BULK_MAX = 16384;
 const TABLE_KEEP_MAX = 4096;
 const TABLE_INITIAL = 64;
 
+/** A word that Redis reads straight to where it stays. */
+const LONG_BULK = 32 * 1024;
+
 const INVALID = Number.NaN;
 const UNTERMINATED = -2;
 
@@ -61,6 +64,11 @@ export class RequestParser {
   #bulkLength = -1;
   /** Where the line in `#number` or `#inline` ends. */
   #lineEnd = 0;
+
+  /** Where what is still worth keeping begins: with a long word under way, that word. */
+  get pendingFrom(): number {
+    return this.#bulkLength >= LONG_BULK ? this.position : this.start;
+  }
 
   /** Forgets any request half read and goes on at `position`. */
   begin(position: number, limits: RequestLimits): void {

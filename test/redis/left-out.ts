@@ -4,6 +4,7 @@
 export type LeftOut = readonly [name: string, reason: string];
 
 const CHILD = 'it looks for the child process that saves; wiredis saves without one';
+const FOLLOWS = 'it goes on with the files of a test that looks for the child process';
 const CRASH = 'it wants the server to end with a report of its assertion; wiredis refuses the data or goes on';
 const REPORT = 'it wants the stack trace of a C program in the log';
 const DEFRAG = 'it needs jemalloc';
@@ -30,6 +31,8 @@ export const LEFT_OUT_OWN: readonly LeftOut[] = [
   ['failed bgsave prevents writes', CHILD],
   ['AOF multiple rewrite failures will open multiple INCR AOFs', CHILD],
   ["AOF rewrite doesn't open new aof when AOF turn off", CHILD],
+  ['AOF enable/disable auto gc', FOLLOWS],
+  ['AOF can produce consecutive sequence number after reload', FOLLOWS],
   ['AOF enable during BGSAVE will not write data util AOFRW finish', CHILD],
   ['AOF will trigger limit when AOFRW fails many times', CHILD],
   [
