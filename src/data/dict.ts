@@ -47,6 +47,14 @@ export class EntryList {
   }
 }
 
+/** Sees a table's buckets before they change, for a copy of it as it was. */
+export interface DictWatcher {
+  /** Entries of this bucket are going to change, come, go or be dealt out anew. */
+  beforeChange(bucket: number): void;
+  /** The owner gives the table up. It stays as it is, until the watcher, now its owner, releases it. */
+  released(): void;
+}
+
 /** Home buckets of the keys in `fetch`. */
 const buckets = new Int32Array(16);
 /** A word of an entry's end, for the usual short keys and values. */
@@ -65,8 +73,8 @@ export class Dict {
   bucketCount = 1;
   /** Bytes of arena blocks held by entries and table. */
   memory = 0;
-  /** While above 0 the table neither grows nor shrinks: entries stay in their buckets. */
-  resizePaused = 0;
+  /** Who has to see the buckets before they change; null: nobody. */
+  watcher: DictWatcher | null = null;
   /** bucketCount <= #mask + 1 < 2 * bucketCount. */
   #mask = 0;
   #chunks = new Int32Array(1);
@@ -164,12 +172,14 @@ export class Dict {
    * @param room value bytes to leave for growth beyond `valueLength`.
    */
   insert(bytes: Uint8Array, offset: number, length: number, valueLength: number, room = 0): number {
+    const hash = hashKey(bytes, offset, length);
+    if (this.watcher !== null) this.watcher.beforeChange(this.#indexOf(hash));
     const ref = this.#allocEntry(length, valueLength, room);
     const start = this.keyOffset(ref);
     copyBytes(this.arena.bytesOf(ref), start, bytes, offset, length);
-    this.#place(hashKey(bytes, offset, length), ref);
+    this.#place(hash, ref);
     this.size++;
-    if (this.size > this.bucketCount * GROW_ABOVE && this.resizePaused === 0) this.#split();
+    if (this.size > this.bucketCount * GROW_ABOVE) this.#split();
     return ref;
   }
 
@@ -190,6 +200,11 @@ export class Dict {
     return isNew;
   }
 
+  /** To be called before an entry is changed past this table. */
+  willChange(ref: number): void {
+    if (this.watcher !== null) this.watcher.beforeChange(this.#indexOf(this.#hashOf(ref)));
+  }
+
   /**
    * Changes the length of an entry's value, in place where the block allows. The bytes up to the smaller length stay.
    * @param room value bytes to leave for growth when the entry has to move.
@@ -197,6 +212,7 @@ export class Dict {
    */
   resizeValue(ref: number, valueLength: number, room: number): number {
     const { arena } = this;
+    this.willChange(ref);
     const words = arena.words[ref >> SEGMENT_SHIFT];
     const at = (ref & GRANULE_MASK) << 2;
     if (words[at + 1] === valueLength) return ref;
@@ -229,6 +245,7 @@ export class Dict {
   deleteEntry(ref: number): void {
     const { words } = this.arena;
     const hash = this.#hashOf(ref);
+    if (this.watcher !== null) this.watcher.beforeChange(this.#indexOf(hash));
     const home = this.#bucketOf(hash);
     let bucket = home;
     let before = 0;
@@ -263,7 +280,7 @@ export class Dict {
     }
     this.#freeEntry(ref);
     this.size--;
-    if (this.size < this.bucketCount * SHRINK_BELOW && this.bucketCount > 1 && this.resizePaused === 0) this.#merge();
+    if (this.size < this.bucketCount * SHRINK_BELOW && this.bucketCount > 1) this.#merge();
   }
 
   /** The segment that holds an entry, for use with the offsets below. */
@@ -390,6 +407,10 @@ export class Dict {
   /** Gives the memory of some buckets and their entries back. @returns whether that was all; nothing else may be called before. */
   releaseSome(buckets: number): boolean {
     const { arena } = this;
+    if (this.watcher !== null) {
+      this.watcher.released();
+      return true;
+    }
     for (let rest = buckets; rest > 0 && this.bucketCount > 0; rest--) {
       const index = --this.bucketCount;
       this.#takeChain(this.#bucketAt(index));
@@ -427,10 +448,14 @@ export class Dict {
     return hashKey(this.bytesOf(ref), this.keyOffset(ref), this.keyLength(ref));
   }
 
+  #indexOf(hash: number): number {
+    const index = hash & this.#mask;
+    return index >= this.bucketCount ? index & (this.#mask >>> 1) : index;
+  }
+
   /** Home bucket of a hash. */
   #bucketOf(hash: number): number {
-    let index = hash & this.#mask;
-    if (index >= this.bucketCount) index &= this.#mask >>> 1;
+    const index = this.#indexOf(hash);
     return this.#chunks[index >> CHUNK_SHIFT] + (index & (CHUNK_BUCKETS - 1)) * BUCKET_GRANULES;
   }
 
@@ -504,6 +529,8 @@ export class Dict {
   #split(): void {
     const index = this.bucketCount;
     const chunk = index >> CHUNK_SHIFT;
+    const splitMask = index > this.#mask ? this.#mask : this.#mask >>> 1;
+    if (this.watcher !== null) this.watcher.beforeChange(index & splitMask);
     if (chunk === 0) {
       if (index === this.#firstChunkBuckets) this.#resizeFirstChunk(index * 2);
     } else if ((index & (CHUNK_BUCKETS - 1)) === 0) {
@@ -522,6 +549,10 @@ export class Dict {
 
   /** One bucket less: the entries of the last one go back to the bucket they came from. */
   #merge(): void {
+    if (this.watcher !== null) {
+      this.watcher.beforeChange(this.bucketCount - 1);
+      this.watcher.beforeChange((this.bucketCount - 1) & (this.#mask >>> 1));
+    }
     const index = --this.bucketCount;
     this.#takeChain(this.#bucketAt(index));
     if (index === (this.#mask >>> 1) + 1) this.#mask >>>= 1;

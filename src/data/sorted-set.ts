@@ -44,6 +44,7 @@ export class SortedSet implements Collection {
   #pack = 0;
   #table: Dict | null = null;
   #list: Skiplist | null = null;
+  #givenAway = false;
 
   /** Starts as an empty listpack. */
   constructor(arena: Arena) {
@@ -84,18 +85,24 @@ export class SortedSet implements Collection {
   }
 
   releaseSome(elements: number): boolean {
+    const table = this.#table;
+    if (table === null) {
+      this.arena.free(this.#pack);
+      this.#pack = 0;
+      return true;
+    }
+    // Who watches the table has it to himself from now on; the order of its members goes.
+    if (table.watcher !== null && !this.#givenAway) {
+      this.#givenAway = true;
+      table.watcher.released();
+    }
     if (this.#list !== null && !this.#list.releaseSome(elements)) return false;
     this.#list = null;
-    if (this.#table !== null) return this.#table.releaseSome(elements);
-    this.release();
-    return true;
+    return this.#givenAway || table.releaseSome(elements);
   }
 
   release(): void {
-    this.#list?.release();
-    if (this.#table !== null) this.#table.release();
-    else this.arena.free(this.#pack);
-    this.#pack = 0;
+    while (!this.releaseSome(Number.POSITIVE_INFINITY));
   }
 
   /** Points `blob` at the raw listpack. @returns false when there is a skip list instead. */
@@ -168,6 +175,7 @@ export class SortedSet implements Collection {
       return;
     }
     const old = this.entryScore(entry);
+    this.#table.willChange(entry);
     (this.#list as Skiplist).update(old, entry, score);
     this.#setEntryScore(entry, score);
   }

@@ -13,9 +13,17 @@ import { SortedSet } from '../data/sorted-set.ts';
 import { Stream } from '../data/stream.ts';
 import { TYPE_STRING } from '../data/value-type.ts';
 import { bulk, header, text } from './command-words.ts';
-import type { DatasetFormat, Slices } from './dataset-format.ts';
+import {
+  type DatasetFormat,
+  type Saving,
+  SLICE_ELEMENTS,
+  SLICED_FROM,
+  SliceSaving,
+  type Slices,
+} from './dataset-format.ts';
 import type { RdbOutput } from './rdb-output.ts';
 import { streamSlices } from './stream-command-writer.ts';
+import { type ElementWriter, TableSaving } from './table-saving.ts';
 
 /** Elements of one command. */
 const ITEMS_MAX = 64;
@@ -53,9 +61,21 @@ export class CommandFormat implements DatasetFormat {
     text(out, String(index));
   }
 
-  entry(out: RdbOutput, db: Database, entry: number): Slices | null {
+  entry(out: RdbOutput, db: Database, entry: number): void {
+    const saving = this.open(out, db, entry, false);
+    if (saving !== null) while (saving.step());
+  }
+
+  open(out: RdbOutput, db: Database, entry: number, live = true): Saving | null {
     const key = { bytes: db.keyOf(entry), expiry: db.expiryOf(entry) };
-    if (db.typeOf(entry) !== TYPE_STRING) return collectionSlices(out, key, db.collectionOf(entry));
+    if (db.typeOf(entry) !== TYPE_STRING) {
+      const value = db.collectionOf(entry);
+      const table = value instanceof List || value instanceof Stream ? null : (value as Tabled).table;
+      if (!live || table === null || value.length < SLICED_FROM) {
+        return new SliceSaving(out, collectionSlices(out, key, value));
+      }
+      return new TableSaving(out, table, new CommandElements(key, value as Tabled), null);
+    }
     header(out, 3);
     text(out, 'SET');
     bulk(out, key.bytes, 0, key.bytes.length);
@@ -77,27 +97,73 @@ function writeExpiry(out: RdbOutput, key: Key): void {
 
 function* collectionSlices(out: RdbOutput, key: Key, value: Collection): Slices {
   if (value instanceof List) yield* listSlices(out, key, value);
-  else if (value instanceof SetValue)
-    yield* walkSlices(out, key, 'SADD', value, 1, (handle) => {
-      value.member(handle, element);
-      writeElement(out);
-    });
-  else if (value instanceof SortedSet)
-    yield* walkSlices(out, key, 'ZADD', value, 2, (handle) => {
-      text(out, formatDouble(value.entryScore(handle)));
-      value.entryMember(handle, element);
-      writeElement(out);
-    });
-  else if (value instanceof Hash)
-    yield* walkSlices(out, key, 'HMSET', value, 2, (handle) => {
-      value.field(handle, element);
-      writeElement(out);
-      value.value(handle, element);
-      writeElement(out);
-    });
   else if (value instanceof Stream) yield* streamSlices(out, key.bytes, value);
-  else throw new Error(`assert: type ${value.type} cannot be written as commands`);
+  else {
+    const elements = new CommandElements(key, value as Tabled);
+    const found = new EntryList();
+    for (let position = 0; position !== -1; ) {
+      position = (value as Tabled).walk(position, found);
+      if (position !== -1 && found.length < SLICE_ELEMENTS) continue;
+      elements.elements(out, found);
+      found.length = 0;
+      if (position !== -1) yield;
+    }
+    elements.end(out);
+    return;
+  }
   writeExpiry(out, key);
+}
+
+/** Values that have a table once they are big. */
+type Tabled = Hash | SetValue | SortedSet;
+
+/** Elements of a hash, set or sorted set as commands. */
+class CommandElements implements ElementWriter {
+  readonly #key: Key;
+  readonly #command: string;
+  readonly #wordsEach: number;
+  readonly #write: (out: RdbOutput, handle: number) => void;
+
+  constructor(key: Key, value: Tabled) {
+    this.#key = key;
+    if (value instanceof SetValue) {
+      this.#command = 'SADD';
+      this.#wordsEach = 1;
+      this.#write = (out, handle) => {
+        value.member(handle, element);
+        writeElement(out);
+      };
+    } else if (value instanceof SortedSet) {
+      this.#command = 'ZADD';
+      this.#wordsEach = 2;
+      this.#write = (out, handle) => {
+        text(out, formatDouble(value.entryScore(handle)));
+        value.entryMember(handle, element);
+        writeElement(out);
+      };
+    } else if (value instanceof Hash) {
+      this.#command = 'HMSET';
+      this.#wordsEach = 2;
+      this.#write = (out, handle) => {
+        value.field(handle, element);
+        writeElement(out);
+        value.value(handle, element);
+        writeElement(out);
+      };
+    } else throw new Error(`assert: type ${(value as Collection).type} cannot be written as commands`);
+  }
+
+  elements(out: RdbOutput, handles: EntryList): void {
+    const { length } = handles;
+    for (let i = 0; i < length; i++) {
+      if (i % ITEMS_MAX === 0) begin(out, this.#command, this.#key, Math.min(ITEMS_MAX, length - i) * this.#wordsEach);
+      this.#write(out, handles.refs[i]);
+    }
+  }
+
+  end(out: RdbOutput): void {
+    writeExpiry(out, this.#key);
+  }
 }
 
 function* listSlices(out: RdbOutput, key: Key, list: List): Slices {
@@ -111,36 +177,6 @@ function* listSlices(out: RdbOutput, key: Key, list: List): Slices {
     list.read(cursor, element);
     writeElement(out);
     more = list.next(cursor);
-  }
-}
-
-/** Something with `length` elements that can be walked. */
-interface Walkable {
-  readonly length: number;
-  walk(position: number, out: EntryList): number;
-}
-
-function* walkSlices(
-  out: RdbOutput,
-  key: Key,
-  command: string,
-  value: Walkable,
-  wordsEach: number,
-  write: (handle: number) => void,
-): Slices {
-  const found = new EntryList();
-  let written = 0;
-  for (let position = 0; position !== -1; ) {
-    found.length = 0;
-    position = value.walk(position, found);
-    for (let i = 0; i < found.length; i++) {
-      if (written % ITEMS_MAX === 0) {
-        if (written > 0) yield;
-        begin(out, command, key, Math.min(ITEMS_MAX, value.length - written) * wordsEach);
-      }
-      write(found.refs[i]);
-      written++;
-    }
   }
 }
 

@@ -7,11 +7,57 @@ import type { RdbOutput } from './rdb-output.ts';
 /** A big value that is written a short piece at each `next()`. It must not change before the last one. */
 export type Slices = Generator<void, void, void>;
 
+/** A big value of which so far only the head is written. */
+export interface Saving {
+  /** Whether the value may change meanwhile: what is written is what it was in the beginning. */
+  readonly live: boolean;
+  /** Where its bytes go; may be replaced between two steps. */
+  out: RdbOutput;
+  /** Writes on for a short piece. @returns whether there is more. */
+  step(): boolean;
+  /** All is written, or it is given up. @returns what was left to us meanwhile and can be given back now, or null. */
+  end(): Leftover | null;
+}
+
+/** Memory that can be given back in steps. */
+export interface Leftover {
+  /** @returns whether it is done. */
+  releaseSome(steps: number): boolean;
+}
+
 export interface DatasetFormat {
   begin(out: RdbOutput, keyspace: Keyspace): void;
   /** What follows is in this database. Comes again when the walk comes back to it. */
   database(out: RdbOutput, index: number, keys: number, expiries: number): void;
-  /** @returns null when the entry is written, or the rest of it. */
-  entry(out: RdbOutput, db: Database, entry: number): Slices | null;
+  /** Writes an entry whole. */
+  entry(out: RdbOutput, db: Database, entry: number): void;
+  /** Begins to write an entry. @returns null when it is written, or the rest of it. */
+  open(out: RdbOutput, db: Database, entry: number): Saving | null;
   end(out: RdbOutput): void;
+}
+
+/** From this many elements on a value is written in slices. */
+export const SLICED_FROM = 512;
+/** Elements between two pauses, and their bytes, about. */
+export const SLICE_ELEMENTS = 256;
+export const SLICE_BYTES = 64 * 1024;
+
+/** A value that has to stay as it is while it is written in slices. */
+export class SliceSaving implements Saving {
+  readonly live = false;
+  out: RdbOutput;
+  readonly #slices: Slices;
+
+  constructor(out: RdbOutput, slices: Slices) {
+    this.out = out;
+    this.#slices = slices;
+  }
+
+  step(): boolean {
+    return this.#slices.next().done !== true;
+  }
+
+  end(): null {
+    return null;
+  }
 }

@@ -1,12 +1,12 @@
 // The dataset as it was at one moment, written bit by bit while commands go on. The walk follows the tables; a key that
 // is about to change or go before the walk has come to it is written at that moment (copy on write, key by key). Each
-// entry's epoch tells whether it is written already or newer than the walk, so nothing is kept per key. What cannot be
-// avoided: the first write to a huge collection that is not written yet waits until that collection is. One walk at a
-// time. Imported by snapshot jobs.
+// entry's epoch tells whether it is written already or newer than the walk, so nothing is kept per key. A big value may
+// change while it is written, and is begun at once when it is about to; what is written of it before its turn waits in a
+// buffer. One walk at a time. Imported by snapshot jobs.
 import type { Database } from '../core/database.ts';
 import type { Keyspace, SnapshotGuard } from '../core/keyspace.ts';
 import { EntryList } from '../data/dict.ts';
-import type { DatasetFormat, Slices } from './dataset-format.ts';
+import type { DatasetFormat, Saving } from './dataset-format.ts';
 import { RdbOutput } from './rdb-output.ts';
 
 const EPOCHS = 8;
@@ -23,11 +23,11 @@ interface Source {
   done: boolean;
 }
 
-/** A big value that is being written, slice by slice. */
-interface Current {
+/** A big value that is being written, slice by slice, or waits for its turn. */
+interface Open {
   readonly source: Source;
   readonly entry: number;
-  readonly slices: Slices;
+  readonly saving: Saving;
 }
 
 /** Epochs that entries of each keyspace may carry, as bits. */
@@ -44,9 +44,11 @@ export class DatasetWalk implements SnapshotGuard {
   readonly #found = new EntryList();
   /** Of the source that is walked. */
   #at = 0;
-  #current: Current | null = null;
+  #current: Open | null = null;
   /** Keys that had to be written while another one was half written. */
   #aside: { source: Source; out: RdbOutput }[] = [];
+  /** Values that had to be begun before their turn, because they were going to change. */
+  readonly #waiting: Open[] = [];
   #selected = -1;
   #ended = false;
 
@@ -75,7 +77,12 @@ export class DatasetWalk implements SnapshotGuard {
   step(): boolean {
     if (this.#ended) return false;
     if (this.#current !== null) {
-      if (this.#current.slices.next().done === true) this.#finishCurrent();
+      if (!this.#current.saving.step()) this.#finishCurrent();
+      return true;
+    }
+    const waiting = this.#waiting.shift();
+    if (waiting !== undefined) {
+      this.#continue(waiting);
       return true;
     }
     const source = this.#sources[this.#at];
@@ -106,14 +113,19 @@ export class DatasetWalk implements SnapshotGuard {
   /** Writes an entry, or begins to. */
   #take(source: Source, entry: number): void {
     this.#select(source);
-    const slices = this.#format.entry(this.#out, source.db, entry);
-    if (slices === null || slices.next().done === true) this.#taken(source, entry);
-    else this.#current = { source, entry, slices };
+    const saving = this.#format.open(this.#out, source.db, entry);
+    if (saving === null || saving.live) source.db.setEpoch(entry, this.#epoch);
+    if (saving === null) this.keysDone++;
+    else this.#current = { source, entry, saving };
   }
 
-  #taken(source: Source, entry: number): void {
-    source.db.setEpoch(entry, this.#epoch);
-    this.keysDone++;
+  /** It is the turn of a value that was begun before. */
+  #continue(open: Open): void {
+    const begun = open.saving.out;
+    this.#select(open.source);
+    this.#out.raw(begun.bytes, 0, begun.length);
+    open.saving.out = this.#out;
+    this.#current = open;
   }
 
   #select(source: Source): void {
@@ -123,15 +135,23 @@ export class DatasetWalk implements SnapshotGuard {
   }
 
   #finishCurrent(): void {
-    const current = this.#current!;
+    const { source, entry, saving } = this.#current!;
     this.#current = null;
-    this.#taken(current.source, current.entry);
+    if (!saving.live) source.db.setEpoch(entry, this.#epoch);
+    this.keysDone++;
+    this.#close(saving);
     const aside = this.#aside;
     this.#aside = [];
-    for (const { source, out } of aside) {
-      this.#select(source);
-      this.#out.raw(out.bytes, 0, out.length);
+    for (const one of aside) {
+      this.#select(one.source);
+      this.#out.raw(one.out.bytes, 0, one.out.length);
     }
+  }
+
+  #close(saving: Saving): void {
+    const leftover = saving.end();
+    if (leftover === null) return;
+    this.#keyspace.lazyFree.add({ objects: 1, releaseSome: (steps) => leftover.releaseSome(steps) });
   }
 
   #leave(source: Source): void {
@@ -160,6 +180,8 @@ export class DatasetWalk implements SnapshotGuard {
   abort(): void {
     if (this.#ended) return;
     this.#ended = true;
+    if (this.#current !== null) this.#close(this.#current.saving);
+    for (const { saving } of this.#waiting) this.#close(saving);
     for (const source of this.#sources) if (source.owned && !source.done) this.#release(source.db);
     this.#keyspace.snapshot = null;
     this.#current = null;
@@ -171,22 +193,29 @@ export class DatasetWalk implements SnapshotGuard {
   beforeChange(db: Database, entry: number): void {
     const current = this.#current;
     if (current !== null && current.entry === entry && current.source.db === db) {
-      while (current.slices.next().done !== true);
+      // A live one carries the epoch.
+      while (current.saving.step());
       this.#finishCurrent();
       return;
     }
     const source = this.#sources.find((one) => one.db === db);
     // Without a source: a database that was empty.
     if (source === undefined) return;
-    if (current === null) {
-      this.#select(source);
-      finish(this.#format.entry(this.#out, db, entry));
-    } else {
-      const out = new RdbOutput(null, this.#out.compress);
-      finish(this.#format.entry(out, db, entry));
-      this.#aside.push({ source, out });
+    const out = new RdbOutput(null, this.#out.compress);
+    const saving = this.#format.open(out, db, entry);
+    db.setEpoch(entry, this.#epoch);
+    if (saving?.live === true) {
+      this.#waiting.push({ source, entry, saving });
+      return;
     }
-    this.#taken(source, entry);
+    if (saving !== null) while (saving.step());
+    this.keysDone++;
+    if (current !== null) {
+      this.#aside.push({ source, out });
+      return;
+    }
+    this.#select(source);
+    this.#out.raw(out.bytes, 0, out.length);
   }
 
   cleared(db: Database, kept: Database): void {
@@ -206,10 +235,6 @@ export class DatasetWalk implements SnapshotGuard {
     if (ofA !== undefined) ofA.db = b;
     if (ofB !== undefined) ofB.db = a;
   }
-}
-
-function finish(slices: Slices | null): void {
-  if (slices !== null) while (slices.next().done !== true);
 }
 
 /** An epoch that no entry carries. */

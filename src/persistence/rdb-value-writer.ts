@@ -2,7 +2,7 @@
 // the snapshot and by DUMP. A big table is written in slices, so that a save in the background never takes long at once.
 import type { Database } from '../core/database.ts';
 import type { Collection } from '../data/collection.ts';
-import { EntryList } from '../data/dict.ts';
+import { type Dict, EntryList } from '../data/dict.ts';
 import { Element } from '../data/element.ts';
 import { Hash } from '../data/hash.ts';
 import { List } from '../data/list.ts';
@@ -10,7 +10,7 @@ import { SetValue } from '../data/set.ts';
 import { SortedSet } from '../data/sorted-set.ts';
 import { Stream } from '../data/stream.ts';
 import { TYPE_STRING } from '../data/value-type.ts';
-import type { Slices } from './dataset-format.ts';
+import { type Saving, SLICED_FROM, SliceSaving, type Slices } from './dataset-format.ts';
 import {
   NODE_PACKED,
   NODE_PLAIN,
@@ -26,6 +26,7 @@ import {
 } from './rdb-format.ts';
 import type { RdbOutput } from './rdb-output.ts';
 import { streamSlices } from './rdb-stream-writer.ts';
+import { type ElementWriter, TableSaving } from './table-saving.ts';
 
 const element = new Element();
 
@@ -43,8 +44,6 @@ function collectionType(value: Collection): number {
   throw new Error(`assert: type ${value.type} cannot be saved`);
 }
 
-/** Elements between two pauses. */
-const SLICE_ELEMENTS = 256;
 /** Strings above this are written as they are when they are written in slices: compression cannot pause. */
 const SLICE_STRING_BYTES = 256 * 1024;
 
@@ -54,26 +53,94 @@ export function writeValue(out: RdbOutput, db: Database, entry: number): void {
     out.string(db.bytesOf(entry), db.valueOffset(entry), db.valueLength(entry));
     return;
   }
-  const slices = startCollection(out, db.collectionOf(entry));
-  if (slices !== null) while (slices.next().done !== true);
+  const value = db.collectionOf(entry);
+  if (value instanceof List) finish(listSlices(out, value));
+  else if (value instanceof Stream) finish(streamSlices(out, value));
+  else if (!writePacked(out, value)) writeTable(out, value as Hash | SetValue | SortedSet);
 }
 
 /** Begins to write the value behind its type byte. @returns null when it is written, or the rest of it. */
-export function startValue(out: RdbOutput, db: Database, entry: number): Slices | null {
-  if (db.typeOf(entry) !== TYPE_STRING) return startCollection(out, db.collectionOf(entry));
-  const length = db.valueLength(entry);
-  if (length > SLICE_STRING_BYTES) return stringSlices(out, db.bytesOf(entry), db.valueOffset(entry), length);
-  out.string(db.bytesOf(entry), db.valueOffset(entry), length);
-  return null;
+export function openValue(out: RdbOutput, db: Database, entry: number): Saving | null {
+  if (db.typeOf(entry) === TYPE_STRING) {
+    const length = db.valueLength(entry);
+    if (length > SLICE_STRING_BYTES) {
+      return new SliceSaving(out, stringSlices(out, db.bytesOf(entry), db.valueOffset(entry), length));
+    }
+    out.string(db.bytesOf(entry), db.valueOffset(entry), length);
+    return null;
+  }
+  const value = db.collectionOf(entry);
+  if (value instanceof List) return new SliceSaving(out, listSlices(out, value));
+  if (value instanceof Stream) return new SliceSaving(out, streamSlices(out, value));
+  if (writePacked(out, value)) return null;
+  const big = value as Hash | SetValue | SortedSet;
+  if (big.length < SLICED_FROM) {
+    writeTable(out, big);
+    return null;
+  }
+  out.size(big.length);
+  return new TableSaving(out, big.table as Dict, elementWriter(big), big instanceof SortedSet ? big : null);
 }
 
-function startCollection(out: RdbOutput, value: Collection): Slices | null {
-  if (value instanceof List) return listSlices(out, value);
-  if (value instanceof SetValue) return value.intsetBlob(element) ? writeElement(out) : setSlices(out, value);
-  if (value instanceof SortedSet) return value.listpackBlob(element) ? writeElement(out) : zsetSlices(out, value);
-  if (value instanceof Stream) return streamSlices(out, value);
-  const hash = value as Hash;
-  return hash.listpackBlob(element) ? writeElement(out) : hashSlices(out, hash);
+function finish(slices: Slices): void {
+  while (slices.next().done !== true);
+}
+
+/** Writes a value that is one block. @returns false when it has a table instead. */
+function writePacked(out: RdbOutput, value: Collection): boolean {
+  const packed =
+    value instanceof SetValue ? value.intsetBlob(element) : (value as Hash | SortedSet).listpackBlob(element);
+  if (packed) writeElement(out);
+  return packed;
+}
+
+/** A sorted set from the highest member on, so that loading inserts at the head each time. */
+function writeTable(out: RdbOutput, value: Hash | SetValue | SortedSet): void {
+  const writer = elementWriter(value);
+  const found = new EntryList();
+  out.size(value.length);
+  if (value instanceof SortedSet) {
+    for (let node = value.last(); node !== 0; node = value.previous(node)) found.push(value.entryOf(node));
+    writer.elements(out, found);
+    return;
+  }
+  for (let position = 0; position !== -1; ) {
+    found.length = 0;
+    position = value.walk(position, found);
+    writer.elements(out, found);
+  }
+}
+
+/** Writes entries of a table. */
+function elementWriter(value: Hash | SetValue | SortedSet): ElementWriter {
+  if (value instanceof SetValue) {
+    return eachElement((out, handle) => {
+      value.member(handle, element);
+      writeElement(out);
+    });
+  }
+  if (value instanceof SortedSet) {
+    return eachElement((out, handle) => {
+      value.entryMember(handle, element);
+      writeElement(out);
+      out.double(value.entryScore(handle));
+    });
+  }
+  return eachElement((out, handle) => {
+    value.field(handle, element);
+    writeElement(out);
+    value.value(handle, element);
+    writeElement(out);
+  });
+}
+
+function eachElement(write: (out: RdbOutput, handle: number) => void): ElementWriter {
+  return {
+    elements(out, handles) {
+      for (let i = 0; i < handles.length; i++) write(out, handles.refs[i]);
+    },
+    end() {},
+  };
 }
 
 function* stringSlices(out: RdbOutput, bytes: Uint8Array, offset: number, length: number): Slices {
@@ -84,9 +151,8 @@ function* stringSlices(out: RdbOutput, bytes: Uint8Array, offset: number, length
   }
 }
 
-function writeElement(out: RdbOutput): null {
+function writeElement(out: RdbOutput): void {
   out.string(element.bytes, element.offset, element.length);
-  return null;
 }
 
 function* listSlices(out: RdbOutput, list: List): Slices {
@@ -95,53 +161,5 @@ function* listSlices(out: RdbOutput, list: List): Slices {
     if (node !== list.head) yield;
     out.size(list.isPlain(node) ? NODE_PLAIN : NODE_PACKED);
     out.string(list.arena.bytesOf(node), list.payloadOf(node), list.payloadBytes(node));
-  }
-}
-
-function* setSlices(out: RdbOutput, set: SetValue): Slices {
-  out.size(set.length);
-  const found = new EntryList();
-  for (let position = 0; position !== -1; ) {
-    position = walkSlice(position, found, (from) => set.walk(from, found));
-    for (let i = 0; i < found.length; i++) {
-      set.member(found.refs[i], element);
-      writeElement(out);
-    }
-    if (position !== -1) yield;
-  }
-}
-
-function* hashSlices(out: RdbOutput, hash: Hash): Slices {
-  out.size(hash.length);
-  const found = new EntryList();
-  for (let position = 0; position !== -1; ) {
-    position = walkSlice(position, found, (from) => hash.walk(from, found));
-    for (let i = 0; i < found.length; i++) {
-      hash.field(found.refs[i], element);
-      writeElement(out);
-      hash.value(found.refs[i], element);
-      writeElement(out);
-    }
-    if (position !== -1) yield;
-  }
-}
-
-/** Gathers some elements. @returns where to go on, -1: that was all. */
-function walkSlice(from: number, found: EntryList, step: (position: number) => number): number {
-  found.length = 0;
-  let position = from;
-  while (position !== -1 && found.length < SLICE_ELEMENTS) position = step(position);
-  return position;
-}
-
-function* zsetSlices(out: RdbOutput, zset: SortedSet): Slices {
-  out.size(zset.length);
-  let written = 0;
-  // From the highest on, so that loading inserts at the head each time.
-  for (let node = zset.last(); node !== 0; node = zset.previous(node)) {
-    zset.member(node, element);
-    writeElement(out);
-    out.double(zset.score(node));
-    if (++written % SLICE_ELEMENTS === 0) yield;
   }
 }

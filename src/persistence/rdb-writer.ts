@@ -4,7 +4,7 @@ import type { Database } from '../core/database.ts';
 import type { Keyspace } from '../core/keyspace.ts';
 import { EntryList } from '../data/dict.ts';
 import type { Crc64 } from './crc64.ts';
-import type { DatasetFormat, Slices } from './dataset-format.ts';
+import type { DatasetFormat, Saving } from './dataset-format.ts';
 import {
   CHECKSUM_BYTES,
   MODULE_STATE,
@@ -19,7 +19,7 @@ import {
   RDB_VERSION,
 } from './rdb-format.ts';
 import type { RdbOutput } from './rdb-output.ts';
-import { rdbTypeOf, startValue } from './rdb-value-writer.ts';
+import { openValue, rdbTypeOf, writeValue } from './rdb-value-writer.ts';
 
 export interface RdbWriteOptions {
   readonly redisVersion: string;
@@ -74,7 +74,18 @@ export class RdbFormat implements DatasetFormat {
     out.size(expiries);
   }
 
-  entry(out: RdbOutput, db: Database, entry: number): Slices | null {
+  entry(out: RdbOutput, db: Database, entry: number): void {
+    this.#head(out, db, entry);
+    writeValue(out, db, entry);
+  }
+
+  open(out: RdbOutput, db: Database, entry: number): Saving | null {
+    this.#head(out, db, entry);
+    return openValue(out, db, entry);
+  }
+
+  /** Everything before the value. */
+  #head(out: RdbOutput, db: Database, entry: number): void {
     const { keyspace } = db;
     const expiry = db.expiryOf(entry);
     if (expiry !== -1) {
@@ -90,7 +101,6 @@ export class RdbFormat implements DatasetFormat {
     }
     out.byte(rdbTypeOf(db, entry));
     out.string(db.bytesOf(entry), db.keyOffset(entry), db.keyLength(entry));
-    return startValue(out, db, entry);
   }
 
   end(out: RdbOutput): void {
@@ -125,10 +135,7 @@ export function writeDataset(out: RdbOutput, keyspace: Keyspace, format: Dataset
     for (let bucket = 0; bucket < db.dict.bucketCount; bucket++) {
       entries.length = 0;
       db.dict.bucketEntries(bucket, entries);
-      for (let i = 0; i < entries.length; i++) {
-        const slices = format.entry(out, db, entries.refs[i]);
-        if (slices !== null) while (slices.next().done !== true);
-      }
+      for (let i = 0; i < entries.length; i++) format.entry(out, db, entries.refs[i]);
       keys += entries.length;
     }
   }
