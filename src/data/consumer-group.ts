@@ -28,11 +28,11 @@ export class Consumer {
   /** Unix time, milliseconds. */
   seenTime: number;
 
-  constructor(arena: Arena, name: Uint8Array, slot: number, seenTime: number) {
+  constructor(name: Uint8Array, slot: number, seenTime: number, pending: IdTree) {
     this.name = name;
     this.slot = slot;
     this.seenTime = seenTime;
-    this.pending = new IdTree(arena, 0);
+    this.pending = pending;
   }
 
   get memory(): number {
@@ -54,10 +54,10 @@ export class ConsumerGroup {
   readonly #vacant: number[] = [];
 
   /** @param name kept. */
-  constructor(arena: Arena, name: Uint8Array) {
+  constructor(arena: Arena, name: Uint8Array, pending = new IdTree(arena, PENDING_WORDS)) {
     this.arena = arena;
     this.name = name;
-    this.pending = new IdTree(arena, PENDING_WORDS);
+    this.pending = pending;
     this.entriesRead.set(-1, -1);
   }
 
@@ -81,7 +81,7 @@ export class ConsumerGroup {
   /** @param name kept. @returns null when there is one of that name. */
   addConsumer(name: Uint8Array, seenTime: number): Consumer | null {
     const slot = this.#vacant.at(-1) ?? this.#slots.length;
-    const consumer = new Consumer(this.arena, name, slot, seenTime);
+    const consumer = new Consumer(name, slot, seenTime, new IdTree(this.arena, 0));
     if (!this.consumers.add(consumer)) return null;
     this.#vacant.pop();
     this.#slots[slot] = consumer;
@@ -159,6 +159,17 @@ export class ConsumerGroup {
     this.deliveriesTo(cursor, deliveries);
     deliveries.increment();
     this.setDeliveries(cursor, deliveries);
+  }
+
+  /** A group with the same state, which stays as it is, to be read only: `IdTree.freeze`. */
+  freeze(): ConsumerGroup {
+    const twin = new ConsumerGroup(this.arena, this.name, this.pending.freeze());
+    twin.lastId.copy(this.lastId);
+    twin.entriesRead.copy(this.entriesRead);
+    for (const { name, slot, seenTime, pending } of this.consumers.items) {
+      twin.consumers.add(new Consumer(name, slot, seenTime, pending.freeze()));
+    }
+    return twin;
   }
 
   /** Another group with the same state, for COPY. */

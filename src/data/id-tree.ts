@@ -3,12 +3,15 @@
 // away at the head and adding at the tail cost nothing but the entry. Only src/data/ and src/persistence/ import it.
 //
 // Leaf, in int32 words: number of entries | entry ...; entry: ms high, ms low, sequence high, sequence low, own words.
+// A frozen twin of a tree shares its leaves: each has a bit that says so, and who changes a shared leaf copies it first.
 import { type Arena, SEGMENT_SHIFT } from './arena.ts';
 import type { StreamId } from './stream-id.ts';
 
 const LEAF_MAX = 64;
 const ID_WORDS = 4;
 const OBJECT_BYTES = 96;
+/** Beside a leaf's number of entries: another tree has it too. */
+const SHARED = 1 << 30;
 
 /** A place in a tree, which inserting and removing by way of another cursor makes worthless. */
 export class IdCursor {
@@ -37,8 +40,18 @@ export class IdTree {
     return OBJECT_BYTES + this.#leaves.byteLength + this.#blockBytes;
   }
 
+  /** A tree with the same entries, which stays as it is; at most one at a time. Costs a look at every leaf. */
+  freeze(): IdTree {
+    const twin = new IdTree(this.arena, this.#stride - ID_WORDS);
+    for (let leaf = 0; leaf < this.#leafCount; leaf++) this.#words(leaf)[this.#start(leaf)] |= SHARED;
+    twin.size = this.size;
+    twin.#leaves = this.#leaves.slice(this.#head, this.#head + this.#leafCount);
+    twin.#leafCount = this.#leafCount;
+    return twin;
+  }
+
   release(): void {
-    for (let i = 0; i < this.#leafCount; i++) this.arena.free(this.#leaves[this.#head + i]);
+    for (let leaf = 0; leaf < this.#leafCount; leaf++) this.#freeLeaf(leaf);
     this.#leafCount = 0;
     this.#blockBytes = 0;
     this.size = 0;
@@ -146,6 +159,7 @@ export class IdTree {
   }
 
   setWord(cursor: IdCursor, index: number, value: number): void {
+    this.#own(cursor.leaf);
     this.#words(cursor.leaf)[this.#entry(cursor.leaf, cursor.at) + ID_WORDS + index] = value;
   }
 
@@ -167,6 +181,7 @@ export class IdTree {
 
   #makeRoom(cursor: IdCursor): void {
     const { leaf } = cursor;
+    this.#own(leaf);
     if (cursor.at === LEAF_MAX && leaf === this.#leafCount - 1) {
       this.#addLeaf(leaf + 1, 1);
       cursor.leaf++;
@@ -186,6 +201,7 @@ export class IdTree {
 
   #insertInLeaf(cursor: IdCursor, id: StreamId): void {
     const { leaf, at } = cursor;
+    this.#own(leaf);
     const count = this.#count(leaf);
     this.#reserve(leaf, count + 1);
     const words = this.#words(leaf);
@@ -210,6 +226,7 @@ export class IdTree {
       cursor.at = 0;
       return;
     }
+    this.#own(leaf);
     if (at < count) {
       this.#words(leaf).copyWithin(this.#entry(leaf, at), this.#entry(leaf, at + 1), this.#entry(leaf, count + 1));
     }
@@ -254,7 +271,21 @@ export class IdTree {
   }
 
   #count(leaf: number): number {
-    return this.#words(leaf)[this.#start(leaf)];
+    return this.#words(leaf)[this.#start(leaf)] & ~SHARED;
+  }
+
+  /** To be called before a leaf is changed. */
+  #own(leaf: number): void {
+    if ((this.#words(leaf)[this.#start(leaf)] & SHARED) !== 0) this.#move(leaf, this.#count(leaf));
+  }
+
+  /** Gives a leaf's block back, or leaves it to the other tree. */
+  #freeLeaf(leaf: number): void {
+    const ref = this.#ref(leaf);
+    const words = this.#words(leaf);
+    const start = this.#start(leaf);
+    if ((words[start] & SHARED) !== 0) words[start] &= ~SHARED;
+    else this.arena.free(ref);
   }
 
   #setCount(leaf: number, count: number): void {
@@ -302,9 +333,8 @@ export class IdTree {
   }
 
   #dropLeaf(leaf: number): void {
-    const ref = this.#ref(leaf);
-    this.#blockBytes -= this.arena.capacityOf(ref);
-    this.arena.free(ref);
+    this.#blockBytes -= this.arena.capacityOf(this.#ref(leaf));
+    this.#freeLeaf(leaf);
     if (leaf === 0) this.#head++;
     else this.#leaves.copyWithin(this.#head + leaf, this.#head + leaf + 1, this.#head + this.#leafCount);
     this.#leafCount--;
@@ -331,13 +361,15 @@ export class IdTree {
   #move(leaf: number, entries: number): void {
     const { arena } = this;
     const ref = this.#ref(leaf);
-    const used = 1 + this.#count(leaf) * this.#stride;
+    const count = this.#count(leaf);
     const start = this.#start(leaf);
     const words = this.#words(leaf);
     const moved = arena.alloc(this.#bytesFor(entries));
+    const used = 1 + count * this.#stride;
     arena.words[moved >> SEGMENT_SHIFT].set(words.subarray(start, start + used), arena.offsetOf(moved) >> 2);
     this.#blockBytes += arena.capacityOf(moved) - arena.capacityOf(ref);
-    arena.free(ref);
+    this.#freeLeaf(leaf);
     this.#leaves[this.#head + leaf] = moved;
+    this.#setCount(leaf, count);
   }
 }

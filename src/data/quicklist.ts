@@ -13,6 +13,7 @@ export const NODE_HEADER_BYTES = 16;
 const PREVIOUS = 0;
 const NEXT = 1;
 const PLAIN_LENGTH = 2;
+const STAMP = 3;
 const PACKED = -1;
 
 const SEGMENT_SHIFT = ARENA_SEGMENT_SHIFT;
@@ -31,6 +32,18 @@ export function setPackedThreshold(bytes: number): void {
   packedThreshold = bytes === 0 ? PACKED_THRESHOLD_DEFAULT : bytes;
 }
 
+/** Sees a list's nodes before they change, for a copy of the list as it was. */
+export interface ListWatcher {
+  /** The node's elements are going to change. */
+  beforeChange(node: number): void;
+  /** The node, `from` until now, is this block now. */
+  moved(from: number, to: number): void;
+  /** The node is going, as it is; `next` follows it. */
+  dropping(node: number, next: number): void;
+  /** The owner gives the list up. It stays as it is, until the watcher, now its owner, releases it. */
+  released(): void;
+}
+
 /** A place in a list. Moves with `next` and `previous`; any other change of the list ends its use. */
 export class ListCursor {
   node = 0;
@@ -46,6 +59,10 @@ export class Quicklist {
   tail = 0;
   length = 0;
   nodes = 0;
+  /** Who has to see the nodes before they change; null: nobody. */
+  watcher: ListWatcher | null = null;
+  /** What new nodes carry, for the watcher. */
+  stamp = 0;
   #bytes = 0;
 
   constructor(arena: Arena, fill: number) {
@@ -59,16 +76,26 @@ export class Quicklist {
   }
 
   release(): void {
-    for (let node = this.head; node !== 0; ) {
-      const next = this.nextNode(node);
-      this.arena.free(node);
-      node = next;
+    while (!this.releaseSome(Number.POSITIVE_INFINITY));
+  }
+
+  /** Gives the memory of some nodes back. @returns whether that was all; nothing else may be called before. */
+  releaseSome(nodes: number): boolean {
+    if (this.watcher !== null) {
+      this.watcher.released();
+      return true;
     }
-    this.head = 0;
+    for (let rest = nodes; rest > 0 && this.head !== 0; rest--) {
+      const next = this.nextNode(this.head);
+      this.arena.free(this.head);
+      this.head = next;
+    }
+    if (this.head !== 0) return false;
     this.tail = 0;
     this.length = 0;
     this.nodes = 0;
     this.#bytes = 0;
+    return true;
   }
 
   // ---- nodes, as RDB saves them ----
@@ -79,6 +106,15 @@ export class Quicklist {
 
   previousNode(node: number): number {
     return this.#word(node, PREVIOUS);
+  }
+
+  /** Of a new node: the list's at that time. */
+  stampOf(node: number): number {
+    return this.#word(node, STAMP);
+  }
+
+  setStamp(node: number, stamp: number): void {
+    this.#setWord(node, STAMP, stamp);
   }
 
   isPlain(node: number): boolean {
@@ -122,6 +158,7 @@ export class Quicklist {
     this.#setWord(node, PREVIOUS, previous);
     this.#setWord(node, NEXT, next);
     this.#setWord(node, PLAIN_LENGTH, plainLength);
+    this.#setWord(node, STAMP, this.stamp);
     this.#linkNeighbours(node, previous, next);
     return node;
   }
@@ -148,6 +185,7 @@ export class Quicklist {
   #dropNode(node: number): void {
     const previous = this.previousNode(node);
     const next = this.nextNode(node);
+    if (this.watcher !== null) this.watcher.dropping(node, next);
     if (previous === 0) this.head = next;
     else this.#setWord(previous, NEXT, next);
     if (next === 0) this.tail = previous;
@@ -159,6 +197,7 @@ export class Quicklist {
 
   /** Room for `extra` more payload bytes; the node may move. */
   #growNode(node: number, extra: number): number {
+    if (this.watcher !== null) this.watcher.beforeChange(node);
     const used = NODE_HEADER_BYTES + this.payloadBytes(node);
     return this.#moved(node, this.arena.capacityOf(node), grow(this.arena, node, used, used + extra));
   }
@@ -172,6 +211,7 @@ export class Quicklist {
     if (from !== to) {
       this.#bytes += this.arena.capacityOf(to) - capacity;
       this.#linkNeighbours(to, this.previousNode(to), this.nextNode(to));
+      if (this.watcher !== null) this.watcher.moved(from, to);
     }
     return to;
   }
@@ -360,6 +400,7 @@ export class Quicklist {
       this.#dropNode(node);
       return this.#enter(cursor, next, true);
     }
+    if (this.watcher !== null) this.watcher.beforeChange(node);
     const bytes = this.arena.bytesOf(node);
     const base = this.payloadOf(node);
     const distance = cursor.at - base;
@@ -379,6 +420,7 @@ export class Quicklist {
       this.remove(cursor);
       return this.#enter(cursor, previous, false);
     }
+    if (this.watcher !== null) this.watcher.beforeChange(node);
     const bytes = this.arena.bytesOf(node);
     const base = this.payloadOf(node);
     const before = listpack.prev(bytes, base, cursor.at) - base;
@@ -465,6 +507,7 @@ export class Quicklist {
     length: number,
   ): void {
     const { node } = cursor;
+    if (this.watcher !== null) this.watcher.beforeChange(node);
     const base = this.payloadOf(node);
     const own = this.arena.bytesOf(node);
     const stop = listpack.end(own, base);
@@ -551,6 +594,7 @@ export class Quicklist {
         rest -= entries;
         this.#dropNode(node);
       } else {
+        if (this.watcher !== null) this.watcher.beforeChange(node);
         const bytes = this.arena.bytesOf(node);
         const base = this.payloadOf(node);
         let removed = 0;

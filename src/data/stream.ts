@@ -21,6 +21,8 @@ export type { FieldWords } from './stream-node.ts';
 const OBJECT_BYTES = 256;
 /** Word of a node in the tree: its block. */
 const BLOCK = 0;
+/** With it: the block belongs to the frozen twin as well, if there is one. */
+const MARKED = 1 << 31;
 /** No node grows beyond, whatever the settings say. */
 const NODE_BYTES_MAX = 2 ** 30;
 /** Room that a node which entries are added to gets at most beyond what it needs. */
@@ -50,10 +52,51 @@ export class Stream implements Collection {
   readonly entriesAdded = new Counter64();
   readonly groups = new NameTable<ConsumerGroup>();
   #nodeBytes = 0;
+  /** Stays as this stream was; shares the blocks that are marked. */
+  #frozen: Stream | null = null;
+  /** Of a frozen stream: whose twin it is, and blocks that are its own by now. */
+  #original: Stream | null = null;
+  readonly #left: number[] = [];
 
-  constructor(arena: Arena) {
+  constructor(arena: Arena, nodes = new IdTree(arena, 1)) {
     this.arena = arena;
-    this.nodes = new IdTree(arena, 1);
+    this.nodes = nodes;
+  }
+
+  /**
+   * A stream that stays as this one is now, to be read and released; at most one at a time. Both share the memory of what
+   * has not changed since.
+   */
+  freeze(): Stream {
+    const { nodes } = this;
+    for (let more = nodes.seekFirst(cursor); more; more = nodes.next(cursor)) {
+      nodes.setWord(cursor, BLOCK, nodes.word(cursor, BLOCK) | MARKED);
+    }
+    const twin = new Stream(this.arena, nodes.freeze());
+    twin.length = this.length;
+    twin.firstId.copy(this.firstId);
+    twin.lastId.copy(this.lastId);
+    twin.maxDeletedId.copy(this.maxDeletedId);
+    twin.entriesAdded.copy(this.entriesAdded);
+    for (const group of this.groups.items) twin.groups.add(group.freeze());
+    twin.#original = this;
+    this.#frozen = twin;
+    return twin;
+  }
+
+  /** The block of a node, which is not shared afterwards. */
+  #ownBlock(at: IdCursor): number {
+    const { arena } = this;
+    const word = this.nodes.word(at, BLOCK);
+    const block = word & ~MARKED;
+    if (word >= 0 || this.#frozen === null) return block;
+    const bytes = arena.bytesOf(block);
+    const base = arena.offsetOf(block);
+    const copy = store(arena, bytes, base, listpack.totalBytes(bytes, base));
+    this.#nodeBytes += arena.capacityOf(copy) - arena.capacityOf(block);
+    this.nodes.setWord(at, BLOCK, copy);
+    this.#frozen.#left.push(block);
+    return copy;
   }
 
   encoding(): string {
@@ -69,6 +112,10 @@ export class Stream implements Collection {
   /** Nodes from the front, then groups one by one. @returns whether everything is given back. */
   releaseSome(elements: number): boolean {
     const { nodes, groups } = this;
+    if (this.#original !== null) {
+      this.release();
+      return true;
+    }
     for (let left = elements; nodes.size > 0; left--) {
       if (left === 0) return false;
       nodes.seekFirst(cursor);
@@ -85,15 +132,22 @@ export class Stream implements Collection {
   }
 
   release(): void {
-    for (let more = this.nodes.seekFirst(cursor); more; more = this.nodes.next(cursor)) this.#freeNode(cursor);
+    if (this.#original !== null) {
+      for (const block of this.#left) this.arena.free(block);
+      this.#original.#frozen = null;
+    } else {
+      for (let more = this.nodes.seekFirst(cursor); more; more = this.nodes.next(cursor)) this.#freeNode(cursor);
+    }
     this.nodes.release();
     for (const group of this.groups.items) group.release();
   }
 
   #freeNode(at: IdCursor): void {
-    const block = this.nodes.word(at, BLOCK);
+    const word = this.nodes.word(at, BLOCK);
+    const block = word & ~MARKED;
     this.#nodeBytes -= this.arena.capacityOf(block);
-    this.arena.free(block);
+    if (word < 0 && this.#frozen !== null) this.#frozen.#left.push(block);
+    else this.arena.free(block);
   }
 
   #replaceBlock(at: IdCursor, old: number, block: number, oldCapacity: number): void {
@@ -140,13 +194,13 @@ export class Stream implements Collection {
   /** Whether another node has to be begun; the full one gives its spare room back. */
   #isFull(at: IdCursor, added: number, nodeBytesMax: number, nodeEntriesMax: number): boolean {
     const { arena } = this;
-    const block = this.nodes.word(at, BLOCK);
+    const block = this.nodeBlock(at);
     const bytes = arena.bytesOf(block);
     const base = arena.offsetOf(block);
     const used = listpack.totalBytes(bytes, base);
     const bytesMax = nodeBytesMax === 0 ? NODE_BYTES_MAX : Math.min(nodeBytesMax, NODE_BYTES_MAX);
     const full = used + added >= bytesMax || (nodeEntriesMax !== 0 && node.entryCount(bytes, base) >= nodeEntriesMax);
-    if (full) {
+    if (full && this.#frozen === null) {
       const capacity = arena.capacityOf(block);
       this.#replaceBlock(at, block, giveBack(arena, block, used), capacity);
     }
@@ -168,7 +222,7 @@ export class Stream implements Collection {
   #appendTo(at: IdCursor, id: StreamId, words: FieldWords, first: number, fields: number, nodeBytesMax: number): void {
     const { arena } = this;
     this.nodes.readId(at, master);
-    let block = this.nodes.word(at, BLOCK);
+    let block = this.#ownBlock(at);
     let bytes = arena.bytesOf(block);
     let base = arena.offsetOf(block);
     const same = node.hasFields(bytes, base, words, first, fields);
@@ -197,7 +251,7 @@ export class Stream implements Collection {
   // ---- nodes: a cursor in `nodes` ----
 
   nodeBlock(at: IdCursor): number {
-    return this.nodes.word(at, BLOCK);
+    return this.nodes.word(at, BLOCK) & ~MARKED;
   }
 
   /** Nodes of the radix tree that Redis would keep for these keys: XINFO tells it. */
@@ -218,7 +272,11 @@ export class Stream implements Collection {
   delete(id: StreamId): boolean {
     if (!finder.begin(this, id, id, false).next()) return false;
     const at = finder.node;
-    const block = this.nodes.word(at, BLOCK);
+    let block = this.nodeBlock(at);
+    if (this.#frozen !== null && block !== this.#ownBlock(at)) {
+      finder.begin(this, id, id, false).next();
+      block = this.nodeBlock(at);
+    }
     finder.walker.markDeleted();
     this.length--;
     const bytes = this.arena.bytesOf(block);
@@ -248,12 +306,12 @@ export class Stream implements Collection {
     let deleted = 0;
     while (nodes.seekFirst(cursor)) {
       if (byLength && this.length <= limit.maxLength) break;
-      const block = nodes.word(cursor, BLOCK);
+      const block = this.nodeBlock(cursor);
       const entries = node.liveCount(this.arena.bytesOf(block), this.arena.offsetOf(block));
       if (limit.limit !== 0 && deleted + entries > limit.limit) break;
       const whole = byLength ? this.length - entries >= limit.maxLength : this.#endsBefore(block, limit.minId);
       if (!whole) {
-        if (!limit.approximate) deleted += this.#trimNode(block, limit);
+        if (!limit.approximate) deleted += this.#trimNode(this.#ownBlock(cursor), limit);
         break;
       }
       this.#freeNode(cursor);
@@ -353,7 +411,7 @@ export class Stream implements Collection {
     const at = new IdCursor();
     for (let more = this.nodes.seekFirst(at); more; more = this.nodes.next(at)) {
       this.nodes.readId(at, master);
-      const block = this.nodes.word(at, BLOCK);
+      const block = this.nodeBlock(at);
       const bytes = this.arena.bytesOf(block);
       const base = this.arena.offsetOf(block);
       twin.addNode(master, bytes, base, listpack.totalBytes(bytes, base));

@@ -7,6 +7,7 @@ import { EntryList } from '../data/dict.ts';
 import { Element } from '../data/element.ts';
 import { Hash } from '../data/hash.ts';
 import { List, ListCursor } from '../data/list.ts';
+import * as listpack from '../data/listpack.ts';
 import { formatDouble } from '../data/number-format.ts';
 import { SetValue } from '../data/set.ts';
 import { SortedSet } from '../data/sorted-set.ts';
@@ -18,9 +19,12 @@ import {
   type Saving,
   SLICE_ELEMENTS,
   SLICED_FROM,
+  SLICED_FROM_NODES,
   SliceSaving,
   type Slices,
+  StreamSaving,
 } from './dataset-format.ts';
+import { ListSaving, type NodeWriter } from './list-saving.ts';
 import type { RdbOutput } from './rdb-output.ts';
 import { streamSlices } from './stream-command-writer.ts';
 import { type ElementWriter, TableSaving } from './table-saving.ts';
@@ -70,6 +74,15 @@ export class CommandFormat implements DatasetFormat {
     const key = { bytes: db.keyOf(entry), expiry: db.expiryOf(entry) };
     if (db.typeOf(entry) !== TYPE_STRING) {
       const value = db.collectionOf(entry);
+      if (live && value instanceof List && value.nodes >= SLICED_FROM_NODES) {
+        return new ListSaving(out, value, new CommandNodes(key));
+      }
+      if (live && value instanceof Stream) {
+        return new StreamSaving(out, value, function* (to, stream) {
+          yield* streamSlices(to, key.bytes, stream);
+          writeExpiry(to, key);
+        });
+      }
       const table = value instanceof List || value instanceof Stream ? null : (value as Tabled).table;
       if (!live || table === null || value.length < SLICED_FROM) {
         return new SliceSaving(out, collectionSlices(out, key, value));
@@ -112,6 +125,35 @@ function* collectionSlices(out: RdbOutput, key: Key, value: Collection): Slices 
     return;
   }
   writeExpiry(out, key);
+}
+
+/** Nodes of a list as commands. */
+class CommandNodes implements NodeWriter {
+  readonly #key: Key;
+
+  constructor(key: Key) {
+    this.#key = key;
+  }
+
+  node(out: RdbOutput, bytes: Uint8Array, offset: number, length: number, plain: boolean): void {
+    if (plain) {
+      begin(out, 'RPUSH', this.#key, 1);
+      bulk(out, bytes, offset, length);
+      return;
+    }
+    const count = listpack.count(bytes, offset);
+    let at = listpack.first(bytes, offset);
+    for (let written = 0; at !== -1; written++) {
+      if (written % ITEMS_MAX === 0) begin(out, 'RPUSH', this.#key, Math.min(ITEMS_MAX, count - written));
+      listpack.read(bytes, at, element);
+      writeElement(out);
+      at = listpack.next(bytes, at);
+    }
+  }
+
+  end(out: RdbOutput): void {
+    writeExpiry(out, this.#key);
+  }
 }
 
 /** Values that have a table once they are big. */

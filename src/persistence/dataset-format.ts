@@ -2,6 +2,7 @@
 // file without RDB preamble). Implemented by rdb-writer.ts and command-writer.ts.
 import type { Database } from '../core/database.ts';
 import type { Keyspace } from '../core/keyspace.ts';
+import type { Stream } from '../data/stream.ts';
 import type { RdbOutput } from './rdb-output.ts';
 
 /** A big value that is written a short piece at each `next()`. It must not change before the last one. */
@@ -38,6 +39,8 @@ export interface DatasetFormat {
 
 /** From this many elements on a value is written in slices. */
 export const SLICED_FROM = 512;
+/** A list, which has nodes of 8 KiB by default. */
+export const SLICED_FROM_NODES = 8;
 /** Elements between two pauses, and their bytes, about. */
 export const SLICE_ELEMENTS = 256;
 export const SLICE_BYTES = 64 * 1024;
@@ -58,6 +61,32 @@ export class SliceSaving implements Saving {
   }
 
   end(): null {
+    return null;
+  }
+}
+
+/** A stream that may change while it is written: what is written is its frozen twin. */
+export class StreamSaving implements Saving {
+  readonly live = true;
+  out: RdbOutput;
+  readonly #twin: Stream;
+  readonly #write: (out: RdbOutput, stream: Stream) => Slices;
+  #slices: Slices | null = null;
+
+  constructor(out: RdbOutput, stream: Stream, write: (out: RdbOutput, stream: Stream) => Slices) {
+    this.out = out;
+    this.#twin = stream.freeze();
+    this.#write = write;
+  }
+
+  /** The first one settles where the bytes go. */
+  step(): boolean {
+    this.#slices ??= this.#write(this.out, this.#twin);
+    return this.#slices.next().done !== true;
+  }
+
+  end(): null {
+    this.#twin.release();
     return null;
   }
 }

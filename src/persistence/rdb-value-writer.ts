@@ -10,7 +10,15 @@ import { SetValue } from '../data/set.ts';
 import { SortedSet } from '../data/sorted-set.ts';
 import { Stream } from '../data/stream.ts';
 import { TYPE_STRING } from '../data/value-type.ts';
-import { type Saving, SLICED_FROM, SliceSaving, type Slices } from './dataset-format.ts';
+import {
+  type Saving,
+  SLICED_FROM,
+  SLICED_FROM_NODES,
+  SliceSaving,
+  type Slices,
+  StreamSaving,
+} from './dataset-format.ts';
+import { ListSaving, type NodeWriter } from './list-saving.ts';
 import {
   NODE_PACKED,
   NODE_PLAIN,
@@ -54,7 +62,7 @@ export function writeValue(out: RdbOutput, db: Database, entry: number): void {
     return;
   }
   const value = db.collectionOf(entry);
-  if (value instanceof List) finish(listSlices(out, value));
+  if (value instanceof List) writeList(out, value);
   else if (value instanceof Stream) finish(streamSlices(out, value));
   else if (!writePacked(out, value)) writeTable(out, value as Hash | SetValue | SortedSet);
 }
@@ -70,8 +78,15 @@ export function openValue(out: RdbOutput, db: Database, entry: number): Saving |
     return null;
   }
   const value = db.collectionOf(entry);
-  if (value instanceof List) return new SliceSaving(out, listSlices(out, value));
-  if (value instanceof Stream) return new SliceSaving(out, streamSlices(out, value));
+  if (value instanceof List) {
+    if (value.nodes < SLICED_FROM_NODES) {
+      writeList(out, value);
+      return null;
+    }
+    out.size(value.nodes);
+    return new ListSaving(out, value, nodeWriter);
+  }
+  if (value instanceof Stream) return new StreamSaving(out, value, streamSlices);
   if (writePacked(out, value)) return null;
   const big = value as Hash | SetValue | SortedSet;
   if (big.length < SLICED_FROM) {
@@ -155,11 +170,18 @@ function writeElement(out: RdbOutput): void {
   out.string(element.bytes, element.offset, element.length);
 }
 
-function* listSlices(out: RdbOutput, list: List): Slices {
+function writeList(out: RdbOutput, list: List): void {
   out.size(list.nodes);
   for (let node = list.head; node !== 0; node = list.nextNode(node)) {
-    if (node !== list.head) yield;
-    out.size(list.isPlain(node) ? NODE_PLAIN : NODE_PACKED);
-    out.string(list.arena.bytesOf(node), list.payloadOf(node), list.payloadBytes(node));
+    const bytes = list.arena.bytesOf(node);
+    nodeWriter.node(out, bytes, list.payloadOf(node), list.payloadBytes(node), list.isPlain(node));
   }
 }
+
+const nodeWriter: NodeWriter = {
+  node(out, bytes, offset, length, plain) {
+    out.size(plain ? NODE_PLAIN : NODE_PACKED);
+    out.string(bytes, offset, length);
+  },
+  end() {},
+};
