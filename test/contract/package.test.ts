@@ -1,41 +1,24 @@
 // The package as `npm pack` makes it, installed into a clean prefix: both commands run from there, with a server that
 // answers, its metrics and its page. Needs the packages' registry, or npm's cache of it.
-import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { installGlobally, manifest, packTarball } from '../support/package-tarball.ts';
 import { freePort, Peer } from '../support/redis-server.ts';
 
 const run = promisify(execFile);
-const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { files: string[]; version: string };
 let folder = '';
 let bin = '';
-let problem = '';
+let problem: string | null = null;
 let server: ChildProcess | null = null;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'wiredis-package-'));
-  const source = join(folder, 'source');
-  for (const name of ['package.json', ...manifest.files.filter((name) => name !== 'dist')]) {
-    if (existsSync(name)) cpSync(name, join(source, name), { recursive: true });
-  }
-  const compiler = resolve('node_modules/typescript/bin/tsc');
-  execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', join(source, 'dist')]);
-  const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel', 'error'];
-  await run('npm', ['pack', source, '--pack-destination', folder, ...quiet], { cwd: folder });
-  const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'))!;
   const prefix = join(folder, 'prefix');
-  const install = ['install', '-g', '--prefix', prefix, '--prefer-offline', '--omit=optional', join(folder, tarball)];
-  try {
-    await run('npm', [...install, ...quiet], { cwd: folder, timeout: 150_000 });
-  } catch (error) {
-    // Without a registry there is nothing to be tested; anything else is a fault.
-    const text = String((error as { stderr?: string }).stderr);
-    if (!/ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENOTCACHED/.test(text)) throw error;
-    problem = text;
-  }
+  problem = await installGlobally(process.execPath, await packTarball(folder), prefix);
   bin = join(prefix, 'bin');
 }, 240_000);
 
@@ -46,7 +29,7 @@ afterAll(() => {
 
 describe('the package', () => {
   it('installs into a clean prefix and serves from there', async (context) => {
-    if (problem !== '') context.skip(`no registry: ${problem.split('\n')[0]}`);
+    if (problem !== null) context.skip(problem);
     expect((await run(join(bin, 'wiredis-server'), ['--version'])).stdout).toContain(
       `wiredis-server ${manifest.version}`,
     );
