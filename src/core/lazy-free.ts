@@ -34,7 +34,7 @@ export class LazyFree {
 
   /** Frees a value now or later, whichever is sooner done. */
   collection(value: Collection): void {
-    if (value.length <= EFFORT_MIN || value.releaseSome === undefined) value.release();
+    if ((value.blocks ?? value.length) <= EFFORT_MIN || value.releaseSome === undefined) value.release();
     else this.add(new DiscardedValue(value));
   }
 

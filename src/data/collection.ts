@@ -7,6 +7,8 @@ export interface Collection {
   readonly type: number;
   /** Elements, members, fields or entries. A collection whose length is 0 does not stay in the keyspace. */
   readonly length: number;
+  /** Blocks of memory that hold the elements, where those are much fewer. */
+  readonly blocks?: number;
   /** Name as OBJECT ENCODING prints it. */
   encoding(): string;
   /** Bytes held, on and off the heap. */

@@ -18,6 +18,10 @@ export class List extends Quicklist implements Collection {
     return 'quicklist';
   }
 
+  get blocks(): number {
+    return this.nodes;
+  }
+
   memoryBytes(): number {
     return OBJECT_BYTES + this.nodeBytes;
   }
