@@ -354,16 +354,20 @@ class AfPacketEngine implements FrameEngine {
     this.#wait.unref();
   }
 
+  get handedFds(): readonly number[] {
+    const filter = this.#synFilter;
+    return filter === null ? [this.#fd] : [this.#fd, filter.program, filter.gate.fd];
+  }
+
   handOver(): HandedEngine {
     this.#wait.stop();
     this.flush();
     this.#releaseHeld();
-    const filter = this.#synFilter;
-    filter?.gate.limit(0);
+    this.#synFilter?.gate.limit(0);
     return {
       name: this.name,
       interface: this.link.name,
-      fds: filter === null ? [this.#fd] : [this.#fd, filter.program, filter.gate.fd],
+      fds: this.handedFds,
       values: {
         rxRing: this.#rxMask + 1,
         txRing: this.#txMask + 1,

@@ -344,25 +344,31 @@ class AfXdpEngine implements FrameEngine {
     this.#wait.unref();
   }
 
+  get handedFds(): readonly number[] {
+    const { fd, umemFd, program, membership } = this.#device;
+    const { map, link, synGate } = program;
+    const gate = synGate === null ? [] : [synGate.fd];
+    return [fd, umemFd, map, link, ...gate, ...(membership < 0 ? [] : [membership])];
+  }
+
   handOver(): HandedEngine {
     this.#wait.stop();
     this.flush();
     this.#refill();
-    const { fd, umemFd, program, membership, rings } = this.#device;
-    const { map, link, mode, synGate } = program;
+    const { program, rings } = this.#device;
+    const { mode, synGate } = program;
     synGate?.limit(0);
-    const gate = synGate === null ? [] : [synGate.fd];
     return {
       name: this.name,
       interface: this.link.name,
-      fds: [fd, umemFd, map, link, ...gate, ...(membership < 0 ? [] : [membership])],
+      fds: this.handedFds,
       values: {
         rxRing: rings.rx.size,
         txRing: rings.tx.size,
         mtu: this.link.mtu,
         chunkBytes: this.#chunkBytes,
         generic: mode === 'generic' ? 1 : 0,
-        gated: gate.length,
+        gated: synGate === null ? 0 : 1,
         free: [...this.#free.subarray(0, this.#freeCount)],
       },
     };

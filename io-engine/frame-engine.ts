@@ -122,10 +122,12 @@ export interface FrameEngine {
   ref(): void;
   unref(): void;
 
+  /** Descriptors that another process has to have in order to go on with the device. Absent: it is one process's only. */
+  readonly handedFds?: readonly number[];
+
   /**
    * Stops waiting, flushes, and describes the open device so that another process goes on with it: `adoptEngine` of
-   * io-engine/adopt.ts. Should that one not come to it, `wait` here goes on as if nothing had been. Absent: the
-   * device is one process's only.
+   * io-engine/adopt.ts. Should that one not come to it, `wait` here goes on as if nothing had been.
    */
   handOver?(): HandedEngine;
 

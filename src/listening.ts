@@ -70,9 +70,17 @@ export class Listening {
 
   /** @throws TransportError with one line that says what to do. */
   async open(): Promise<void> {
-    const { config, accept } = this.#server;
+    await this.openPorts();
+    await this.openSocketFile();
+  }
+
+  async openPorts(): Promise<void> {
     this.#ports = await this.#openPorts(KINDS);
-    this.#openPlaces = this.#wantedPlaces = places(config);
+    this.#openPlaces = this.#wantedPlaces = places(this.#server.config);
+  }
+
+  async openSocketFile(): Promise<void> {
+    const { config, accept } = this.#server;
     if (config.unixsocket === '') return;
     const { unixsocket, unixsocketperm, tcpBacklog } = config;
     this.#socketFile = await this.#local.listenLocal(unixsocket, unixsocketperm, tcpBacklog, accept);
@@ -125,10 +133,14 @@ export class Listening {
   /** No more clients. */
   closeListeners(): void {
     this.#closePorts(KINDS);
-    this.#socketFile?.close();
-    this.#socketFile = null;
+    this.closeSocketFile();
     for (const listener of this.#others.splice(0)) listener.close();
     this.#openPlaces = '';
+  }
+
+  closeSocketFile(): void {
+    this.#socketFile?.close();
+    this.#socketFile = null;
   }
 
   /** Ends every connection, and gives the transport back. */

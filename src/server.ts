@@ -1,5 +1,6 @@
 // The composition root: puts clock, memory, databases, commands and a transport together, loads the dump file, listens,
 // and takes it all down again. The only place besides the CLI that knows which transport there is.
+import type { ChildProcess } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { datasetMemory } from '../io-engine/linux/dataset-memory.ts';
@@ -11,6 +12,11 @@ import { DirectiveError } from './core/directive.ts';
 import { Keyspace } from './core/keyspace.ts';
 import { REDIS_VERSION, type ReloadRequest, Server, ServerStartError, type ShutdownRequest } from './core/server.ts';
 import { Arena, type SegmentSource } from './data/arena.ts';
+import { Giver, type GiverHost, HandoverError, type Progress } from './handover/giver.ts';
+import { applySettings, logRefused, settingsOf } from './handover/settings.ts';
+import type { FinalState } from './handover/states.ts';
+import type { Taker } from './handover/taker.ts';
+import { upgradeAnswer } from './handover/upgrade-answer.ts';
 import { Listening } from './listening.ts';
 import { type EarlySetting, Modules } from './modules/modules.ts';
 import { controlAnswers } from './observe/control-answers.ts';
@@ -35,6 +41,7 @@ import { Workers } from './relay/workers.ts';
 import { functionLibraries } from './scripting/scripting.ts';
 import { KernelTransport, type SocketCalls } from './transports/kernel.ts';
 import type { Listener, Transport, TransportName } from './transports/transport.ts';
+import type { UserspaceTransport } from './transports/userspace.ts';
 
 /** How long clients have at shutdown to take what was written to them, milliseconds. */
 const CLOSE_GRACE_MS = 1000;
@@ -110,6 +117,8 @@ export function createServer(settings: ServerSettings, world: World, transport: 
   return server;
 }
 
+const unclaimedSetting = (name: string): Error => new ServerStartError(`No module has the setting '${name}'`);
+
 /** A server that is loaded and listening. */
 export class RunningServer {
   readonly server: Server;
@@ -127,6 +136,16 @@ export class RunningServer {
   onStopped: () => void = () => {};
   /** `user` lines of redis.conf. */
   users: readonly UserDefinition[] = [];
+  /** Settings as files and command line have them: what differs was changed while the server ran. */
+  settings: ReadonlyMap<string, string> = new Map();
+  /**
+   * Starts another process of this program with these descriptors, the way to it at number 3 and the rest behind it; null:
+   * this process is not a program of its own.
+   */
+  launch: ((fds: readonly number[]) => ChildProcess) | null = null;
+  /** Another process, with that id, is the server now: this one ends at once. */
+  onHandedOver: (pid: number) => void = () => {};
+  #giver: Giver | null = null;
   readonly #listening: Listening;
   #stopping = false;
   readonly #oomScore = new OomScore();
@@ -135,12 +154,7 @@ export class RunningServer {
   readonly #unclaimed: (name: string) => Error;
 
   /** @param unclaimed the error for a setting that no module has. @param calls for `Listening`. */
-  constructor(
-    server: Server,
-    transport: Transport,
-    unclaimed = (name: string): Error => new ServerStartError(`No module has the setting '${name}'`),
-    calls?: SocketCalls,
-  ) {
+  constructor(server: Server, transport: Transport, unclaimed = unclaimedSetting, calls?: SocketCalls) {
     this.#unclaimed = unclaimed;
     this.server = server;
     this.transport = transport;
@@ -212,7 +226,7 @@ export class RunningServer {
     this.onOpened();
     this.#setTitle();
     server.start();
-    await this.#loadModules();
+    await loadModules(server, this.#unclaimed);
     if (this.#stopping) return;
     if (this.#definesUsers) this.#loadUsers();
     await this.#files.load({ pause: () => this.#afterTick(), abandoned: () => this.#stopping });
@@ -225,20 +239,71 @@ export class RunningServer {
     this.onReady();
   }
 
-  /** Before the dataset, which may hold what is theirs. @throws ServerStartError */
-  async #loadModules(): Promise<void> {
-    const { config, log, modules } = this.server;
-    const { loadmodule, moduleAdd } = config;
-    if (modules === null || loadmodule.length + moduleAdd.length === 0) return;
-    modules.logBuiltin();
-    for (const [path, ...args] of loadmodule) {
-      if ((await modules.load(path, args)) === null) continue;
-      log.warning(`Can't load module from ${path}: server aborting`);
-      throw new ServerStartError(`Can't load module from ${path}; the log says why`);
+  // --- another process in place of this one ---
+
+  /**
+   * Starts a new process and hands everything over to it; this one goes on when that fails.
+   * @param tell what happens. @returns when the new process serves: this one ends.
+   * @throws HandoverError why not.
+   */
+  async handOver(tell: (progress: Progress) => void = () => {}): Promise<void> {
+    try {
+      this.onHandedOver(await this.#handOver(tell));
+    } catch (error) {
+      if (error instanceof HandoverError) this.log.warning(`Handover: ${error.message}`);
+      throw error;
     }
-    for (const [path, ...args] of moduleAdd) await modules.add(path, args);
-    const [unclaimed] = modules.earlySettings;
-    if (unclaimed !== undefined) throw this.#unclaimed(unclaimed.name);
+  }
+
+  /** @returns the new process's id. */
+  async #handOver(tell: (progress: Progress) => void): Promise<number> {
+    const { server, launch } = this;
+    if (this.#stopping) throw new HandoverError('the server is shutting down');
+    if (this.#giver !== null) throw new HandoverError('a handover is under way already');
+    if (launch === null) throw new HandoverError('only wiredis-server can start another one');
+    const host: GiverHost = {
+      server,
+      transport: this.transport,
+      files: this.#files,
+      settings: this.settings,
+      start: launch,
+      letGo: () => this.#listening.closeSocketFile(),
+      takeAgain: () => this.#listening.openSocketFile(),
+    };
+    const giver = new Giver(host, tell);
+    this.#giver = giver;
+    try {
+      return await giver.done;
+    } finally {
+      this.#giver = null;
+    }
+  }
+
+  /** In place of `start`: goes on with what another process had; the server has the dataset. @throws what `start` does. */
+  async goOn(taker: Taker, transport: UserspaceTransport, state: FinalState): Promise<void> {
+    const { server } = this;
+    await this.#listening.openPorts();
+    taker.takeOver(server, transport, state);
+    if (state.appendOnly) this.#files.continueAppendOnly();
+    await taker.waitForWord();
+    server.loading = false;
+    server.updateExpiryMode();
+    server.replication.goOn(state.place);
+    server.start();
+    taker.resume(server, state);
+    transport.resume();
+  }
+
+  /** After `goOn`: what only one process can have, when the other one is gone. */
+  async settleIn(): Promise<void> {
+    const { server } = this;
+    await this.#listening.openSocketFile();
+    this.#pidFile.write(server.config);
+    this.adjustOomScore();
+    this.onOpened();
+    this.#setTitle();
+    server.log.notice('Ready to accept connections');
+    this.onReady();
   }
 
   get #definesUsers(): boolean {
@@ -367,6 +432,22 @@ export class RunningServer {
   }
 }
 
+/** Before the dataset, which may hold what is theirs. @throws ServerStartError */
+async function loadModules(server: Server, unclaimed: (name: string) => Error): Promise<void> {
+  const { config, log, modules } = server;
+  const { loadmodule, moduleAdd } = config;
+  if (modules === null || loadmodule.length + moduleAdd.length === 0) return;
+  modules.logBuiltin();
+  for (const [path, ...args] of loadmodule) {
+    if ((await modules.load(path, args)) === null) continue;
+    log.warning(`Can't load module from ${path}: server aborting`);
+    throw new ServerStartError(`Can't load module from ${path}; the log says why`);
+  }
+  for (const [path, ...args] of moduleAdd) await modules.add(path, args);
+  const [early] = modules.earlySettings;
+  if (early !== undefined) throw unclaimed(early.name);
+}
+
 /**
  * Opens the transport that the configuration names, and starts a server on it.
  * @param created gets the server before it loads its data, so that it can be stopped meanwhile.
@@ -377,17 +458,16 @@ export async function startServer(
   created: (running: RunningServer) => void | Promise<void> = () => {},
 ): Promise<RunningServer> {
   const { config } = settings;
+  const asGiven = settingsOf(config);
   prepareProcess(config);
   const transport = await openTransport(config, world);
   const server = createServer(settings, world, transport.name);
   const running = new RunningServer(server, transport, settings.unclaimed, await socketCalls());
+  running.settings = asGiven;
   try {
     await created(running);
     running.users = settings.users ?? [];
-    const control = await openControl(config, world.log, controlAnswers(running.server, transport));
-    if (control !== null) running.companions.push(control);
-    const observe = await openObserve(running.server, transport);
-    if (observe !== null) running.companions.push(observe);
+    await openCompanions(running);
     await running.start();
     return running;
   } catch (error) {
@@ -397,6 +477,76 @@ export async function startServer(
     await transport.close(0);
     throw error;
   }
+}
+
+/** What shows the server to the outside. */
+async function openCompanions(running: RunningServer): Promise<void> {
+  const { companions, server, transport } = running;
+  const upgrade = upgradeAnswer((tell) => running.handOver(tell));
+  const control = await openControl(server.config, server.log, { ...controlAnswers(server, transport), upgrade });
+  if (control !== null) companions.push(control);
+  const observe = await openObserve(server, transport);
+  if (observe !== null) companions.push(observe);
+}
+
+/**
+ * Goes on in place of another process of this program, which hands everything over.
+ * @param created as in `startServer`; what it has to wait for is waited for when this process serves. @throws errors for a person; the other process goes on then.
+ */
+export async function startInPlace(
+  settings: ServerSettings,
+  taker: Taker,
+  created: (running: RunningServer) => void | Promise<void>,
+): Promise<void> {
+  try {
+    const preparing: unknown[] = [];
+    const running = await takePlace(settings, taker, (made) => preparing.push(created(made)));
+    await Promise.all(preparing);
+    await taker.waitForEnd();
+    await openCompanions(running);
+    await running.settleIn();
+  } catch (error) {
+    taker.report(messageOf(error));
+    throw error;
+  }
+}
+
+/** @param made gets the server just before it serves. @returns it, which serves already. */
+async function takePlace(
+  settings: ServerSettings,
+  taker: Taker,
+  made: (running: RunningServer) => void,
+): Promise<RunningServer> {
+  const { config } = settings;
+  const asGiven = settingsOf(config);
+  const refused = applySettings(config, taker.hello.settings);
+  if (config.core === 'relay' || config.transport === 'kernel')
+    taker.fail('core and transport cannot change on the way');
+  // The files name the master and the modules of the start; the old process tells those that there are now.
+  Object.assign(config, { replicaof: null, moduleAdd: [], loadmodule: taker.hello.modules });
+  const world = systemWorld(config);
+  const { log, stopwatch } = world;
+  logRefused(log, refused);
+  prepareProcess(config);
+  log.notice(`Handover: process ${process.pid} is to take the place of ${taker.hello.pid}`);
+  const server = createServer(settings, world, 'userspace');
+  server.loading = true;
+  await loadModules(server, settings.unclaimed ?? unclaimedSetting);
+  const { prepareAdoption } = await import('./transports/userspace-open.ts');
+  const keepAliveSeconds = (): number => config.tcpKeepalive;
+  const adopt = prepareAdoption({ ...world, netdevFile: config.netdev, engine: config.engine, keepAliveSeconds });
+  const calls = await socketCalls();
+  taker.load(server);
+  const state = await taker.follow();
+  const began = stopwatch();
+  const transport = adopt(taker.device(state));
+  const running = new RunningServer(server, transport, settings.unclaimed, calls);
+  running.settings = asGiven;
+  made(running);
+  await running.goOn(taker, transport, state);
+  const spentMs = ((stopwatch() - began) / 1000).toFixed(1);
+  log.notice(`Handover: ${server.clients.size} clients go on here; taking over took ${spentMs} ms`);
+  return running;
 }
 
 /** `core relay`: the same front, with a real Redis server behind it. @param created as in `startServer`. */
@@ -428,7 +578,7 @@ export async function startWorkers(
   refuseCoreSettings(settings);
   prepareProcess(config);
   const world = systemWorld(config);
-  const { openSharedInterface } = await import('./transports/userspace.ts');
+  const { openSharedInterface } = await import('./transports/userspace-open.ts');
   const { netdev: netdevFile, engine } = config;
   const device = openSharedInterface({ netdevFile, engine, log: world.log }, config.workers);
   const workers = new Workers(config, { ...world, device, command, input });
@@ -448,7 +598,7 @@ export async function startWorker(
   prepareProcess(config);
   const world = systemWorld(config);
   const calls = await import('../io-engine/linux/libc.ts');
-  const { openUserspace } = await import('./transports/userspace.ts');
+  const { openUserspace } = await import('./transports/userspace-open.ts');
   const { index, count, engine, generic } = seat;
   const isQueue = engine === 'afxdp';
   const share = { index, count, map: isQueue ? MAP_FD : -1, generic };
@@ -491,7 +641,7 @@ async function openTransport(config: Config, world: World): Promise<Transport> {
     return new KernelTransport({ ...world, keepAliveSeconds, calls: await socketCalls() });
   }
   // Only now: the engines' native parts are not needed for kernel sockets.
-  const { openUserspace } = await import('./transports/userspace.ts');
+  const { openUserspace } = await import('./transports/userspace-open.ts');
   return openUserspace({ ...world, netdevFile: config.netdev, engine: config.engine, keepAliveSeconds });
 }
 

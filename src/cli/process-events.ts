@@ -5,7 +5,7 @@ import type { ShutdownRequest } from '../core/server.ts';
 import type { Log } from '../platform/log.ts';
 import type { RunningServer } from '../server.ts';
 
-/** SIGTERM and SIGINT shut down, with the next cron; a second SIGINT until then does not wait. */
+/** SIGTERM and SIGINT shut down, with the next cron; a second SIGINT until then does not wait. SIGUSR2 hands over to a new process. */
 export function handleSignals(running: RunningServer): void {
   let closing = false;
   const shutDown = (signal: string, flags: readonly string[]): void => {
@@ -26,6 +26,10 @@ export function handleSignals(running: RunningServer): void {
   const { config } = running.server;
   process.on('SIGTERM', () => shutDown('SIGTERM', config.shutdownOnSigterm));
   process.on('SIGINT', () => shutDown('SIGINT', config.shutdownOnSigint));
+  process.on('SIGUSR2', () => {
+    // Why it could not be done is in the log.
+    running.handOver().catch(() => {});
+  });
   // As in Redis: a terminal that goes away does not end the server.
   process.on('SIGHUP', () => {});
 }
@@ -54,6 +58,7 @@ export function endOnSignals(relay: Ending): void {
   };
   process.on('SIGTERM', () => shutDown('SIGTERM'));
   process.on('SIGINT', () => shutDown('SIGINT'));
+  process.on('SIGUSR2', () => log.warning('A relay is not handed over: restart it, its clients reconnect'));
   process.on('SIGHUP', () => {});
 }
 

@@ -4,6 +4,7 @@ import { accessSync, constants } from 'node:fs';
 import type { Config } from '../core/config.ts';
 import { ServerStartError } from '../core/server.ts';
 import type { RunningServer } from '../server.ts';
+import { launchEnvironment } from './launch.ts';
 import { Reloader } from './reload.ts';
 
 /** Who watches over the process; the words of INFO's process_supervised. */
@@ -44,6 +45,7 @@ async function superviseWith(running: RunningServer, supervisor: Supervisor, rea
   if (supervisor !== 'systemd') return;
   const address = process.env.NOTIFY_SOCKET ?? '';
   delete process.env.NOTIFY_SOCKET;
+  launchEnvironment.NOTIFY_SOCKET = address;
   const { notifyService } = await import('../../io-engine/linux/service-notify.ts');
   const notify = (text: string): void => {
     if (!notifyService(address, text)) server.log.warning(`Can't tell systemd through ${address}`);
@@ -52,6 +54,12 @@ async function superviseWith(running: RunningServer, supervisor: Supervisor, rea
   process.on('SIGHUP', () => reloader.reload());
   notify('STATUS=Loading server state\n');
   running.onReady = () => notify('STATUS=Ready to accept connections\nREADY=1\n');
+  const { onHandedOver } = running;
+  running.onHandedOver = (pid) => {
+    // While it is this process that systemd listens to.
+    notify(`MAINPID=${pid}\n`);
+    onHandedOver(pid);
+  };
   running.companions.push({ close: () => notify('STATUS=Shutting down\nSTOPPING=1\n') });
 }
 

@@ -2,9 +2,10 @@
 // The `wiredis-server` command, called as redis-server is: [redis.conf] [--directive value ...]. Reads the
 // configuration, becomes a daemon if told so, and starts the server.
 import { readFileSync } from 'node:fs';
-import { type Config, createConfig } from '../core/config.ts';
+import { createConfig } from '../core/config.ts';
 import { argumentsToText, ConfigLoader } from '../core/config-file.ts';
 import { REDIS_VERSION } from '../core/server.ts';
+import { Taker } from '../handover/taker.ts';
 import { packageVersion } from '../package-version.ts';
 import type { RelayServer } from '../relay/relay-server.ts';
 import { takeWorkerSeat, tellParent } from '../relay/worker-seat.ts';
@@ -15,12 +16,14 @@ import {
   type RunningServer,
   refuseWorkers,
   type ServerSettings,
+  startInPlace,
   startRelay,
   startServer,
   startWorker,
   startWorkers,
 } from '../server.ts';
 import { becomeDaemon, daemonFailed, daemonReady, isDaemon } from './daemon.ts';
+import { launchSuccessor } from './launch.ts';
 import { endOnSignals, handleSignals, reportCrashes, surviveClosedOutput } from './process-events.ts';
 import { prepareService } from './service.ts';
 
@@ -48,6 +51,8 @@ Examples:
 
 const daemon = isDaemon();
 const seat = takeWorkerSeat();
+/** Another process's place is to be taken; null: this is a server's first process. */
+let taker: Taker | null = null;
 let running: RunningServer | RelayServer | Workers | null = null;
 
 async function main(args: readonly string[]): Promise<void> {
@@ -59,8 +64,15 @@ async function main(args: readonly string[]): Promise<void> {
     process.stdout.write(`${HELP}\n`);
     return;
   }
+  taker = Taker.find(process.env);
   const { settings, input } = readSettings(args);
   if (seat !== null) return startWorker(settings, seat, runAsRelay);
+  if (taker !== null) {
+    // Who asks for the next one already must not end this one.
+    process.on('SIGUSR2', () => {});
+    await startInPlace(settings, taker, (created) => adopt(created, input, args));
+    return;
+  }
   if (settings.config.daemonize && !daemon) {
     const problem = await becomeDaemon(input);
     if (problem !== null) process.stderr.write(`${problem}\n`);
@@ -71,7 +83,7 @@ async function main(args: readonly string[]): Promise<void> {
     const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
     await startWorkers(settings, { command, input }, runAsRelay);
   } else if (settings.config.core === 'relay') await startRelay(settings, undefined, runAsRelay);
-  else await startCore(settings, () => readSettings(args).settings.config);
+  else await startServer(settings, undefined, (created) => adopt(created, input, args));
   daemonReady();
 }
 
@@ -81,14 +93,14 @@ function runAsRelay(created: RelayServer | Workers): void {
   endOnSignals(created);
 }
 
-/** @param readAgain the configuration as the command line gives it now. */
-async function startCore(settings: ServerSettings, readAgain: () => Config): Promise<void> {
-  await startServer(settings, undefined, (created) => {
-    running = created;
-    created.onStopped = () => process.exit(0);
-    handleSignals(created);
-    return prepareService(created, readAgain);
-  });
+/** The process around a server. @param input what standard input gave. */
+function adopt(created: RunningServer, input: string, args: readonly string[]): Promise<void> {
+  running = created;
+  created.onStopped = () => process.exit(0);
+  created.launch = (fds) => launchSuccessor(input, fds);
+  created.onHandedOver = () => process.exit(0);
+  handleSignals(created);
+  return prepareService(created, () => readSettings(args).settings.config);
 }
 
 /** @throws ConfigFileError */
@@ -115,6 +127,7 @@ reportCrashes(packageVersion(), () => running);
 main(process.argv.slice(2)).catch((error: unknown) => {
   if (!isPersonsError(error)) throw error;
   if (seat !== null) return tellParent({ problem: error.message }, () => process.exit(1));
+  taker?.report(error.message);
   process.stderr.write(`${error.message}\n`);
   if (daemon) daemonFailed(error.message);
   else process.exit(1);

@@ -34,6 +34,16 @@ export interface BlockRequest {
   readonly onEnd?: () => void;
 }
 
+/** A client that waits, as plain data: another process runs its command again, and waits for the rest of the time. */
+export interface Waiting {
+  readonly client: number;
+  readonly kind: BlockKind;
+  readonly db: number;
+  readonly words: readonly Uint8Array[];
+  readonly muted: boolean;
+  readonly deadlineMs: number;
+}
+
 /** One client that waits. */
 export class Blocked {
   readonly client: Client;
@@ -48,14 +58,15 @@ export class Blocked {
   /** Keys by `keyName`, and the word that each is. */
   readonly wordOfKey = new Map<string, number>();
 
-  constructor(call: Call, request: BlockRequest) {
+  /** @param again as it was when the client began to wait, in another process; null: it begins now. */
+  constructor(call: Call, request: BlockRequest, again: Waiting | null) {
     this.client = call.client;
     this.command = call.client.lastCommand!;
     this.db = call.db;
     this.words = WordList.of(call);
     this.request = request;
-    this.muted = call.client.replyMode !== REPLY_ON;
-    this.deadlineMs = request.timeoutMs > 0 ? call.server.clock.unixMs + request.timeoutMs : 0;
+    this.muted = again?.muted ?? call.client.replyMode !== REPLY_ON;
+    this.deadlineMs = again?.deadlineMs ?? (request.timeoutMs > 0 ? call.server.clock.unixMs + request.timeoutMs : 0);
   }
 }
 
@@ -78,6 +89,10 @@ export class Blocking {
   readonly #reply = new ReplyWriter();
   /** The client that is being served; null: none. */
   receiver: Client | null = null;
+  /** Everyone who waits, in the order in which they began. */
+  readonly #all = new Set<Blocked>();
+  /** A wait that is begun once more. */
+  #again: Waiting | null = null;
 
   constructor(server: Server) {
     this.#server = server;
@@ -115,8 +130,9 @@ export class Blocking {
       timeoutReply(call.reply, request);
       return;
     }
-    const blocked = new Blocked(call, request);
+    const blocked = new Blocked(call, request, this.#again);
     client.blocked = blocked;
+    this.#all.add(blocked);
     this.#counts.set(request.kind, this.count(request.kind) + 1);
     if (request.keys !== undefined) this.#await(call, blocked, request.keys);
     if (request.goneError !== undefined) this.#countGoneWanted(1);
@@ -138,6 +154,37 @@ export class Blocking {
   #countGoneWanted(change: number): void {
     this.#wantGone += change;
     this.#server.keyspace.deletionsWanted = this.#wantGone > 0;
+  }
+
+  // --- another process goes on ---
+
+  /** Everyone who waits, longest first. */
+  get waiting(): Waiting[] {
+    return [...this.#all].map(({ client, db, deadlineMs, muted, request, words }) => ({
+      client: client.id,
+      kind: request.kind,
+      db: db.index,
+      words: wordsOf(words),
+      muted,
+      deadlineMs,
+    }));
+  }
+
+  /** Has the client wait once more: its command finds the dataset as it left it. Should it not have to wait, it is answered. */
+  waitAgain(client: Client, waiting: Waiting): void {
+    const server = this.#server;
+    const words = new WordList();
+    for (const word of waiting.words) words.addBytes(word, 0, word.length);
+    const { db } = client;
+    client.db = server.databases[waiting.db];
+    this.#again = waiting;
+    this.#reply.reset();
+    this.#reply.protocol = client.protocol;
+    server.nested.run(client, words, this.#reply);
+    this.#again = null;
+    client.db = db;
+    if (client.blocked === null && !waiting.muted) client.deliver(this.#reply);
+    this.#reply.reset();
   }
 
   // --- ready keys ---
@@ -261,6 +308,7 @@ export class Blocking {
   #remove(blocked: Blocked): void {
     const { client, request } = blocked;
     client.blocked = null;
+    this.#all.delete(blocked);
     this.#counts.set(request.kind, this.count(request.kind) - 1);
     for (const name of blocked.wordOfKey.keys()) {
       const waiting = this.#byKey.get(name);
@@ -311,6 +359,10 @@ export class Blocking {
 
 /** Bit of `Dispatcher.afterwards`. */
 export const AFTER_READY_KEYS = 1;
+
+function wordsOf({ argc, bytes, lengths, offsets }: WordList): Uint8Array[] {
+  return Array.from({ length: argc }, (_, i) => bytes.slice(offsets[i], offsets[i] + lengths[i]));
+}
 
 function timeoutReply(reply: ReplyWriter, request: BlockRequest): void {
   if (request.onTimeout === undefined) reply.nullArray();

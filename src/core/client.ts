@@ -65,6 +65,18 @@ export const REPLY_OFF = 1;
 export const REPLY_SKIP_NEXT = 2;
 export const REPLY_SKIPPING = 3;
 
+const NO_BYTES = new Uint8Array(0);
+
+/** What of a session is under way in either direction. */
+export interface InTransit {
+  readonly query: Uint8Array;
+  readonly output: Uint8Array;
+  /** False: too much output waits for its requests to be read. */
+  readonly readsOn: boolean;
+  /** It ends when the output is out. */
+  readonly closing: boolean;
+}
+
 export class Client implements ConnectionHandler, RequestLimits {
   readonly id: number;
   readonly server: Server;
@@ -73,7 +85,7 @@ export class Client implements ConnectionHandler, RequestLimits {
   readonly address: string;
   readonly localAddress: string;
   /** Unix time, milliseconds. */
-  readonly createdAt: number;
+  createdAt: number;
   lastInteraction: number;
   db: Database;
   protocol: 2 | 3 = 2;
@@ -557,6 +569,29 @@ export class Client implements ConnectionHandler, RequestLimits {
     // Its own batch may be on the stack.
     if (this.server.current !== this && (this.#held & HELD_BY_SERVICE) === 0) this.#releaseQuery();
     this.server.forget(this);
+  }
+
+  // --- another process goes on with it ---
+
+  /** What has come and was not run, and what waits to be sent. Copies. */
+  get inTransit(): InTransit {
+    const start = this.#parser?.start ?? 0;
+    const output = Buffer.concat(this.#output).subarray(this.#outputOffset);
+    return {
+      query: this.#query?.slice(start, this.#queryLength) ?? NO_BYTES,
+      output: Uint8Array.from(output),
+      readsOn: (this.#held & HELD_BY_OUTPUT) === 0,
+      closing: this.closing,
+    };
+  }
+
+  /** Goes on with what was in transit; everything else of the session is as it was. */
+  restore({ query, output, readsOn, closing }: InTransit): void {
+    if (output.length > 0) this.send(output, output.length);
+    if (!readsOn && this.#outputBytes >= OUTPUT_LOW_WATER) this.hold(HELD_BY_OUTPUT);
+    else if ((this.#held & HELD_BY_OUTPUT) === 0) this.connection.resume();
+    if (closing) this.closeAfterReply();
+    else if (query.length > 0) this.onData(query, 0, query.length);
   }
 
   // --- figures ---

@@ -1,7 +1,7 @@
 // What all databases of a server share: memory, time, randomness, counts, and the hooks through which WATCH,
 // tracking, keyspace notifications and replication learn of changes. Built by the server; tests build their own.
 import type { Arena } from '../data/arena.ts';
-import { seedKeyHash } from '../data/key-hash.ts';
+import { keyHashIsSeeded, seedKeyHash } from '../data/key-hash.ts';
 import type { ServerClock } from '../platform/clock.ts';
 import type { Random } from '../platform/random.ts';
 import { Database } from './database.ts';
@@ -135,10 +135,7 @@ export class Keyspace {
     this.arena = arena;
     this.clock = clock;
     this.random = random;
-    if (!hashSeeded) {
-      seedKeyHash(random.int32(), random.int32());
-      hashSeeded = true;
-    }
+    if (!keyHashIsSeeded()) seedKeyHash(random.int32(), random.int32());
     for (let i = 0; i < databases; i++) this.databases.push(new Database(i, this));
   }
 
@@ -199,5 +196,3 @@ export class Keyspace {
 }
 
 const LFU_INIT = 5;
-/** The hash key is the process's, and must not change once a table holds an entry. */
-let hashSeeded = false;

@@ -42,6 +42,11 @@ export class Pauses {
     this.#held.delete(client);
   }
 
+  /** Those in force; times in Unix milliseconds. */
+  get inForce(): { readonly purpose: PausePurpose; readonly all: boolean; readonly untilMs: number }[] {
+    return [...this.#pauses].map(([purpose, pause]) => ({ purpose, ...pause }));
+  }
+
   /** A longer or wider pause of the same purpose that is in force stays so. */
   begin(purpose: PausePurpose, all: boolean, durationMs: number): void {
     const untilMs = this.#clock.unixMs + durationMs;

@@ -178,11 +178,11 @@ export class Server {
   /** What changes, for the append-only file and replicas. */
   readonly propagation = new Propagation();
   readonly persistence: Persistence;
-  /** 40 hexadecimal digits, new at each start. */
-  readonly runId: string;
+  /** 40 hexadecimal digits, new at each start; what goes on in another process has not started anew. */
+  runId: string;
   readonly replication: Replication;
   /** Unix time, milliseconds. */
-  readonly startedAt: number;
+  startedAt: number;
 
   /** Replies of the batch that is running. */
   reply = new ReplyWriter();
@@ -359,6 +359,9 @@ export class Server {
     this.updateDiskGate();
   }
 
+  /** Another process may be about to go on in place of this one: nothing is done at intervals. */
+  isStill = false;
+
   /** A dump is being loaded beside the dataset, which is served meanwhile. */
   asyncLoading = false;
 
@@ -458,9 +461,18 @@ export class Server {
     return client;
   };
 
-  /** A client on a connection that was accepted, or that this server has opened. */
-  addClient(connection: Connection): Client {
-    const client = new Client(this, connection, this.#nextClientId++);
+  /** What the next client will be called. */
+  get nextClientId(): number {
+    return this.#nextClientId;
+  }
+
+  set nextClientId(id: number) {
+    this.#nextClientId = id;
+  }
+
+  /** A client on a connection that was accepted, or that this server has opened. @param id it had in another process. */
+  addClient(connection: Connection, id = this.#nextClientId++): Client {
+    const client = new Client(this, connection, id);
     this.clients.set(client.id, client);
     return client;
   }
@@ -751,7 +763,7 @@ export class Server {
 
   #cron(): void {
     this.clock.update();
-    if (!this.debug.pauseCron) this.#runCron();
+    if (!this.debug.pauseCron && !this.isStill) this.#runCron();
     this.#cronAlarm?.arm(this.#cronPace.next(this));
   }
 

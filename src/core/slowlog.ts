@@ -37,6 +37,12 @@ export class Slowlog {
     this.trim(lengthMax);
   }
 
+  /** Goes on with another's entries, newest first. */
+  restore(entries: readonly SlowEntry[]): void {
+    this.#entries = [...entries];
+    this.#nextId = (entries[0]?.id ?? -1) + 1;
+  }
+
   trim(lengthMax: number): void {
     if (this.#entries.length > lengthMax) this.#entries.length = lengthMax;
   }

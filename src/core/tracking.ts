@@ -150,6 +150,17 @@ export class Tracking {
     }
   }
 
+  /** Which clients may hold which keys, by their numbers. */
+  get readers(): [key: string, clients: number[]][] {
+    return [...this.#readers].map(([key, ids]) => [key, [...ids]]);
+  }
+
+  /** Puts back what `readers` told. */
+  set readers(all: readonly (readonly [key: string, clients: readonly number[]])[]) {
+    this.#readers = new Map(all.map(([key, ids]) => [key, new Set(ids)]));
+    this.#items = all.reduce((sum, [, ids]) => sum + ids.length, 0);
+  }
+
   // --- changes ---
 
   keyModified(bytes: Uint8Array, offset: number, length: number): void {

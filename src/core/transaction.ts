@@ -82,6 +82,13 @@ export class Watches {
     transaction.watched.set(name, hasExpired(db, bytes, offset, length));
   }
 
+  /** As `watch`, for a key that was watched before, by its `keyName`. */
+  watchAgain(transaction: Transaction, name: string, expired: boolean): void {
+    const watchers = this.#byKey.get(name) ?? new Set();
+    this.#byKey.set(name, watchers.add(transaction));
+    transaction.watched.set(name, expired);
+  }
+
   unwatch(transaction: Transaction): void {
     for (const name of transaction.watched.keys()) {
       const watchers = this.#byKey.get(name);

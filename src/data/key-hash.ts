@@ -3,11 +3,18 @@
 
 let key0 = 0x736f6d65;
 let key1 = 0x646f7261;
+let isSeeded = false;
+
+/** Whether the process has its key. */
+export function keyHashIsSeeded(): boolean {
+  return isSeeded;
+}
 
 /** Sets the process's hash key. Only before the first table holds an entry. */
 export function seedKeyHash(a: number, b: number): void {
   key0 = a | 0;
   key1 = b | 0;
+  isSeeded = true;
 }
 
 // Hashes worked out beforehand, for keys that a pipeline is going to ask for: in the order of their offsets in one array.
@@ -43,6 +50,11 @@ export function hashOfKey(bytes: Uint8Array, offset: number, length: number): nu
   while (aheadNext < aheadCount && aheadOffsets[aheadNext] < offset) aheadNext++;
   const isAhead = aheadNext < aheadCount && aheadOffsets[aheadNext] === offset && aheadLengths[aheadNext] === length;
   return isAhead ? aheadHashes[aheadNext] : hashKey(bytes, offset, length);
+}
+
+/** The key in use: a table that is read in another process, cursor by cursor, has to be in the same order there. */
+export function keyHashSeed(): readonly [number, number] {
+  return [key0, key1];
 }
 
 /** @returns an int32, all bits of it good. */

@@ -3,7 +3,7 @@ import { SystemClock } from '../platform/clock.ts';
 import { Log, type LogLevel, standardOutput } from '../platform/log.ts';
 import { SystemRandom } from '../platform/random.ts';
 import { SystemScheduler } from '../platform/timers.ts';
-import { openUserspace, type UserspaceSettings } from '../transports/userspace.ts';
+import { openUserspace, type UserspaceSettings } from '../transports/userspace-open.ts';
 import { Net } from './net.ts';
 
 export type { Net } from './net.ts';

@@ -58,6 +58,24 @@ describe('LZF', () => {
 });
 
 describe('RDB strings and lengths', () => {
+  it('are read behind a string that is longer than the buffer', () => {
+    const out = new RdbOutput(null, false);
+    const large = new Uint8Array(3_000_000).fill(121);
+    out.string(large, 0, large.length);
+    for (let i = 0; i < 3; i++) out.byte(i);
+    let at = 0;
+    const input = RdbInput.fromSource((into, offset, length) => {
+      const count = Math.min(length, 100_000, out.length - at);
+      into.set(out.bytes.subarray(at, at + count), offset);
+      at += count;
+      return count;
+    });
+    const text = new Element();
+    input.string(text);
+    expect(text.length).toBe(large.length);
+    expect([input.byte(), input.byte(), input.byte()]).toEqual([0, 1, 2]);
+  });
+
   it('come back as they were (property)', () => {
     const item = fc.oneof(
       fc.uint8Array({ maxLength: 200 }),

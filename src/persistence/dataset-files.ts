@@ -42,6 +42,7 @@ export class DatasetFiles implements PersistenceControl {
   #retriedAt = 0;
   #rewriteDelayMinutes = 0;
   #nextRewriteAt = 0;
+  #isStill = false;
 
   /** @param exit ends the process at once, when an append-only file that promised safety cannot be written. */
   constructor(server: Server, exit: () => void) {
@@ -206,7 +207,18 @@ export class DatasetFiles implements PersistenceControl {
 
   /** Before any reply of a tick leaves. */
   beforeOutput(): void {
-    if (this.#server.persistence.aofState !== 'off') this.aof.flush(false);
+    if (this.#server.persistence.aofState !== 'off' && !this.#isStill) this.aof.flush(false);
+  }
+
+  /** Everything is written, and nothing from here on: another process may go on with the append-only file. */
+  standStill(): void {
+    if (this.#server.persistence.aofState !== 'off') this.aof.flush(true);
+    this.#isStill = true;
+  }
+
+  /** None has. */
+  goOn(): void {
+    this.#isStill = false;
   }
 
   cron(): void {
@@ -583,6 +595,21 @@ export class DatasetFiles implements PersistenceControl {
     persistence.aofCurrentSize = sizes.reduce((sum, size) => sum + size, 0);
     persistence.aofBaseSize = this.#manifest.base === null ? 0 : sizes[0];
     return true;
+  }
+
+  /**
+   * Goes on with the append-only file of another process that has the same dataset. @throws ServerStartError when it
+   * cannot be opened.
+   */
+  continueAppendOnly(): void {
+    const { persistence } = this.#server;
+    this.#manifest = this.#manifestOnDisk();
+    this.#openAtStart();
+    const sizes = this.#manifest.parts.map(({ name }) => statSync(this.#manifest.pathOf(name)).size);
+    persistence.aofCurrentSize = sizes.reduce((sum, size) => sum + size, 0);
+    persistence.aofBaseSize = this.#manifest.base === null ? 0 : sizes[0];
+    persistence.aofState = 'on';
+    this.#server.propagation.addSink(this.aof);
   }
 
   #openAtStart(): void {

@@ -25,6 +25,17 @@ export interface KnownHistory {
   readonly db: Database;
 }
 
+/** Where a server is in its history: plain data. */
+export interface HistoryPlace {
+  readonly id: string;
+  readonly id2: string;
+  readonly id2Offset: number;
+  readonly offset: number;
+  readonly master: { readonly host: string; readonly port: number } | null;
+  /** That the stream has selected. */
+  readonly db: number;
+}
+
 export class Replication implements PropagationSink {
   readonly target = PROPAGATE_REPLICAS;
   /** As PropagationSink. */
@@ -51,6 +62,8 @@ export class Replication implements PropagationSink {
   #cronRuns = 1;
   #cronAt = 0;
   #ackWanted = false;
+  /** Another process reads the stream, to go on in place of this one. */
+  isFollowed = false;
 
   constructor(server: Server, id: string) {
     this.server = server;
@@ -370,6 +383,51 @@ export class Replication implements PropagationSink {
     this.link?.stop();
   }
 
+  // --- another process goes on ---
+
+  /** Every link ends: they are made again, and go on from the backlog. */
+  dropLinks(): void {
+    this.disconnectReplicas();
+    this.link?.stop();
+  }
+
+  /** What `dropLinks` ended begins anew; nobody has gone on. */
+  linkAgain(): void {
+    const { link, server } = this;
+    if (link === null) return;
+    this.link = new MasterLink(this, link.host, link.port, link.cached);
+    this.link.connect();
+    server.updateRoleGate();
+  }
+
+  /** The place in the history where this server is, with its master if it has one. */
+  get place(): HistoryPlace {
+    const { id, id2, id2Offset, link, offset } = this;
+    const master = link === null ? null : { host: link.host, port: link.port };
+    return { id, id2, id2Offset, offset, master, db: Math.max(0, this.#dumpDb()) };
+  }
+
+  /** Takes up the history that another process had; its stream follows by `feedFromMaster`. */
+  takeUp({ id, id2, id2Offset, offset }: HistoryPlace): void {
+    this.id = id;
+    this.id2 = id2;
+    this.id2Offset = id2Offset;
+    this.stream.offset = offset;
+    this.createBacklog();
+  }
+
+  /** The other process is gone: this one is the master, or the replica, that it was. */
+  goOn({ master, db }: HistoryPlace): void {
+    const { server } = this;
+    this.selectedDb = -1;
+    this.#noReplicasSince = this.second;
+    if (master === null) return;
+    const history = { id: this.id, offset: this.offset, db: server.databases[db] };
+    this.link = new MasterLink(this, master.host, master.port, history);
+    this.#roleChanged();
+    this.link.connect();
+  }
+
   /** Another server's history is what we have from now on: ours is of no use to replicas. */
   leaveHistory(): void {
     this.disconnectReplicas();
@@ -427,7 +485,8 @@ export class Replication implements PropagationSink {
 
   #freeIdleBacklog(): void {
     const { replBacklogTtl } = this.server.config;
-    if (this.replicas.length > 0 || replBacklogTtl === 0 || !this.stream.active || this.isReplica) return;
+    if (this.replicas.length > 0 || this.isFollowed || replBacklogTtl === 0 || !this.stream.active || this.isReplica)
+      return;
     if (this.second - this.#noReplicasSince <= replBacklogTtl) return;
     // Without a backlog the offset stands still: the id must not stand for what follows.
     this.changeId();

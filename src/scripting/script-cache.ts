@@ -91,6 +91,11 @@ export class ScriptCache {
     return wasm.api.luaL_ref(L, LUA_REGISTRYINDEX);
   }
 
+  /** Every script's text, oldest first. */
+  get bodies(): Uint8Array[] {
+    return [...this.#bySha.values()].map(({ body }) => body);
+  }
+
   has(sha: string): boolean {
     return this.#bySha.has(sha.toLowerCase());
   }

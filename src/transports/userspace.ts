@@ -1,15 +1,10 @@
 // The transport over our own stack: drives the tick. One wake-up of the engine is one run to completion:
 // receive, TCP, commands, append-only file, output, one kick. Nothing is queued between the NIC and the reply.
-import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
-import type { FrameEngine } from '../../io-engine/frame-engine.ts';
-import { openEngine, type SharedInterface, shareInterface } from '../../io-engine/open.ts';
-import type { EngineChoice, EngineShare } from '../../io-engine/options.ts';
+import type { FrameEngine, HandedEngine } from '../../io-engine/frame-engine.ts';
 import { linkTypeOf } from '../../io-engine/pcapng.ts';
-import type { Conflict } from '../../stack/claim.ts';
 import { CLOSE_REASONS } from '../../stack/close-reasons.ts';
-import { parseNetdevConf, type StackConfig } from '../../stack/config.ts';
-import type { Dhcp } from '../../stack/dhcp.ts';
+import type { StackConfig } from '../../stack/config.ts';
 import { type ConnectionFacts, connectionFacts, type StackFacts, stackFacts } from '../../stack/facts.ts';
 import type { ProbeFacts } from '../../stack/probe.ts';
 import type { Socket, SocketEvents } from '../../stack/socket.ts';
@@ -18,9 +13,7 @@ import { listStats } from '../../stack/stats.ts';
 import { StackError } from '../../stack/tcp/connect.ts';
 import type { Listener as StackListener } from '../../stack/tcp/listener.ts';
 import { type ConnectionTraffic, TrafficWatch } from '../../stack/traffic-watch.ts';
-import { formatMac } from '../../stack/wire/ethernet.ts';
 import type { ServerClock } from '../platform/clock.ts';
-import type { Log } from '../platform/log.ts';
 import type { Random } from '../platform/random.ts';
 import type { Alarm, Scheduler } from '../platform/timers.ts';
 import { ConnectionTrace } from './connection-trace.ts';
@@ -45,6 +38,19 @@ export type { ConnectionFacts, ListenerFacts, NeighborFacts, RouteFacts, StackFa
 export type { ProbeFacts } from '../../stack/probe.ts';
 export type { ConnectionTraffic } from '../../stack/traffic-watch.ts';
 
+/** Ticks in which everyone is told what there is to tell, before a transport stands still. */
+const LAST_TICKS = 16;
+
+/** What a peer may go on sending to a session that is over. */
+const LINGER_BYTES_MAX = 64 * 1024;
+
+/** A transport that stands still. */
+export interface SuspendedTransport {
+  readonly stack: Uint8Array;
+  /** Null: the device cannot change hands between processes. */
+  readonly engine: HandedEngine | null;
+}
+
 const DYNAMIC_PORT_MIN = 49152;
 const DYNAMIC_PORTS = 65536 - DYNAMIC_PORT_MIN;
 
@@ -54,130 +60,12 @@ export interface UserspaceParts {
   readonly clock: ServerClock;
   readonly scheduler: Scheduler;
   readonly random: Random;
-  /** The owner will call `stack.claim`; otherwise the addresses are announced at once. */
+  /** The owner will call `stack.claim`, or `takeOver`; otherwise the addresses are announced at once. */
   readonly claims?: boolean;
   /** Seconds of silence after which a client is probed; 0: as netdev.conf says. */
   readonly keepAliveSeconds?: () => number;
-}
-
-export interface UserspaceSettings extends Omit<UserspaceParts, 'engine' | 'config' | 'claims'> {
-  readonly log: Log;
-  /** Path of netdev.conf. */
-  readonly netdevFile: string;
-  /** `auto`: what netdev.conf says. */
-  readonly engine: EngineChoice;
-  /** Keys of netdev.conf that are other than the file has them. */
-  readonly overrides?: readonly (readonly [key: string, value: string])[];
-  /** Others serve the same addresses: which one we are. */
-  readonly share?: EngineShare;
-}
-
-/**
- * Reads netdev.conf, opens its interface and starts the stack on it.
- * @throws NetdevConfigError, EngineError or TransportError whose message is one line that says what to do.
- */
-export async function openUserspace(settings: UserspaceSettings): Promise<UserspaceTransport> {
-  const { log } = settings;
-  const config = readConfig(settings);
-  const { share } = settings;
-  const shared = share === undefined ? config.engine : { ...config.engine, share };
-  const engine = await openEngine(shared, (line) => log.notice(line));
-  const { link } = engine;
-  // Of several, one asks for all.
-  const asks = config.addressCheckMs > 0 && (share === undefined || share.index === 0);
-  const transport = new UserspaceTransport({ ...settings, engine, config, claims: asks });
-  const { ip } = transport.stack;
-  const addresses = ip.addressTexts().join(', ');
-  log.notice(`User-space TCP/IP on ${link.name}: engine ${engine.name}, ${addresses}, mtu ${link.mtu}`);
-  ip.onConflict = (conflict) => log.warning(`Another host uses our address: ${owner(transport, conflict)}`);
-  if (asks) await claimAddresses(transport, config.addressCheckMs);
-  if (ip.dhcp !== null) await leaseAddress(transport, ip.dhcp, settings);
-  return transport;
-}
-
-/**
- * What several processes need before each opens the interface as its share. @throws as `openUserspace`, and TransportError
- * EINVAL for what only one process can do.
- */
-export function openSharedInterface(
-  settings: Pick<UserspaceSettings, 'netdevFile' | 'engine' | 'log'>,
-  workers: number,
-): SharedInterface {
-  const { netdevFile, log } = settings;
-  const config = readConfig(settings);
-  if (config.dhcp || config.ipv6 !== null) {
-    throw new TransportError('EINVAL', `several workers want fixed IPv4 addresses, and those only, in ${netdevFile}`);
-  }
-  return shareInterface(config.engine, workers, (line) => log.notice(line));
-}
-
-/** How long a DHCP server may take before the start fails. */
-const LEASE_WAIT_MS = 30_000;
-
-/** Waits for an address, and goes on telling what becomes of it. @throws TransportError ETIMEDOUT. */
-async function leaseAddress(
-  transport: UserspaceTransport,
-  dhcp: Dhcp,
-  { log, scheduler }: UserspaceSettings,
-): Promise<void> {
-  const { ip, tcp } = transport.stack;
-  dhcp.onLost = (address, why) => {
-    log.warning(`DHCP: ${ip.format(address)} is not ours any more: ${why}`);
-    tcp.endAll(address);
-  };
-  const bound = await new Promise<boolean>((resolve) => {
-    const deadline = scheduler.createAlarm(() => resolve(false));
-    deadline.arm(LEASE_WAIT_MS);
-    dhcp.onBound = ({ ip: address, prefixLength, server, seconds }) => {
-      deadline.disarm();
-      const lease = `${ip.format(address)}/${prefixLength} from ${ip.format(server)} for ${seconds} s`;
-      log.notice(`DHCP: ${lease}`);
-      resolve(true);
-    };
-    log.notice('DHCP: asking for an address');
-    dhcp.start();
-    transport.tick();
-  });
-  if (bound) return;
-  await transport.close(0);
-  throw new TransportError(
-    'ETIMEDOUT',
-    `no DHCP server gave an address within ${LEASE_WAIT_MS / 1000} s: is there one on this network? ` +
-      `Otherwise set 'address' in netdev.conf`,
-  );
-}
-
-/** @throws TransportError EADDRINUSE when another host has one of our addresses; the transport is closed then. */
-async function claimAddresses(transport: UserspaceTransport, totalMs: number): Promise<void> {
-  const conflict = await new Promise<Conflict | null>((done) => transport.stack.claim(totalMs, done));
-  if (conflict === null) return;
-  await transport.close(0);
-  throw new TransportError(
-    'EADDRINUSE',
-    `the address is taken: ${owner(transport, conflict)}; choose another 'address' in netdev.conf, or stop that host`,
-  );
-}
-
-function owner(transport: UserspaceTransport, { ip, mac }: Conflict): string {
-  return `${transport.stack.ip.format(ip)} is at ${formatMac(mac, 0)}`;
-}
-
-function readConfig({
-  netdevFile,
-  engine,
-  overrides = [],
-}: Pick<UserspaceSettings, 'netdevFile' | 'engine' | 'overrides'>): StackConfig {
-  const chosen: readonly (readonly [string, string])[] = engine === 'auto' ? [] : [['engine', engine]];
-  return parseNetdevConf(readNetdevConf(netdevFile), netdevFile, [...chosen, ...overrides]);
-}
-
-function readNetdevConf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'EIO';
-    throw new TransportError(code, `cannot read ${path} (${code}): name your netdev.conf with --netdev FILE`);
-  }
+  /** Stands still until `resume`: it is to take over what another one had. */
+  readonly suspended?: boolean;
 }
 
 /** The number of what is in `socket.user`. */
@@ -207,9 +95,11 @@ export class UserspaceTransport implements Transport, StackInsight {
   #alarmArmed = false;
   #tickIsComing = false;
   #closed = false;
+  /** Another process may go on from here: nothing moves meanwhile. */
+  #suspended = false;
   #onAllClosed: (() => void) | null = null;
 
-  constructor({ engine, config, clock, scheduler, random, keepAliveSeconds, claims }: UserspaceParts) {
+  constructor({ engine, config, clock, scheduler, random, keepAliveSeconds, claims, suspended }: UserspaceParts) {
     this.#keepAliveSeconds = keepAliveSeconds ?? (() => 0);
     this.#engine = engine;
     this.#clock = clock;
@@ -224,6 +114,8 @@ export class UserspaceTransport implements Transport, StackInsight {
     clock.update();
     this.stack = new Stack(engine, config, clock, random);
     this.stack.onOutputNeeded = () => this.#tickSoon();
+    this.#suspended = suspended === true;
+    if (this.#suspended) return;
     if (claims !== true) this.stack.start();
     engine.wait(() => this.tick());
     this.#tickSoon();
@@ -312,7 +204,7 @@ export class UserspaceTransport implements Transport, StackInsight {
 
   /** One run to completion. Called by the engine's wake-up, the stack's earliest timer, or work from outside. */
   tick(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#suspended) return;
     this.#clock.update();
     if (this.#meter?.isDue() === true) {
       this.#measuredTick(this.#meter);
@@ -376,6 +268,64 @@ export class UserspaceTransport implements Transport, StackInsight {
         if (stack.tcp.trace === ring) stack.traceSegments(null);
       },
     });
+  }
+
+  // --- another process goes on ---
+
+  /**
+   * Stands still, with everything told that could be told, and describes itself for another process.
+   * @param idOf the number of a connection's handler; 0: nobody's, who is left to end. Then `resume` or nothing.
+   */
+  suspend(idOf: (handler: ConnectionHandler) => number): SuspendedTransport {
+    const { tcp } = this.stack;
+    for (let ticks = 0; ticks < LAST_TICKS && (ticks === 0 || tcp.ready.count > 0); ticks++) this.tick();
+    this.#suspended = true;
+    this.#alarm.disarm();
+    this.#alarmArmed = false;
+    const id = idOfUser(idOf);
+    return {
+      stack: this.stack.exportState((socket) => id(socket.user)),
+      engine: this.#engine.handOver?.() ?? null,
+    };
+  }
+
+  /** Descriptors that another process needs for the device; null: it cannot change hands. */
+  get handedFds(): readonly number[] | null {
+    return this.#engine.handedFds ?? null;
+  }
+
+  /** Whether the connection is one of ours, which goes on with us. */
+  carries(connection: Connection): boolean {
+    return connection instanceof UserspaceConnection;
+  }
+
+  /** Nobody has gone on: this one does. */
+  resume(): void {
+    this.#suspended = false;
+    this.#engine.wait(() => this.tick());
+    this.tick();
+  }
+
+  /**
+   * Goes on with what another one described, its listeners open, before the first tick.
+   * @returns the connections by the numbers of those who had them, who are to `attach` again.
+   */
+  takeOver(stack: Uint8Array): Map<number, Connection> {
+    const connections = new Map<number, UserspaceConnection>();
+    this.stack.importState(stack, (socket, owner) => {
+      const connection = new UserspaceConnection(socket, this.stack);
+      connection.handler = lingering(socket);
+      socket.user = connection;
+      this.#open.add(connection);
+      if (owner !== 0) connections.set(owner, connection);
+      return this.#events;
+    });
+    return connections;
+  }
+
+  /** Who hears of a connection that was taken over. */
+  attach(connection: Connection, handler: ConnectionHandler): void {
+    (connection as UserspaceConnection).handler = handler;
   }
 
   #tickSoon(): void {
@@ -639,6 +589,16 @@ class UserspaceConnection implements Connection {
 /** Nobody reads any more: data that comes is answered with RST (RFC 9293 3.10.7.1, RFC 1122 4.2.2.13). */
 function orphan(socket: Socket): ConnectionHandler {
   return { onData: () => socket.abort(), onDrain() {}, onEnd() {}, onClose() {} };
+}
+
+/** Whose session was over before its connection was: the rest is dropped, up to a limit. */
+function lingering(socket: Socket): ConnectionHandler {
+  let dropped = 0;
+  const onData = (_bytes: Uint8Array, _offset: number, length: number): void => {
+    dropped += length;
+    if (dropped > LINGER_BYTES_MAX) socket.abort();
+  };
+  return { onData, onDrain() {}, onEnd: () => socket.end(), onClose() {} };
 }
 
 /** Runs a call into the stack; what it refuses is refused in the transport's words. */

@@ -81,6 +81,8 @@ const TIME_WAIT: readonly Column[] = [
   ...columns('b', 'hasTimestamps'),
 ];
 
+/** Names of everything that is carried: a field that is not must be one that another stack makes anew. */
+export const CARRIED: ReadonlySet<string> = namesOf([...CONNECTION, ...FLIGHT]);
 const CONNECTION_NAMES = namesOf(CONNECTION);
 const FLIGHT_NAMES = namesOf(FLIGHT);
 const HANDSHAKE_NAMES = namesOf(HANDSHAKE);

@@ -4,13 +4,22 @@
 import assert from 'node:assert/strict';
 import { type Impairment, MemoryWire } from '../../io-engine/memory-wire.ts';
 import { commandTable } from '../../src/commands/table.ts';
+import { Client } from '../../src/core/client.ts';
 import { createConfig } from '../../src/core/config.ts';
 import { Keyspace } from '../../src/core/keyspace.ts';
 import { Server } from '../../src/core/server.ts';
+import {
+  exportCounters,
+  exportSessions,
+  importCounters,
+  importSessions,
+  resumeSessions,
+} from '../../src/core/session-state.ts';
 import { Arena } from '../../src/data/arena.ts';
-import { ManualClock } from '../../src/platform/clock.ts';
+import { ManualClock, type ServerClock } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { SeededRandom } from '../../src/platform/random.ts';
+import type { ConnectionHandler } from '../../src/transports/transport.ts';
 import { UserspaceTransport } from '../../src/transports/userspace.ts';
 import { CLOSE_REASONS } from '../../stack/close-reasons.ts';
 import { parseNetdevConf, type StackConfig } from '../../stack/config.ts';
@@ -34,6 +43,8 @@ export interface SimulationOptions {
   readonly seed: number;
   /** Replaces the impairment drawn from the seed. */
   readonly impairment?: Partial<Impairment>;
+  /** Now and then another server goes on in place of the one there is, in the middle of everything. */
+  readonly handovers?: boolean;
 }
 
 export interface SimulationResult {
@@ -43,7 +54,11 @@ export interface SimulationResult {
   readonly replyBytes: number;
   /** Frames that the wire lost, doubled, held back or damaged. */
   readonly impaired: number;
+  readonly handovers: number;
 }
+
+/** One step in so many is followed by a hand-over. */
+const STEPS_A_HANDOVER = 60;
 
 /** Runs one seed to its end. @throws AssertionError when anything is lost, doubled, out of order or left behind. */
 export function simulate(options: SimulationOptions): SimulationResult {
@@ -59,15 +74,23 @@ class Simulation {
   readonly #clock = new ManualClock();
   readonly #scheduler = new VirtualScheduler();
   readonly #wire: MemoryWire;
-  readonly #transport: UserspaceTransport;
-  readonly #server: Server;
+  readonly #keyspace: Keyspace;
+  readonly #stackConfig: StackConfig;
+  readonly #random: SeededRandom;
+  /** Draws when hand-overs come; null: they do not. */
+  readonly #handoverRandom: SeededRandom | null;
   readonly #clients: SimulatedClient[] = [];
   readonly #address: string;
+  #server: Server;
+  #transport: UserspaceTransport;
+  #handovers = 0;
   #nowUs = 0;
   #impaired = 0;
 
-  constructor({ seed, impairment }: SimulationOptions) {
+  constructor({ seed, impairment, handovers }: SimulationOptions) {
     const random = new SeededRandom(seed);
+    this.#random = random;
+    this.#handoverRandom = handovers === true ? new SeededRandom(~seed) : null;
     const clientCount = 1 + random.below(3);
     // One run in three is IPv6's.
     const network = random.below(3) === 0 ? 'fd09::' : '10.9.0.';
@@ -83,28 +106,10 @@ class Simulation {
     this.#wire.observer = (fate) => {
       if (fate !== 'sent' && fate !== 'delivered') this.#impaired++;
     };
-    const config = createConfig();
-    config.protectedMode = false;
-    const keyspace = new Keyspace(arena, this.#clock, random);
-    this.#server = new Server({
-      config,
-      keyspace,
-      commands: commandTable,
-      clock: this.#clock,
-      random,
-      scheduler: this.#scheduler,
-      stopwatch: () => this.#nowUs,
-      log: silentLog,
-      transport: 'userspace',
-    });
-    this.#transport = new UserspaceTransport({
-      engine: this.#wire.ends[0],
-      config: drawStackConfig(random, `${network}1`),
-      clock: this.#clock,
-      scheduler: this.#scheduler,
-      random,
-    });
-    this.#transport.beforeOutput = () => this.#server.beforeOutput();
+    this.#keyspace = new Keyspace(arena, this.#clock, random);
+    this.#server = this.#createServer();
+    this.#stackConfig = drawStackConfig(random, `${network}1`);
+    this.#transport = this.#openTransport(this.#clock, false);
     for (let i = 1; i <= clientCount; i++) {
       const config = drawStackConfig(random, `${network}${i + 1}`);
       const stack = new Stack(this.#wire.ends[i], config, this.#clock, random);
@@ -114,9 +119,66 @@ class Simulation {
     }
   }
 
-  run(): SimulationResult {
-    // Resolves at once: nothing in it waits.
+  #createServer(): Server {
+    const config = createConfig();
+    config.protectedMode = false;
+    return new Server({
+      config,
+      keyspace: this.#keyspace,
+      commands: commandTable,
+      clock: this.#clock,
+      random: this.#random,
+      scheduler: this.#scheduler,
+      stopwatch: () => this.#nowUs,
+      log: silentLog,
+      transport: 'userspace',
+    });
+  }
+
+  #openTransport(clock: ServerClock, claims: boolean): UserspaceTransport {
+    const transport = new UserspaceTransport({
+      engine: this.#wire.ends[0],
+      config: this.#stackConfig,
+      clock,
+      scheduler: this.#scheduler,
+      random: this.#random,
+      claims,
+    });
+    const server = this.#server;
+    transport.beforeOutput = () => server.beforeOutput();
+    return transport;
+  }
+
+  /** Resolves at once: nothing in it waits. */
+  #listen(): void {
     void this.#transport.listen(this.#address, PORT, 16, this.#server.accept);
+  }
+
+  /** Another server and another stack, whose clock says something else, go on over the same dataset and wire. */
+  #handOver(random: SeededRandom): void {
+    this.#handovers++;
+    const idOf = (handler: ConnectionHandler): number => (handler instanceof Client ? handler.id : 0);
+    const { stack } = this.#transport.suspend(idOf);
+    // As it would come out of a pipe.
+    const sessions = structuredClone(exportSessions(this.#server, () => true));
+    const counters = structuredClone(exportCounters(this.#server));
+    this.#server.stop();
+    this.#server = this.#createServer();
+    const base = this.#clock;
+    const aheadMs = random.below(1_000_000);
+    this.#transport = this.#openTransport(new ShiftedClock(base, aheadMs), true);
+    this.#listen();
+    const connections = this.#transport.takeOver(stack);
+    const clients = importSessions(this.#server, sessions, connections);
+    for (const [id, client] of clients) this.#transport.attach(connections.get(id)!, client);
+    resumeSessions(this.#server, sessions, clients);
+    importCounters(this.#server, counters);
+    assert.equal(clients.size, sessions.clients.length, 'a session was left without its connection');
+    this.#server.start();
+  }
+
+  run(): SimulationResult {
+    this.#listen();
     this.#server.start();
     for (const client of this.#clients) client.start();
     this.#runUntil(() => this.#clients.every((client) => client.finished), 'a reply never arrived');
@@ -136,6 +198,7 @@ class Simulation {
       requests: this.#clients.reduce((sum, client) => sum + client.requests, 0),
       replyBytes: this.#clients.reduce((sum, client) => sum + client.received, 0),
       impaired: this.#impaired,
+      handovers: this.#handovers,
     };
   }
 
@@ -154,6 +217,7 @@ class Simulation {
     this.#wire.advance(nextUs);
     this.#scheduler.advance(nextUs);
     for (const client of this.#clients) if (client.isDue(nextUs)) client.tick();
+    if (this.#handoverRandom?.below(STEPS_A_HANDOVER) === 0) this.#handOver(this.#handoverRandom);
   }
 
   #nextUs(): number {
@@ -176,6 +240,37 @@ class Simulation {
     this.#server.stop();
     this.#wire.close();
   }
+}
+
+/** A process of its own has a clock of its own. */
+class ShiftedClock implements ServerClock {
+  readonly #base: ServerClock;
+  readonly #aheadMs: number;
+
+  constructor(base: ServerClock, aheadMs: number) {
+    this.#base = base;
+    this.#aheadMs = aheadMs;
+  }
+
+  get nowMs(): number {
+    return (this.#base.nowMs + this.#aheadMs) | 0;
+  }
+
+  get nowUs(): number {
+    return (this.#base.nowUs + Math.imul(this.#aheadMs, 1000)) | 0;
+  }
+
+  get unixMs(): number {
+    return this.#base.unixMs;
+  }
+
+  preciseUnixUs(): number {
+    return this.#base.preciseUnixUs();
+  }
+
+  update(): void {}
+
+  updateSinceStart(): void {}
 }
 
 /**

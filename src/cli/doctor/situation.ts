@@ -16,12 +16,8 @@ import { SystemRandom } from '../../platform/random.ts';
 import { sleep } from '../../platform/sleep.ts';
 import { SystemScheduler } from '../../platform/timers.ts';
 import { TransportError } from '../../transports/transport.ts';
-import {
-  openUserspace,
-  type ProbeFacts,
-  type StackFacts,
-  type UserspaceTransport,
-} from '../../transports/userspace.ts';
+import type { ProbeFacts, StackFacts, UserspaceTransport } from '../../transports/userspace.ts';
+import { openUserspace } from '../../transports/userspace-open.ts';
 import { askServer } from '../observe/server-option.ts';
 import { CliError } from '../tool.ts';
 import type { RunningServer } from './running-server.ts';

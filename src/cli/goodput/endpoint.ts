@@ -10,7 +10,7 @@ import { systemStopwatch } from '../../platform/stopwatch.ts';
 import { SystemScheduler } from '../../platform/timers.ts';
 import { KernelTransport } from '../../transports/kernel.ts';
 import type { Connection, ConnectionHandler, Transport } from '../../transports/transport.ts';
-import { openUserspace } from '../../transports/userspace.ts';
+import { openUserspace } from '../../transports/userspace-open.ts';
 
 /** What the receiver prints. */
 export interface Measured {

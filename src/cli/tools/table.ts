@@ -71,6 +71,11 @@ export const tools: readonly ToolRow[] = [
     load: async () => (await import('./explain.ts')).explain,
   },
   {
+    name: 'upgrade',
+    summary: 'a new process in place of a running server, with every connection',
+    load: async () => (await import('./upgrade.ts')).upgrade,
+  },
+  {
     name: 'completion',
     summary: 'words for bash or zsh to complete',
     load: async () => (await import('./completion.ts')).completion,

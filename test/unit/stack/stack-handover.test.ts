@@ -6,7 +6,9 @@ import { SeededRandom } from '../../../src/platform/random.ts';
 import type { StackConfig } from '../../../stack/config.ts';
 import type { Socket, SocketEvents } from '../../../stack/socket.ts';
 import type { Stack } from '../../../stack/stack.ts';
-import { ESTABLISHED } from '../../../stack/tcp/connection.ts';
+import { type Connection, ESTABLISHED } from '../../../stack/tcp/connection.ts';
+import { CARRIED } from '../../../stack/tcp/connection-state.ts';
+import { Flight } from '../../../stack/tcp/flight.ts';
 import { randomConfig, randomEnd, randomImpairment } from './bad-network.ts';
 import { IP_A, IP_B, PORT, Recorder, streamByte, TwoStacks } from './two-stacks.ts';
 
@@ -243,6 +245,22 @@ describe('a stack in place of another', () => {
     client.write('hello');
     net.run(1000);
     expect([client.opened, server.text]).toEqual([true, 'hello']);
+  });
+
+  it('carries every field that a connection and its flight have', () => {
+    const net = new TwoStacks();
+    const [client] = net.connect();
+    const c = client.socket.connection as Connection;
+    const plain = (record: object): string[] =>
+      Object.entries(record)
+        .filter(([, value]) => typeof value === 'number' || typeof value === 'boolean')
+        .map(([name]) => name);
+    // What stands in lists of this stack, belongs to a SYN of ours, to a frame or to its end, or is made anew.
+    const left =
+      `kind inPlaceOffset inPlaceLength dirty ready retired closeReason timerSlot timerAt synSentUs synTimed synAgain
+      mask first next sacked lost again sackedSegments lostHint freshHint againFirst againNext blocks`.split(/\s+/);
+    const missing = [...plain(c), ...plain(new Flight())].filter((name) => !left.includes(name) && !CARRIED.has(name));
+    expect(missing).toEqual([]);
   });
 
   it('refuses what is no state', () => {

@@ -1,0 +1,321 @@
+// A new process in place of a running server, over a real wire: busy clients see a pause and nothing else, sessions in the
+// middle of something come to their end, and what goes wrong leaves the old process as it was. WIREDIS_HANDOVERS=100
+// has it happen that often under load (scripts/handover.sh).
+import type { ChildProcess } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createInterface, type Interface } from 'node:readline';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Lab } from '../../src/cli/lab/lab.ts';
+import { stopProcesses } from '../../src/cli/lab/process.ts';
+import {
+  Capture,
+  cliScript,
+  describeLab,
+  dist,
+  eventually,
+  LabServer,
+  openLab,
+  PORT,
+  RST_FILTER,
+  root,
+} from './fixture.ts';
+
+const HANDOVERS = Number(process.env.WIREDIS_HANDOVERS ?? 3);
+const CLIENTS = 50;
+
+interface Done {
+  readonly pid: number;
+  readonly pauseMs: number;
+}
+
+/** A program on the client's host that speaks line by line. */
+class Program {
+  readonly #child: ChildProcess;
+  readonly #lines: Interface;
+  readonly #waiting: ((line: string) => void)[] = [];
+  readonly #come: string[] = [];
+
+  constructor(lab: Lab, words: readonly string[]) {
+    this.#child = lab.start('client', [process.execPath, ...words], { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#lines = createInterface({ input: this.#child.stdout! });
+    this.#lines.on('line', (line) => {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#come.push(line);
+      else next(line);
+    });
+    this.#lines.on('close', () => {
+      for (const next of this.#waiting.splice(0)) next('{"error":"it ended"}');
+    });
+  }
+
+  line(): Promise<string> {
+    const line = this.#come.shift();
+    return line === undefined ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve(line);
+  }
+
+  say(): void {
+    this.#child.stdin!.write('\n');
+  }
+
+  end(): void {
+    this.#child.stdin!.end();
+  }
+
+  stop(): void {
+    this.#child.kill('SIGKILL');
+  }
+}
+
+/** A server with all that came in its place. */
+class Lineage {
+  pid: number;
+  readonly first: LabServer;
+  readonly #lab: Lab;
+
+  constructor(lab: Lab, first: LabServer) {
+    this.#lab = lab;
+    this.first = first;
+    this.pid = first.pid;
+  }
+
+  async upgrade(script = cliScript): Promise<Done> {
+    const result = await this.#lab.run('server', [
+      process.execPath,
+      script,
+      'upgrade',
+      '--json',
+      '--server',
+      String(this.pid),
+    ]);
+    if (result.code !== 0) throw new Error(result.stderr);
+    const done = JSON.parse(result.stdout.trim().split('\n').at(-1)!) as Done;
+    this.pid = done.pid;
+    return done;
+  }
+
+  async stop(): Promise<void> {
+    await stopProcesses([this.pid], 10_000);
+    await this.first.stop();
+  }
+}
+
+describeLab('a server that is replaced while it runs', () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await openLab();
+  });
+  afterAll(() => lab?.down());
+
+  const over = ['afxdp', 'afpacket'] as const;
+  const program = (name: string): string => join(root, 'test', 'handover', name);
+
+  it.each(over)(
+    `over %s, ${HANDOVERS} times under ${CLIENTS} busy clients: nothing is reset, lost or doubled`,
+    async (engine) => {
+      const server = await LabServer.start(lab, {
+        over: engine,
+        arguments: ['--appendonly', 'yes', '--enable-debug-command', 'yes'],
+      });
+      const lineage = new Lineage(lab, server);
+      const capture = await Capture.start(lab, lab.plan.links.direct.veth, RST_FILTER);
+      const clients = new Program(lab, [program('clients.js'), server.address, String(PORT), String(CLIENTS), '4']);
+      const pauses: number[] = [];
+      const waits: number[] = [];
+      try {
+        expect(JSON.parse(await clients.line())).toEqual({ open: CLIENTS });
+        clients.say();
+        let before = JSON.parse(await clients.line()).commands as number;
+        for (let i = 0; i < HANDOVERS; i++) {
+          pauses.push((await lineage.upgrade()).pauseMs);
+          await eventually(
+            async () => {
+              clients.say();
+              return JSON.parse(await clients.line()) as { commands: number; longestMs: number; error?: string };
+            },
+            ({ commands, error, longestMs }) => {
+              if (error !== undefined) throw new Error(error);
+              waits.push(longestMs);
+              const goesOn = commands > before + CLIENTS * 8;
+              if (goesOn) before = commands;
+              return goesOn;
+            },
+            30_000,
+          );
+        }
+        clients.end();
+        const last = JSON.parse(await clients.line());
+        expect(last).not.toHaveProperty('error');
+        expect(await capture.stop()).toEqual([]);
+        // Every INCR that was acknowledged has happened once, also in the append-only file.
+        const info = await server.info();
+        expect(Number(info.get('total_commands_processed'))).toBeGreaterThanOrEqual(last.commands);
+        const values = async (): Promise<string> =>
+          (
+            await server.cli([
+              'EVAL',
+              "local s = '' for i = 0, 49 do s = s .. redis.call('GET', 'busy:' .. i) .. ' ' end return s",
+              '0',
+            ])
+          ).stdout;
+        const counted = await values();
+        expect(await server.typed('DEBUG LOADAOF')).toMatch(/^OK/);
+        expect(await values()).toBe(counted);
+        const sorted = pauses.toSorted((a, b) => a - b);
+        console.log(
+          `${engine}: ${HANDOVERS} handovers under ${CLIENTS} clients, pauses ${sorted[0]} to ${sorted.at(-1)} ms, median ` +
+            `${sorted[sorted.length >> 1]} ms; longest wait of a client ${Math.max(...waits)} ms; ${last.commands} commands`,
+        );
+      } finally {
+        clients.stop();
+        await lineage.stop();
+      }
+    },
+  );
+
+  it.each(over)('over %s, sessions in the middle of something come to their end', async (engine) => {
+    const server = await LabServer.start(lab, { over: engine, arguments: ['--save', ''] });
+    const lineage = new Lineage(lab, server);
+    const sessions = new Program(lab, [program('sessions.js'), server.address, String(PORT)]);
+    try {
+      expect(await sessions.line()).toBe('ready');
+      await lineage.upgrade();
+      // And by signal, from the second process to a third.
+      const second = lineage.pid;
+      process.kill(second, 'SIGUSR2');
+      const third = /Handover: process (\d+) is to take the place of (\d+)/g;
+      const successor = (): number => {
+        const found = [...server.output.matchAll(third)].find((match) => Number(match[2]) === second);
+        return found === undefined ? 0 : Number(found[1]);
+      };
+      await eventually(
+        async () => server.output,
+        () => successor() > 0,
+        30_000,
+      );
+      await eventually(
+        async () => server.output,
+        (text) => text.includes(`process ${successor()} serves`),
+        30_000,
+      );
+      lineage.pid = successor();
+      sessions.say();
+      const bulk = (text: string): string => `$${text.length}\r\n${text}\r\n`;
+      expect(JSON.parse(await sessions.line())).toEqual({
+        published: ':1\r\n',
+        subscriber: `*3\r\n${bulk('message')}${bulk('news')}${bulk('hello')}`,
+        pushed: ':1\r\n',
+        waiting: `*2\r\n${bulk('queue')}${bulk('a')}`,
+        transaction: '*1\r\n:2\r\n',
+        invalidated: expect.stringContaining(bulk('cached')),
+        name: bulk('tracker'),
+        sameId: true,
+        half: '+OK\r\n',
+        length: ':200000\r\n',
+        large: true,
+        user: '+OK\r\n',
+        refused: expect.stringMatching(/^-NOPERM/),
+        setting: expect.stringContaining(bulk('7')),
+        script: ':42\r\n',
+        function: ':42\r\n',
+        blocked: ':1\r\n',
+        hurried: '*-1\r\n',
+      });
+      // Only the last of the three is left.
+      expect((await lab.processes('server')).filter((pid) => [server.pid, second].includes(pid))).toEqual([]);
+    } finally {
+      sessions.stop();
+      await lineage.stop();
+    }
+  });
+
+  it('goes on when the new process fails, and says why', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'wiredis-lab-handover-'));
+    // A copy of the program that can be broken.
+    const copy = join(directory, 'dist');
+    cpSync(dist, copy, { recursive: true });
+    cpSync(join(dirname(dist), 'package.json'), join(directory, 'package.json'));
+    symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'));
+    const netdev = join(directory, 'netdev.conf');
+    writeFileSync(netdev, readFileSync(lab.netdevFile('direct')));
+    const words = [
+      join(copy, 'src/cli/wiredis-server.js'),
+      '--netdev',
+      netdev,
+      '--bind',
+      '10.77.0.1',
+      '--port',
+      String(PORT),
+    ];
+    const child = lab.start(
+      'server',
+      [process.execPath, ...words, '--protected-mode', 'no', '--save', '', '--dir', directory],
+      {
+        stdio: 'ignore',
+      },
+    );
+    const cli = (...command: string[]): Promise<string> =>
+      lab
+        .run('client', ['timeout', '5', 'redis-cli', '-h', '10.77.0.1', ...command])
+        .then(({ stdout }) => stdout.trim());
+    let pid = child.pid!;
+    const upgrade = (): Promise<string> =>
+      lab
+        .run('server', [process.execPath, cliScript, 'upgrade', '--server', String(pid)])
+        .then(({ code, stderr, stdout }) => (code === 0 ? stdout : stderr));
+    let clients: Program | null = null;
+    try {
+      await eventually(
+        () => cli('PING'),
+        (reply) => reply === 'PONG',
+        20_000,
+      );
+      clients = new Program(lab, [program('clients.js'), '10.77.0.1', String(PORT), '10', '2']);
+      expect(JSON.parse(await clients.line())).toEqual({ open: 10 });
+      // The new version does not even begin.
+      const broken = join(copy, 'src/handover/taker.js');
+      const whole = readFileSync(broken, 'utf8');
+      writeFileSync(broken, 'throw new Error("broken on purpose");\n');
+      expect(await upgrade()).toMatch(/no handover, this process goes on: the new process has ended/);
+      // It fails at the very last step, when the old one stands still.
+      writeFileSync(broken, whole.replace('waitForWord() {', 'waitForWord() { throw new Error("stumbles"); '));
+      expect(await upgrade()).toMatch(/no handover, this process goes on: stumbles/);
+      // It hangs there.
+      writeFileSync(broken, whole.replace('waitForWord() {', 'waitForWord() { return new Promise(() => {}); '));
+      expect(await upgrade()).toMatch(
+        /no handover, this process goes on: the new process did not take over within 5 s/,
+      );
+      // Its configuration is wrong.
+      writeFileSync(broken, whole);
+      const fine = readFileSync(netdev, 'utf8');
+      writeFileSync(netdev, `${fine}\nno-such-key = 1\n`);
+      expect(await upgrade()).toMatch(/no handover, this process goes on: .*no-such-key/);
+      writeFileSync(netdev, fine);
+      expect(await upgrade()).toMatch(/process \d+ serves/);
+      const left = (await lab.processes('server')).filter((one) => one !== pid);
+      expect(left).toHaveLength(1);
+      [pid] = left;
+      clients.end();
+      expect(JSON.parse(await clients.line())).not.toHaveProperty('error');
+    } finally {
+      clients?.stop();
+      await stopProcesses([child.pid!, pid], 10_000);
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
+
+  it('is refused in clear words where it cannot be', async () => {
+    const server = await LabServer.start(lab, { over: 'kernel' });
+    try {
+      const result = await lab.run('server', [process.execPath, cliScript, 'upgrade', '--server', String(server.pid)]);
+      expect([result.code, result.stderr]).toEqual([
+        1,
+        expect.stringMatching(/the kernel's sockets stay with the process/),
+      ]);
+      expect((await server.cli(['PING'])).stdout).toBe('PONG\n');
+    } finally {
+      await server.stop();
+    }
+  });
+});
