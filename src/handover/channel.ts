@@ -39,7 +39,7 @@ export interface Message {
   readonly bytes: Uint8Array;
 }
 
-export function valueOf<T>({ bytes }: Message): T {
+export function decode<T>({ bytes }: Message): T {
   return deserialize(bytes) as T;
 }
 

@@ -9,20 +9,7 @@ import { exportCounters, exportSessions, hasUnmovableWaits } from '../core/sessi
 import type { Alarm } from '../platform/timers.ts';
 import type { Transport } from '../transports/transport.ts';
 import type { UserspaceTransport } from '../transports/userspace.ts';
-import {
-  AT,
-  Channel,
-  FAILED,
-  GO,
-  HELLO,
-  LOADED,
-  type Message,
-  READY,
-  STATE,
-  TAKEN,
-  valueOf,
-  WHERE,
-} from './channel.ts';
+import { AT, Channel, decode, FAILED, GO, HELLO, LOADED, type Message, READY, STATE, TAKEN, WHERE } from './channel.ts';
 import { DatasetSender } from './dataset.ts';
 import { scriptsOf } from './settings.ts';
 import { type FinalState, helloOf, moduleSettings, persistenceFacts } from './states.ts';
@@ -127,18 +114,18 @@ export class Giver {
         this.#enter('waiting', BUSY_MS_MAX);
         break;
       case LOADED:
-        this.#server.log.notice(`Handover: the new process has loaded ${valueOf<number>(message)} keys`);
+        this.#server.log.notice(`Handover: the new process has loaded ${decode<number>(message)} keys`);
         this.#enter('following', CATCH_UP_MS_MAX);
         break;
       case AT:
-        this.#remoteOffset = valueOf(message);
+        this.#remoteOffset = decode(message);
         this.#asked = false;
         break;
       case TAKEN:
         if (this.#phase === 'still') this.#taken();
         break;
       case FAILED:
-        this.#fail(valueOf(message));
+        this.#fail(decode(message));
         break;
     }
   }

@@ -10,6 +10,7 @@ import type { SuspendedTransport, UserspaceTransport } from '../transports/users
 import {
   BlockingChannel,
   Channel,
+  decode,
   FAILED,
   GO,
   HELLO,
@@ -20,7 +21,6 @@ import {
   STATE,
   STREAM,
   TAKEN,
-  valueOf,
   WHERE,
 } from './channel.ts';
 import { DatasetFollower, readDataset } from './dataset.ts';
@@ -53,7 +53,7 @@ export class Taker {
     this.#blocking = channel;
     const message = channel.read();
     if (message === null || message.kind !== HELLO) throw new AbandonedError('the old process is gone');
-    this.hello = valueOf(message);
+    this.hello = decode(message);
     const { protocol } = this.hello;
     if (protocol !== PROTOCOL) {
       this.fail(
@@ -84,7 +84,7 @@ export class Taker {
     this.#blocking.value(READY, 0);
     const first = this.#blocking.read();
     if (first === null || first.kind !== PLACE) throw new AbandonedError('the old process is gone');
-    const follower = new DatasetFollower(server, valueOf(first));
+    const follower = new DatasetFollower(server, decode(first));
     const keys = readDataset(server, this.#blocking);
     this.#follower = follower;
     this.#blocking.value(LOADED, keys);
@@ -102,7 +102,7 @@ export class Taker {
         try {
           if (message.kind === STREAM) follower.receive(message.bytes);
           else if (message.kind === WHERE) follower.report(channel);
-          else if (message.kind === STATE) resolve(this.#complete(valueOf(message), follower));
+          else if (message.kind === STATE) resolve(this.#complete(decode(message), follower));
         } catch (error) {
           reject(error);
         }
