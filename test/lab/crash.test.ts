@@ -15,15 +15,19 @@ describeLab('a server that is killed', () => {
   });
   afterAll(() => lab?.down());
 
-  it.each(OVER.slice(0, 1))(`over %s, ${ROUNDS} times, loses nothing that it acknowledged`, async (over) => {
-    const directory = mkdtempSync(join(tmpdir(), 'wiredis-lab-crash-'));
-    try {
-      await crashRounds((round) => startVictim(lab, over as Engine, directory, round));
-      expect(await lab.run('server', ['ls', join(directory, 'appendonlydir')])).toMatchObject({ code: 0 });
-    } finally {
-      rmSync(directory, { recursive: true, force: true });
-    }
-  });
+  it.each(OVER.slice(0, 1))(
+    `over %s, ${ROUNDS} times, loses nothing that it acknowledged`,
+    { timeout: 120_000 + ROUNDS * 10_000 },
+    async (over) => {
+      const directory = mkdtempSync(join(tmpdir(), 'wiredis-lab-crash-'));
+      try {
+        await crashRounds((round) => startVictim(lab, over as Engine, directory, round));
+        expect(await lab.run('server', ['ls', join(directory, 'appendonlydir')])).toMatchObject({ code: 0 });
+      } finally {
+        rmSync(directory, { recursive: true, force: true });
+      }
+    },
+  );
 });
 
 async function startVictim(lab: Lab, over: Engine, directory: string, round: number): Promise<Victim> {
