@@ -55,7 +55,7 @@ import type { EngineOptions, EngineShare } from './options.ts';
 /** The kernel keeps this much before each received frame (XDP_PACKET_HEADROOM). */
 const RX_HEADROOM = 256;
 const CHUNK_MAX = 4096;
-const BATCH_MAX = 256;
+const BATCH_MAX = 64;
 /** Receiving chunks per rx slot. */
 const CHUNKS_PER_SLOT = 2;
 /** Frames that one kick sends in copy mode on kernels whose budget cannot be raised. */

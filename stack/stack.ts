@@ -21,6 +21,8 @@ import { TimerWheel } from './timer-wheel.ts';
 
 /** Full batches taken in one poll, so that output and everybody else get their turn. */
 const BATCHES_MAX = 8;
+/** The same in bytes: about a millisecond's work for a server of short requests, so that nobody waits longer for his reply. */
+const POLL_BYTES_MAX = 128 * 1024;
 /** Kicks of a device whose outgoing slots are all in use before the rest waits for the next tick. */
 const FLUSHES_MAX = 4;
 
@@ -72,7 +74,8 @@ export class Stack {
     const { batch, memory } = engine;
     this.tcp.beginTick();
     let frames = 0;
-    for (let round = 0; round < BATCHES_MAX; round++) {
+    const bytes = 0;
+    for (let round = 0; round < BATCHES_MAX && bytes < POLL_BYTES_MAX; round++) {
       // Every frame may bring an address that nobody has heard of, and have another one asked for.
       if (this.ip.book.room < batch.capacity * 8) this.#sweepAddresses();
       const count = engine.receive();

@@ -72,10 +72,15 @@ export class ArenaFullError extends Error {
   readonly code = 'ARENA_FULL';
 }
 
-/** Gives zeroed memory of that many bytes. */
-export type SegmentSource = (bytes: number) => Uint8Array<ArrayBuffer>;
+/** Where segments come from. */
+export interface SegmentSource {
+  /** Zeroed memory of that many bytes. */
+  take(bytes: number): Uint8Array<ArrayBuffer>;
+  /** It is not used any more; the collector will find it. */
+  give(memory: Uint8Array): void;
+}
 
-const plainMemory: SegmentSource = (bytes) => new Uint8Array(bytes);
+const plainMemory: SegmentSource = { take: (bytes) => new Uint8Array(bytes), give: () => {} };
 
 export class Arena {
   // Index 0 stays empty, so that 0 is neither a ref nor a page number.
@@ -326,7 +331,7 @@ export class Arena {
   #newSegment(bytes: number): number {
     const segment = this.#vacant.pop() ?? this.segments.length;
     if (segment === SEGMENTS_MAX) throw new ArenaFullError('The dataset cannot grow beyond 32 GiB');
-    const memory = this.#source(bytes);
+    const memory = this.#source.take(bytes);
     this.segments[segment] = memory;
     this.words[segment] = new Int32Array(memory.buffer, memory.byteOffset, bytes >> 2);
     this.#pages[segment] = new Int32Array((bytes === SEGMENT_BYTES ? SEGMENT_PAGES : 1) * STRIDE);
@@ -335,7 +340,9 @@ export class Arena {
   }
 
   #dropSegment(segment: number): void {
-    this.reserved -= this.segments[segment].length;
+    const memory = this.segments[segment];
+    this.reserved -= memory.length;
+    this.#source.give(memory);
     this.segments[segment] = NO_BYTES;
     this.words[segment] = NO_WORDS;
     this.#pages[segment] = NO_WORDS;
