@@ -5,11 +5,14 @@
 #   install-service.sh uninstall [--purge] [--dry-run]     --purge: settings, data and user too
 #   --conf FILE: a redis.conf that is there already, such as Debian's /etc/redis/redis.conf
 #   --dry-run prints what would be done
+# Afterwards: wiredis doctor --netdev /etc/wiredis/netdev.conf, systemctl enable --now wiredis; systemctl reload wiredis
+# takes over what has changed in redis.conf; sudo wiredis netstat looks inside.
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 unit=/etc/systemd/system/wiredis.service
 settings=/etc/wiredis
 user=wiredis
+group=wiredis
 
 say() { printf 'install-service: %s\n' "$*"; }
 fail() { printf 'install-service: %s\n' "$*" >&2; exit 1; }
@@ -27,8 +30,8 @@ while [ $# -gt 0 ]; do
     --conf) conf=$2; shift ;;
     --dry-run) dry=yes ;;
     --purge) purge=yes ;;
-    --help | -h) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) fail "unknown option '$1'" ;;
+    --help | -h) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) fail "unknown option '$1': --help lists them" ;;
   esac
   shift
 done
@@ -47,6 +50,17 @@ put() {
     cat >"$1"
     chmod "$2" "$1"
   fi
+}
+
+# A redis.conf of somebody's, such as Debian's, and the data that it names, are that user's: the server runs as its owner.
+choose_user() {
+  [ "$conf" != "$settings/redis.conf" ] || return 0
+  [ -f "$conf" ] || fail "there is no $conf"
+  owner=$(stat -c %U "$conf")
+  case $owner in root | UNKNOWN) return 0 ;; esac
+  user=$owner
+  group=$(id -gn "$owner")
+  say "$conf is $owner's: the service runs as $owner"
 }
 
 server_script() {
@@ -69,7 +83,7 @@ Wants=network.target
 Type=notify
 NotifyAccess=main
 User=$user
-Group=$user
+Group=$group
 ExecStart=$node $script $conf --daemonize no --supervised systemd --netdev $settings/netdev.conf --user-after-open $user
 ExecReload=/bin/kill -HUP \$MAINPID
 Restart=on-failure
@@ -80,7 +94,7 @@ WorkingDirectory=/var/lib/wiredis
 StateDirectory=wiredis
 StateDirectoryMode=0750
 LogsDirectory=wiredis
-RuntimeDirectory=wiredis
+RuntimeDirectory=wiredis-service
 UMask=0077
 LimitNOFILE=65536
 LimitMEMLOCK=infinity
@@ -132,7 +146,9 @@ CONF
 
 install_service() {
   # Before anything is changed: what cannot work is said first.
+  choose_user
   unit_text >/dev/null
+  [ -d /run/systemd/system ] || [ "$dry" = yes ] || fail 'systemd does not run here: start wiredis-server by what does'
   if id "$user" >/dev/null 2>&1; then say "user $user is there"; else
     do_it useradd --system --user-group --home-dir /var/lib/wiredis --no-create-home --shell /usr/sbin/nologin "$user"
   fi
@@ -141,13 +157,13 @@ install_service() {
     netdev_text | put "$settings/netdev.conf" 0644
   fi
   if [ -e "$conf" ]; then say "$conf is kept"; else
-    [ "$conf" = "$settings/redis.conf" ] || fail "there is no $conf"
     redis_conf_text | put "$conf" 0640
     do_it chgrp "$user" "$conf"
   fi
   unit_text | put "$unit" 0644
   do_it systemctl daemon-reload
-  say "now: look at $settings/netdev.conf, then: systemctl enable --now wiredis"
+  [ -n "$interface$address" ] || say "no --interface and --address were given: set both in $settings/netdev.conf"
+  say "now: wiredis doctor --netdev $settings/netdev.conf, and when it has no complaint: systemctl enable --now wiredis"
 }
 
 uninstall_service() {
@@ -158,7 +174,7 @@ uninstall_service() {
     do_it rm -rf "$settings" /var/lib/wiredis /var/log/wiredis
     ! id "$user" >/dev/null 2>&1 || do_it userdel "$user"
   else
-    say "kept: $settings, /var/lib/wiredis, user $user; --purge removes them"
+    say "kept: $settings, /var/lib/wiredis, /var/log/wiredis, user $user; --purge removes them"
   fi
 }
 

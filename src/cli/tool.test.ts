@@ -23,7 +23,16 @@ describe('command lines', () => {
   it('turns an unknown option into one line', () => {
     const parse = () => parseOptions({ args: ['--nmae', 'x'], options: { name: { type: 'string' } } });
     expect(parse).toThrow(UsageError);
-    expect(parse).toThrow(/^Unknown option '--nmae'$/);
+    expect(parse).toThrow(/^unknown option '--nmae'; did you mean '--name'\?$/);
+    const far = () =>
+      parseOptions({ args: ['--zzz'], options: { name: { type: 'string' }, json: { type: 'boolean' } } });
+    expect(far).toThrow(/^unknown option '--zzz'; there are --name, --json$/);
+  });
+
+  it('says what is missing, and what is too much', () => {
+    const options = { name: { type: 'string', short: 'n' } } as const;
+    expect(() => parseOptions({ args: ['--name'], options })).toThrow(/^--name wants a value$/);
+    expect(() => parseOptions({ args: ['x'], options })).toThrow(/^Unexpected argument 'x'/);
   });
 
   it('checks whole numbers', () => {

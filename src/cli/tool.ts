@@ -37,8 +37,22 @@ export function parseOptions<T extends ParseArgsConfig>(config: T): ReturnType<t
   try {
     return parseArgs(config);
   } catch (error) {
-    throw new UsageError((error as Error).message.split(/[.\n]/, 1)[0]);
+    throw new UsageError(complaint(error as Error, Object.keys(config.options ?? {})));
   }
+}
+
+/** What is wrong with a command line, in our words. @param options that there are, without dashes. */
+function complaint({ message }: Error, options: readonly string[]): string {
+  const [what] = message.split(/[.\n]/, 1);
+  const unknown = /^Unknown option '(-*)(.*)'/.exec(message);
+  if (unknown !== null) {
+    const nearest = unknown[1] === '--' ? nearestName(unknown[2], options) : null;
+    const known = options.map((name) => `--${name}`).join(', ');
+    const hint = nearest !== null ? `did you mean '--${nearest}'?` : `there are ${known || 'none'}`;
+    return `unknown option '${unknown[1]}${unknown[2]}'; ${hint}`;
+  }
+  const lacking = /^Option '(?:-\w, )?(--[\w-]+) <value>' argument missing/.exec(message);
+  return lacking === null ? what : `${lacking[1]} wants a value`;
 }
 
 /** @throws UsageError unless `text` is a whole number of at least `minimum`. */

@@ -6,8 +6,13 @@ import { join } from 'node:path';
 
 const SUFFIX = '.sock';
 
-/** Root's is in /run, everybody else's in the folder for temporary files. */
+/** RuntimeDirectory= of the unit that install-service.sh writes: the service's user has it, root looks there too. */
+const SERVICE_FOLDER = '/run/wiredis-service';
+
+/** A service's is where the service manager says, root's in /run, everybody else's in the folder for temporary files. */
 export function controlFolder(): string {
+  const { RUNTIME_DIRECTORY: given } = process.env;
+  if (given !== undefined && given.startsWith('/')) return given.split(':')[0];
   const uid = process.getuid?.() ?? 0;
   return uid === 0 ? '/run/wiredis' : join(tmpdir(), `wiredis-${uid}`);
 }
@@ -23,11 +28,16 @@ export function ownControlPath(): string {
 
 /** Sockets of servers that may be running, and the processes they belong to. */
 export function listControlPaths(): { readonly path: string; readonly pid: number }[] {
-  const folder = controlFolder();
-  if (!isOurs(folder)) return [];
-  return sockets(folder)
-    .map((name) => ({ path: join(folder, name), pid: Number.parseInt(name, 10) }))
+  const own = controlFolder();
+  const folders = isOurs(own) ? [own] : [];
+  if (process.getuid?.() === 0 && isFolder(SERVICE_FOLDER)) folders.push(SERVICE_FOLDER);
+  return folders
+    .flatMap((folder) => sockets(folder).map((name) => ({ path: join(folder, name), pid: Number.parseInt(name, 10) })))
     .filter(({ pid }) => isAlive(pid));
+}
+
+function isFolder(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 /** In a folder that all may write to, another user could have put one with this name first. */

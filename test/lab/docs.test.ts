@@ -57,7 +57,8 @@ describeLab('commands in docs', () => {
     const chosen = `tool=$1; shift; exec ${process.execPath} ${cliScript} $tool --server $(cat ${place}/pid) "$@"`;
     program(
       'wiredis',
-      `case $1 in netstat | arp | route) ${chosen} ;; esac\nexec ${process.execPath} ${cliScript} "$@"`,
+      // Before a server runs doctor has nobody to ask.
+      `case $1 in netstat | arp | route) ${chosen} ;; doctor) if kill -0 $(cat ${place}/pid); then ${chosen}; fi ;; esac\nexec ${process.execPath} ${cliScript} "$@"`,
     );
   });
 

@@ -75,7 +75,9 @@ describeLab('supervised systemd', () => {
       '--dir',
       folder,
     ];
-    const server = spawn(process.execPath, words, { env: { ...process.env, NOTIFY_SOCKET: socket } });
+    const server = spawn(process.execPath, words, {
+      env: { ...process.env, NOTIFY_SOCKET: socket, RUNTIME_DIRECTORY: folder },
+    });
     let log = '';
     server.stdout.on('data', (data) => (log += data));
     try {
@@ -84,6 +86,8 @@ describeLab('supervised systemd', () => {
         (text) => text.includes('READY=1'),
         20_000,
       );
+      // Where the tools of root find a service of another user.
+      expect(statSync(join(folder, `${server.pid}.sock`)).mode & 0o777).toBe(0o600);
       writeFileSync(conf, 'port 0\nmaxclients 50\n');
       server.kill('SIGHUP');
       await eventually(
@@ -140,6 +144,23 @@ describe('install-service.sh', () => {
       rmSync(folder, { recursive: true });
     },
   );
+
+  it.skipIf(!existsSync('/etc/redis/redis.conf') || !existsSync(serverScript))(
+    "takes Debian's redis.conf as its owner",
+    () => {
+      const said = dry('--conf', '/etc/redis/redis.conf', '--interface', 'eth7', '--address', '192.0.2.5/24');
+      expect(said).toContain('User=redis\nGroup=redis\n'.replaceAll('\n', '\n    ').trimEnd());
+      expect(said).toMatch(/ExecStart=.*wiredis-server\.js \/etc\/redis\/redis\.conf .*--user-after-open redis/);
+      expect(said).not.toContain('useradd');
+      expect(() => execFileSync(script, ['--conf', '/no/such.conf', '--dry-run'], { stdio: 'pipe' })).toThrow(
+        'there is no /no/such.conf',
+      );
+    },
+  );
+
+  it('says what comes next', () => {
+    expect(dry()).toMatch(/set both in .*netdev\.conf\n.*wiredis doctor --netdev .*systemctl enable --now wiredis/);
+  });
 
   it('names what uninstall undoes', () => {
     const said = dry('uninstall', '--purge');
