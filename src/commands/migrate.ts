@@ -9,6 +9,7 @@ import { NOTIFY_GENERIC } from '../core/notify-flags.ts';
 import type { Server } from '../core/server.ts';
 import type { Connection, ConnectionHandler } from '../transports/transport.ts';
 import { dumpPayload } from './dump.ts';
+import { MigrateSocket, type MigrateSockets, migrateSocketsOf } from './migrate-sockets.ts';
 
 const DEFAULT_TIMEOUT_MS = 1000;
 const NOT_CONNECTED = 'IOERR error or timeout connecting to the client';
@@ -137,7 +138,8 @@ class Transfer implements ConnectionHandler {
   readonly #sent: readonly Sent[];
   readonly #output: Uint8Array;
   readonly #abort = new AbortController();
-  #connection: Connection | null = null;
+  readonly #sockets: MigrateSockets;
+  #socket: MigrateSocket | null = null;
   #written = 0;
   #input = '';
   #over = false;
@@ -156,10 +158,24 @@ class Transfer implements ConnectionHandler {
     this.#request = request;
     this.#sent = sent;
     this.#output = output;
+    this.#sockets = migrateSocketsOf(server);
   }
 
   start(): void {
     if (this.#over) return;
+    const { host, port } = this.#request;
+    const kept = this.#sockets.take(host, port);
+    if (kept === null) {
+      this.#connect();
+      return;
+    }
+    this.connected = true;
+    this.#socket = kept;
+    kept.user = this;
+    this.onDrain();
+  }
+
+  #connect(): void {
     const { host, port } = this.#request;
     const { connect } = this.#server.hooks;
     if (connect === undefined || !(port > 0 && port < 65536)) {
@@ -179,22 +195,23 @@ class Transfer implements ConnectionHandler {
 
   #attach(connection: Connection): ConnectionHandler {
     this.connected = true;
-    this.#connection = connection;
-    return this;
+    this.#socket = new MigrateSocket(connection);
+    this.#socket.user = this;
+    return this.#socket;
   }
 
   /** The client waits no longer, or all is done. */
   stop(): void {
     this.#over = true;
     this.#abort.abort();
-    this.#connection?.close();
-    this.#connection = null;
+    this.#socket?.close();
+    this.#socket = null;
   }
 
   onDrain(): void {
     const output = this.#output;
-    if (this.#connection === null || this.#written === output.length) return;
-    this.#written += this.#connection.write(output, this.#written, output.length - this.#written);
+    if (this.#socket === null || this.#written === output.length) return;
+    this.#written += this.#socket.connection.write(output, this.#written, output.length - this.#written);
   }
 
   onData(bytes: Uint8Array, offset: number, length: number): void {
@@ -205,12 +222,25 @@ class Transfer implements ConnectionHandler {
   }
 
   onEnd(): void {
-    this.#finish(NOT_READ);
+    this.#broken();
   }
 
   onClose(): void {
-    this.#connection = null;
-    this.#finish(NOT_READ);
+    this.#broken();
+  }
+
+  /** A connection that was kept may have been closed by the other side meanwhile: it has carried out nothing. */
+  #broken(): void {
+    const wasKept = this.#socket?.used === true && this.#input === '';
+    this.#socket?.close();
+    this.#socket = null;
+    if (!wasKept || this.#over) {
+      this.#finish(NOT_READ);
+      return;
+    }
+    this.#written = 0;
+    this.connected = false;
+    this.#connect();
   }
 
   #settle(lines: readonly string[], head: number): void {
@@ -233,7 +263,15 @@ class Transfer implements ConnectionHandler {
     if (moved.length > 0 && this.#server.propagation.wanted !== 0) {
       this.#server.propagation.command(this.#db.index, 'DEL', ...moved);
     }
+    this.#keepSocket();
     this.#finish(problem);
+  }
+
+  /** All that was asked for is answered: the next one can go on with the connection. */
+  #keepSocket(): void {
+    const { host, port } = this.#request;
+    if (this.#socket !== null) this.#sockets.keep(host, port, this.#socket);
+    this.#socket = null;
   }
 
   /** @returns false when the key is no longer what was sent. */

@@ -290,7 +290,7 @@ function statsSection(server: Server): Field[] {
     ...zero('latest_fork_usec'),
     // None forks; this is how often something was written in the background.
     ['total_forks', server.persistence.jobs],
-    ['migrate_cached_sockets', 0],
+    ['migrate_cached_sockets', stats.migrateCachedSockets],
     ['slave_expires_tracked_keys', server.keyspace.ownVolatile?.size ?? 0],
     ...zero('active_defrag_hits', 'active_defrag_misses'),
     ...zero('active_defrag_key_hits', 'active_defrag_key_misses', 'total_active_defrag_time'),

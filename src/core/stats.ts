@@ -46,6 +46,8 @@ export class Stats {
   errorReplies = 0;
   unexpectedErrorReplies = 0;
   evictedClients = 0;
+  /** Connections to other servers that MIGRATE may use again. */
+  migrateCachedSockets = 0;
   clientQueryBufferLimitDisconnections = 0;
   clientOutputBufferLimitDisconnections = 0;
   memoryPeak = 0;

@@ -69,6 +69,8 @@ describe.skipIf(!redisInstalled)('MIGRATE', () => {
   it('gives passwords, and keeps what was refused', async () => {
     await mine.ask('set', 'a', '1');
     await real.ask('config', 'set', 'requirepass', 'secret');
+    // The connection that was kept came before the password.
+    await real.ask('client', 'kill', 'type', 'normal');
     expect(await migrate('a', '0', '1000')).toEqual({
       error: 'ERR Target instance replied with error: NOAUTH Authentication required.',
     });
@@ -79,6 +81,27 @@ describe.skipIf(!redisInstalled)('MIGRATE', () => {
     expect(await migrate('a', '0', '1000', 'auth2', 'default', 'secret')).toEqual(OK);
     await real.ask('auth', 'secret');
     expect(await real.ask('get', 'a')).toBe('1');
+  });
+
+  it('uses its connection again, and makes another when the old one was closed meanwhile', async () => {
+    const cached = async (): Promise<string> =>
+      /migrate_cached_sockets:(\d+)/.exec(String(await mine.ask('info', 'stats')))?.[1] ?? '';
+    const connections = async (): Promise<number> =>
+      Number(/total_connections_received:(\d+)/.exec(String(await real.ask('info', 'stats')))?.[1]);
+    await mine.ask('set', 'a', '1');
+    expect(await migrate('a', '0', '1000')).toEqual(OK);
+    expect(await cached()).toBe('1');
+    const before = await connections();
+    for (const key of ['b', 'c', 'd']) {
+      await mine.ask('set', key, '1');
+      expect(await migrate(key, '0', '1000')).toEqual(OK);
+    }
+    expect(await connections()).toBe(before);
+    await real.ask('client', 'kill', 'type', 'normal');
+    await mine.ask('set', 'e', '1');
+    expect(await migrate('e', '0', '1000')).toEqual(OK);
+    expect(await connections()).toBe(before + 1);
+    expect(await real.ask('exists', 'a', 'b', 'c', 'd', 'e')).toEqual({ type: ':', text: '5' });
   });
 
   it('keeps the key when nobody answers, or answers something else', async () => {
@@ -126,7 +149,7 @@ describe.skipIf(!redisInstalled)('MIGRATE', () => {
       socket.on('error', () => {});
       socket.once('data', async () => {
         await first();
-        socket.write(answer);
+        if (answer !== '') socket.end(answer);
       });
     });
     await new Promise<void>((done) => server.listen(port, LOCALHOST, done));
