@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes a fresh clone ready on Debian or Ubuntu: apt packages only where something is missing, npm packages when
 # the lock file is newer, a build when a source is newer. Says what it does; does nothing the second time.
-#   scripts/setup.sh [--no-build]
+#   scripts/setup.sh [--tests] [--no-build]     --tests: what only tests need too
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$root"
@@ -10,13 +10,15 @@ PATH=$PATH:/usr/sbin:/sbin
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
-build=yes
-case "${1:-}" in
-  '') ;;
-  --no-build) build=no ;;
-  --help | -h) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
-  *) fail "unknown option '$1'" ;;
-esac
+build=yes tests=no
+for option in "$@"; do
+  case $option in
+    --no-build) build=no ;;
+    --tests) tests=yes ;;
+    --help | -h) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) fail "unknown option '$option'; there are --tests and --no-build" ;;
+  esac
+done
 
 check_node() {
   command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 || fail 'Node.js >= 20.19 with npm is needed: https://nodejs.org'
@@ -24,37 +26,52 @@ check_node() {
     fail "Node.js >= 20.19 is needed, this is $(node --version)"
 }
 
-missing_packages() {
-  while read -r what package; do
-    case $what in
-      /*) [ -e "$what" ] || printf '%s\n' "$package" ;;
-      *) command -v "$what" >/dev/null 2>&1 || printf '%s\n' "$package" ;;
-    esac
-  done <<LIST | sort -u
+# A program or a file, and the package that has it.
+needed() {
+  cat <<LIST
 redis-server redis-server
 redis-benchmark redis-tools
-redis-sentinel redis-sentinel
 ip iproute2
-ss iproute2
 ethtool ethtool
+taskset util-linux
+/usr/include/pcap/pcap.h libpcap-dev
+python3 python3
+make make
+g++ g++
+LIST
+  [ "$tests" = yes ] || return 0
+  cat <<LIST
+redis-sentinel redis-sentinel
+ss iproute2
 tcpdump tcpdump
 tshark tshark
 nft nftables
+iptables iptables
 nmap nmap
 hping3 hping3
 ping iputils-ping
 dnsmasq dnsmasq-base
 curl curl
-taskset util-linux
 nc netcat-openbsd
 strace strace
-/usr/include/pcap/pcap.h libpcap-dev
+setcap libcap2-bin
 /usr/include/hiredis/hiredis.h libhiredis-dev
 /usr/lib/python3/dist-packages/redis/__init__.py python3-redis
-python3 python3
-make make
-g++ g++
 LIST
+  # Any of them will do for the web page.
+  for browser in chromium chromium-browser google-chrome; do
+    if command -v "$browser" >/dev/null 2>&1; then return 0; fi
+  done
+  echo chromium chromium
+}
+
+missing_packages() {
+  needed | while read -r what package; do
+    case $what in
+      /*) [ -e "$what" ] || printf '%s\n' "$package" ;;
+      *) command -v "$what" >/dev/null 2>&1 || printf '%s\n' "$package" ;;
+    esac
+  done | sort -u
 }
 
 install_packages() {
@@ -82,7 +99,7 @@ install_packages() {
 without_unknown() {
   for package in $1; do
     case $package in
-      nmap | hping3)
+      nmap | hping3 | chromium)
         if ! apt-cache show "$package" >/dev/null 2>&1; then
           say "apt has no $package: the tests that need it are skipped" >&2
           continue
@@ -105,6 +122,11 @@ stop_new() {
 }
 
 install_modules() {
+  # npm ci would empty what it points to, for everyone who shares it.
+  if [ -L node_modules ]; then
+    say "node_modules is a link to $(readlink node_modules): left alone"
+    return 0
+  fi
   if [ node_modules/.package-lock.json -nt package-lock.json ]; then return 0; fi
   say 'npm ci'
   npm ci --no-audit --no-fund --loglevel=error

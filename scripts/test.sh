@@ -12,7 +12,7 @@ case "${1:-}" in
   *) echo "test: unknown option '$1'" >&2; exit 2 ;;
 esac
 
-if ! scripts/setup.sh --no-build; then
+if ! scripts/setup.sh --tests --no-build; then
   echo 'FAILED: set-up'
   echo '0 passed, 1 failed'
   exit 1

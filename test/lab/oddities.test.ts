@@ -8,7 +8,7 @@ import { describeLab, eventually, LabServer, linkOf, OVER, openLab, PORT } from 
 const engines = OVER.filter((over) => over === 'afxdp' || over === 'afpacket');
 const NEEDED = ['nmap', 'hping3'];
 const missing = NEEDED.filter((name) => !hasProgram(name));
-const title = `oddities${missing.length > 0 ? ` [skipped: no ${missing.join(', ')}; scripts/setup.sh installs them]` : ''}`;
+const title = `oddities${missing.length > 0 ? ` [skipped: no ${missing.join(', ')}; scripts/setup.sh --tests installs them]` : ''}`;
 const CLOSED = 6380;
 const OUR_IPV6 = 'fd77::1';
 
