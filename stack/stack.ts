@@ -178,11 +178,12 @@ export class Stack {
 
   /**
    * Opens a connection; `onOpen` follows, or `onClose` with the reason why not.
-   * @param localIp one of our addresses; 0: as the route says.
-   * @throws StackError ENETUNREACH, EADDRNOTAVAIL (no local port is free), ENOBUFS (connection limit).
+   * @param localIp one of our addresses; 0: as the route says. @param localPort 0: any that is free.
+   * @throws StackError ENETUNREACH, EADDRNOTAVAIL (no local port is free), EADDRINUSE (the named one is not), ENOBUFS
+   * (connection limit).
    */
-  connect(ip: number, port: number, events: SocketEvents, localIp = 0): Socket {
-    const c = openConnection(this.tcp, ip, port, localIp);
+  connect(ip: number, port: number, events: SocketEvents, localIp = 0, localPort = 0): Socket {
+    const c = openConnection(this.tcp, ip, port, localIp, localPort);
     const socket = new Socket(c);
     socket.events = events;
     c.socket = socket;

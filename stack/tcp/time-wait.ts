@@ -41,6 +41,11 @@ export class TimeWait implements TimerNode {
   }
 }
 
+/** The least initial sequence number of a connection that takes its place. */
+export function beyond(w: TimeWait): number {
+  return (w.sndNxt + ISS_STEP) | 0;
+}
+
 /** Puts a record in the place of a connection that both sides have closed. */
 export function enterTimeWait(tcp: Tcp, c: Connection): void {
   const w = tcp.takeTimeWait(c.hop);
@@ -68,7 +73,7 @@ export function arrivesInTimeWait(tcp: Tcp, w: TimeWait, segment: TcpSegment, by
     const listener = tcp.findListener(w.localPort, w.localIp);
     if (listener !== null) {
       const { localIp, remoteIp } = w;
-      const issMin = (w.sndNxt + ISS_STEP) | 0 || 1;
+      const issMin = beyond(w) || 1;
       tcp.endTimeWait(w);
       arrivesForListener(tcp, listener, segment, localIp, remoteIp, issMin, bytes);
       return;

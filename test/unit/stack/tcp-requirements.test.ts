@@ -6,7 +6,7 @@ import { SeededRandom } from '../../../src/platform/random.ts';
 import { Ipv6Book } from '../../../stack/ipv6-book.ts';
 import type { StackError } from '../../../stack/tcp/connect.ts';
 import { Iss } from '../../../stack/tcp/iss.ts';
-import { Recorder, TwoStacks } from './two-stacks.ts';
+import { IP_A, IP_B, PORT, Recorder, TwoStacks } from './two-stacks.ts';
 
 describe('initial sequence numbers (3.4.1)', () => {
   const make = (seed: number) => {
@@ -43,6 +43,74 @@ describe('initial sequence numbers (3.4.1)', () => {
 
   it('depend on a key that each start draws (MUST-9)', () => {
     expect(make(1).iss.sequence(1, 80, 2, 1000)).not.toBe(make(2).iss.sequence(1, 80, 2, 1000));
+  });
+});
+
+describe('the local end of an active open', () => {
+  const OTHER = 0x0a000009;
+  const codeOf = (open: () => unknown): string => {
+    try {
+      open();
+      return 'opened';
+    } catch (error) {
+      return (error as StackError).code;
+    }
+  };
+
+  it('may be named, address and port (MUST-43), and the connection keeps it (MUST-45)', () => {
+    const addresses = [IP_A, OTHER].map((ip) => ({ ip, prefixLength: 24 }));
+    const net = new TwoStacks({ a: { addresses }, b: { arp: [{ ip: OTHER, mac: Uint8Array.of(2, 0, 0, 0, 0, 1) }] } });
+    const server = new Recorder();
+    net.b.listen(PORT, 16, (socket) => server.attach(socket));
+    const client = new Recorder();
+    client.attach(net.a.connect(IP_B, PORT, client, OTHER, 12345));
+    net.run(100, () => client.opened && server.opened);
+    expect([server.socket.remoteIp, server.socket.remotePort]).toEqual([OTHER, 12345]);
+    expect(codeOf(() => net.a.connect(IP_B, PORT, new Recorder(), OTHER, 12345))).toBe('EADDRINUSE');
+    expect(codeOf(() => net.a.connect(IP_B, PORT, new Recorder(), IP_A, 12345))).toBe('opened');
+  });
+
+  it('may be one in TIME-WAIT when timestamps tell old from new, a second later (RFC 6191)', () => {
+    const net = new TwoStacks();
+    let server = new Recorder();
+    net.b.listen(PORT, 16, (socket) => {
+      server = new Recorder().attach(socket);
+      server.endOnEnd = true;
+      return server;
+    });
+    const open = (): Recorder => {
+      const client = new Recorder();
+      client.attach(net.a.connect(IP_B, PORT, client, 0, 40_000));
+      return client;
+    };
+    const first = open();
+    net.run(100, () => first.opened);
+    const { sndNxt } = first.socket.connection!;
+    first.socket.end();
+    net.run(100, () => first.closed);
+    expect(net.a.tcp.timeWaits).toBe(1);
+    net.run(900);
+    expect(codeOf(open)).toBe('EADDRINUSE');
+    net.run(200);
+    const second = open();
+    expect(net.a.tcp.timeWaits).toBe(0);
+    expect((second.socket.connection!.iss - sndNxt) | 0).toBeGreaterThan(65_535);
+    net.run(100, () => second.opened);
+    second.write('new');
+    net.run(100, () => server.text === 'new');
+    expect(server.text).toBe('new');
+  });
+
+  it('is not one in TIME-WAIT without timestamps', () => {
+    const net = new TwoStacks();
+    const [client, server] = net.connect();
+    const { localPort } = client.socket;
+    client.socket.end();
+    server.socket.end();
+    net.run(100, () => client.closed);
+    Object.assign(net.a.tcp.flows.find(IP_B, PORT, localPort, IP_A)!, { hasTimestamps: false });
+    net.run(5000);
+    expect(codeOf(() => net.a.connect(IP_B, PORT, new Recorder(), 0, localPort))).toBe('EADDRINUSE');
   });
 });
 
