@@ -162,6 +162,7 @@ export class Stats {
   tcpSynCookiesFailed = 0;
   tcpMssLowered = 0;
   tcpBlackHoles = 0;
+  tcpPathProbes = 0;
   tcpLossProbes = 0;
   tcpLostRetransmits = 0;
   tcpSpuriousTimeouts = 0;

@@ -52,14 +52,15 @@ const FLIGHT: readonly Column[] = [
     'i',
     `end fack phase recover dupAcks undoAgain undoFrom undoCwnd undoSsthresh undoTotal undoLate prrDelivered prrOut
      prrFlight rackEnd rackRttUs reoWndMult reoWndPersist dsackRound probeEnd rttSeq usageEnd usageMost mssLimit
-     claimedMss slowedUntil hystart roundEnd roundRttUs lastRoundRttUs roundSamples cssBaselineUs cssRounds`,
+     claimedMss mssHigh pathProbeStart pathProbeSize slowedUntil hystart roundEnd roundRttUs lastRoundRttUs
+     roundSamples cssBaselineUs cssRounds`,
   ),
   ...columns('m', 'mssLoweredMs epochMs'),
   ...columns('u', 'rackUs minRttAtUs roundStartUs trainUs'),
   ...columns('f', 'wMax k wEst cwndPrior fraction undoWMax undoK undoWEst undoCwndPrior'),
   ...columns(
     'b',
-    `forced frto newDataFirst mayUndo rackValid reordering inDsackRound probeOut probeAgain limited isSlowed keeps
+    `forced frto newDataFirst mayUndo rackValid reordering inDsackRound probeOut probeAgain pathProbing limited isSlowed keeps
      inEpoch undoInEpoch`,
   ),
 ];

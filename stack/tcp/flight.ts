@@ -115,6 +115,11 @@ export class Flight {
   mssLimit = 0;
   mssLoweredMs = 0;
   claimedMss = 0;
+  /** The most that may fit. A probe of `pathProbeSize` bytes is out, from `pathProbeStart` on, while `pathProbing`. */
+  mssHigh = 0;
+  pathProbing = false;
+  pathProbeStart = 0;
+  pathProbeSize = 0;
 
   /** ecn.ts: the window that was slowed down for ends here; meaningful while `isSlowed`. */
   isSlowed = false;
@@ -429,6 +434,7 @@ export class Flight {
     this.reoWndPersist = 0;
     this.limited = this.keeps = this.isSlowed = false;
     this.mssLimit = this.claimedMss = 0;
+    this.pathProbing = false;
     this.hystart = 0;
     this.wMax = this.k = this.wEst = this.cwndPrior = this.fraction = this.undoWMax = 0;
     this.undoK = this.undoWEst = this.undoCwndPrior = 0;

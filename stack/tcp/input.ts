@@ -32,7 +32,6 @@ import {
 import { isEcnSynAck, onEcnSegment } from './ecn.ts';
 import { sendMss } from './listener.ts';
 import { sendAck } from './output.ts';
-import { raiseMss } from './path-mtu.ts';
 import { armProbe } from './rack.ts';
 import { noteTwice, receive } from './receive.ts';
 import { sendSpace } from './receive-space.ts';
@@ -279,7 +278,6 @@ function advance(tcp: Tcp, c: Connection, segment: TcpSegment, acked: number): v
   // RFC 6298 5.2, 5.3.
   if (c.sndUna === c.sndNxt) {
     disarmRetransmit(c);
-    if (c.flight !== null && c.flight.mssLimit !== 0) raiseMss(tcp, c, c.flight);
   } else {
     armRetransmit(tcp, c);
     if (c.flight !== null) armProbe(tcp, c, c.flight);

@@ -18,6 +18,7 @@ import {
 } from './connection.ts';
 import { ECN_SYN } from './ecn.ts';
 import { type Flight, PHASE_OPEN, PHASE_RECOVERY } from './flight.ts';
+import { cutPathProbe, nextPathProbe, notePathProbe } from './path-mtu.ts';
 import { armProbe } from './rack.ts';
 import { noteAgain, noteUsage, pipe } from './recovery.ts';
 import { backedOffRto } from './rtt.ts';
@@ -80,6 +81,10 @@ function retransmit(tcp: Tcp, c: Connection, f: Flight): boolean {
 /** Segment `n` once more, which may take in the FIN. */
 function sendAgain(tcp: Tcp, c: Connection, f: Flight, n: number): boolean {
   const seq = f.startOf(n);
+  if (f.pathProbing && seq === f.pathProbeStart) {
+    cutPathProbe(c, f);
+    n = f.find(seq);
+  }
   const length = f.lengthOf(n);
   const data = Math.min(length, distance(c.dataEnd, seq));
   // The end of what was written is pushed, the second time too: RFC 9293 3.9.1.2.
@@ -97,6 +102,10 @@ function sendNew(tcp: Tcp, c: Connection): boolean {
   if (unsent <= 0 && (!c.finQueued || c.finSent)) return true;
   if (c.sndNxt === c.sndUna) afterSilence(tcp, c);
   const start = c.sndNxt;
+  if (c.flight !== null && c.flight.mssLimit !== 0) {
+    if (!sendPathProbe(tcp, c, c.flight, unsent)) return false;
+    unsent = distance(c.dataEnd, c.sndNxt);
+  }
   while (unsent > 0) {
     const length = sendable(tcp, c, unsent);
     if (length <= 0) break;
@@ -115,6 +124,18 @@ function sendNew(tcp: Tcp, c: Connection): boolean {
     }
   }
   return true;
+}
+
+/** RFC 4821 7.4: where the MSS was lowered, a larger segment first, now and then. */
+function sendPathProbe(tcp: Tcp, c: Connection, f: Flight, unsent: number): boolean {
+  const size = nextPathProbe(tcp, c, f, unsent);
+  if (size === 0) return true;
+  const { mss } = c;
+  c.mss = size;
+  const isSent = sendSegment(tcp, c, size, unsent);
+  c.mss = mss;
+  if (isSent) notePathProbe(tcp, c, f, size);
+  return isSent;
 }
 
 /** RFC 5681 4.1: the first data after more than an RTO of nothing. */

@@ -7,6 +7,7 @@ import type { TcpSegment } from '../wire/tcp.ts';
 import { type Connection, OPTION_ECN, OPTION_SACK, TIMER_PROBE, TIMER_REORDER } from './connection.ts';
 import { onLossReduction } from './ecn.ts';
 import { type Flight, PHASE_LOSS, PHASE_OPEN, PHASE_RECOVERY, SACKED, TWICE } from './flight.ts';
+import { cutPathProbe, isOnlyPathProbeLost, onPathProbeArrived } from './path-mtu.ts';
 import { beginPrr, onPrrAck } from './prr.ts';
 import { ageReorderWindow, detectLoss, onProbeAnswer, rackDelivered, widenReorderWindow } from './rack.ts';
 import { addSample, sampleByEcho } from './rtt.ts';
@@ -66,6 +67,7 @@ export function onAcknowledgement(
   if (segment.sackCount > 0 && (c.options & OPTION_SACK) !== 0) readSack(tcp, c, f, segment);
   if (acked > 0) takeAcked(tcp, c, f, segment);
   sample(tcp, c, f, segment, acked);
+  if (f.pathProbing && atOrAfter(c.sndUna, (f.pathProbeStart + f.pathProbeSize) | 0)) onPathProbeArrived(c, f);
   if (f.keeps) adaptToDsack(tcp, c, f);
   if (f.phase === PHASE_OPEN) whileOpen(tcp, c, f, acked, isDuplicate);
   else if (f.phase === PHASE_RECOVERY) whileRecovering(tcp, c, f, acked, isDuplicate);
@@ -241,7 +243,7 @@ function adaptToDsack(tcp: Tcp, c: Connection, f: Flight): void {
 function whileOpen(tcp: Tcp, c: Connection, f: Flight, acked: number, isDuplicate: boolean): void {
   if (isSpurious(f)) undo(tcp, c, f);
   if (acked > 0) f.dupAcks = 0;
-  if (hasLoss(tcp, c, f, isDuplicate)) {
+  if (hasLoss(tcp, c, f, isDuplicate) && !(f.mssLimit !== 0 && isOnlyPathProbeLost(tcp, c, f))) {
     enterRecovery(tcp, c, f);
     onPrrAck(c, f, told.delivered, pipe(c), false);
     return;
@@ -323,7 +325,7 @@ function enterRecovery(tcp: Tcp, c: Connection, f: Flight): void {
 /** The reordering timer ran out: time has told what no acknowledgement did (RFC 8985 6.3). */
 export function onReorderTimer(tcp: Tcp, c: Connection): void {
   const f = c.flight;
-  if (f === null || !detectLoss(tcp, c, f)) return;
+  if (f === null || !detectLoss(tcp, c, f) || (f.mssLimit !== 0 && isOnlyPathProbeLost(tcp, c, f))) return;
   if (f.phase === PHASE_OPEN) {
     enterRecovery(tcp, c, f);
     onPrrAck(c, f, 1, pipe(c), false);
@@ -384,6 +386,7 @@ export function onTimeout(tcp: Tcp, c: Connection): void {
   // RFC 5682 2.1: not while a recovery is going on, where the timeout was no surprise.
   f.frto = isFirst || c.backoff > 0;
   c.cwnd = c.mss;
+  if (f.pathProbing) cutPathProbe(c, f);
   for (let n = f.first; n < f.next; n++) if ((f.markOf(n) & SACKED) === 0) f.markLost(n);
   f.keeps = true;
   f.phase = PHASE_LOSS;

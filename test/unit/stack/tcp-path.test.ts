@@ -75,19 +75,74 @@ describe('fragmentation needed (RFC 1191, RFC 5927)', () => {
 });
 
 describe('black holes (RFC 4821 7.7)', () => {
-  it('are found out by timeouts of full segments, and a larger MSS is tried again after ten minutes (RFC 1191 6.3)', () => {
+  it('are found out by timeouts of full segments', () => {
     const { net, client, c, data, arrives, check } = transfer();
     narrow(net, 1100);
     client.write(data);
+    net.run(20_000, () => net.a.stats.tcpBlackHoles === 2);
+    expect(c.mss).toBe(1064 - 52);
     expect(arrives(20_000)).toBe(true);
     check();
-    expect(net.a.stats.tcpBlackHoles).toBe(2);
-    expect(c.mss).toBe(1064 - 52);
-    net.wire.filter = null;
-    net.run(11 * 60_000);
-    client.write('x');
+  });
+});
+
+describe('probing upwards (RFC 4821 7.3 to 7.6)', () => {
+  const MTU = 1400;
+
+  /** Data for as long as it takes. */
+  function bulk() {
+    const all = transfer();
+    const more = new Uint8Array(1 << 16);
+    const { net, client, server } = all;
+    server.appetite = Number.POSITIVE_INFINITY;
+    server.onReadable = (_socket, _bytes, _offset, length) => length;
+    net.onTick = (stack) => {
+      if (stack === net.a && client.opened) client.socket.write(more, 0, more.length);
+    };
+    net.tick();
+    return all;
+  }
+
+  it('finds what a silent path takes, and the lost probes are no sign of congestion', () => {
+    const { net, c } = bulk();
+    narrow(net, MTU);
+    net.run(20_000, () => net.a.stats.tcpBlackHoles === 1);
+    const { tcpFastRetransmits } = net.a.stats;
+    const timeouts = net.a.stats.tcpTimeouts;
+    net.run(5000);
+    expect(c.mss).toBeLessThanOrEqual(MTU - 52);
+    expect(c.mss).toBeGreaterThan(MTU - 52 - 16);
+    expect(net.a.stats.tcpPathProbes).toBeGreaterThan(2);
+    expect(net.a.stats.tcpPathProbes).toBeLessThan(8);
+    expect([net.a.stats.tcpFastRetransmits, net.a.stats.tcpTimeouts]).toEqual([tcpFastRetransmits, timeouts]);
+  });
+
+  it('takes what a router says of a probe for the next one', () => {
+    const { net, c, tooBig } = bulk();
+    let isTelling = false;
+    narrow(net, MTU, (seq) => isTelling && tooBig(seq, MTU));
+    net.run(20_000, () => net.a.stats.tcpBlackHoles === 1);
+    isTelling = true;
+    net.run(5000);
+    expect(c.mss).toBeGreaterThan(MTU - 52 - 16);
+    expect(c.mss).toBeLessThanOrEqual(MTU - 52);
+  });
+
+  it('tries the whole again after ten minutes, when the path may be another (RFC 1191 6.3)', () => {
+    const { net, client, c, data, arrives, tooBig } = transfer();
+    client.write(data);
+    net.run(1);
+    tooBig(c.sndUna, 1000);
+    expect(arrives(1000)).toBe(true);
+    expect(c.mss).toBe(1000 - 52);
+    net.run(9 * 60_000);
+    client.write(data);
     net.run(1000);
-    expect(c.mss).toBe(1448);
+    expect([c.mss, net.a.stats.tcpPathProbes]).toEqual([1000 - 52, 0]);
+    net.run(2 * 60_000);
+    client.write(data);
+    net.run(1000);
+    expect([c.mss, net.a.stats.tcpPathProbes]).toEqual([1448, 1]);
   });
 });
 
