@@ -553,14 +553,14 @@ async function takePlace(
 export async function startRelay(
   settings: ServerSettings,
   world = systemWorld(settings.config),
-  created: (running: RelayServer) => void = () => {},
+  created: (running: RelayServer) => void | Promise<void> = () => {},
 ): Promise<RelayServer> {
   const { config } = settings;
   refuseCoreSettings(settings);
   prepareProcess(config);
   const calls = await import('../io-engine/linux/libc.ts');
   const relay = new RelayServer(config, world, await openTransport(config, world), calls);
-  created(relay);
+  await created(relay);
   await relay.start();
   return relay;
 }
@@ -572,7 +572,7 @@ export async function startRelay(
 export async function startWorkers(
   settings: ServerSettings,
   { command, input }: { readonly command: readonly string[]; readonly input: string },
-  created: (workers: Workers) => void,
+  created: (workers: Workers) => void | Promise<void>,
 ): Promise<Workers> {
   const { config } = settings;
   refuseCoreSettings(settings);
@@ -582,7 +582,7 @@ export async function startWorkers(
   const { netdev: netdevFile, engine } = config;
   const device = openSharedInterface({ netdevFile, engine, log: world.log }, config.workers);
   const workers = new Workers(config, { ...world, device, command, input });
-  created(workers);
+  await created(workers);
   await workers.start();
   return workers;
 }
@@ -591,7 +591,7 @@ export async function startWorkers(
 export async function startWorker(
   settings: ServerSettings,
   seat: WorkerSeat,
-  created: (running: RelayServer) => void,
+  created: (running: RelayServer) => void | Promise<void>,
 ): Promise<void> {
   const { config } = settings;
   seatConfig(config, seat);
@@ -605,7 +605,7 @@ export async function startWorker(
   const keepAliveSeconds = (): number => config.tcpKeepalive;
   const transport = await openUserspace({ ...world, netdevFile: config.netdev, engine, keepAliveSeconds, share });
   const relay = new RelayServer(config, world, transport, calls);
-  created(relay);
+  await created(relay);
   const tell = (bytes: Uint8Array, offset: number, length: number): void =>
     tellParent({ frame: bytes.slice(offset, offset + length) });
   transport.shareAddresses(index === 0, isQueue ? tell : null);

@@ -1,8 +1,12 @@
 // A server as a service: it tells the service manager when it is ready and when it stops (`supervised`), and once interface,
 // ports and log are open it becomes an ordinary user without any capability (`user-after-open`). wiredis-server imports it.
 import { accessSync, constants } from 'node:fs';
+import type { Account } from '../../io-engine/linux/privileges.ts';
 import type { Config } from '../core/config.ts';
 import { ServerStartError } from '../core/server.ts';
+import type { Log } from '../platform/log.ts';
+import type { RelayServer } from '../relay/relay-server.ts';
+import type { Workers } from '../relay/workers.ts';
 import type { RunningServer } from '../server.ts';
 import { launchEnvironment } from './launch.ts';
 import { Reloader } from './reload.ts';
@@ -20,7 +24,7 @@ export async function prepareService(running: RunningServer, readConfig: () => C
   running.onTitle = (title) => {
     process.title = title;
   };
-  if (userAfterOpen !== '') running.onOpened = await privilegeDrop(running, userAfterOpen);
+  if (userAfterOpen !== '') running.onOpened = privilegeDrop(server, await findUser(userAfterOpen));
   await superviseWith(running, supervisorOf(server.config, process.env), readConfig);
 }
 
@@ -63,17 +67,40 @@ async function superviseWith(running: RunningServer, supervisor: Supervisor, rea
   running.companions.push({ close: () => notify('STATUS=Shutting down\nSTOPPING=1\n') });
 }
 
-/** @returns what drops them. @throws ServerStartError now, rather than when the interface is open. */
-async function privilegeDrop(running: RunningServer, name: string): Promise<() => void> {
+/**
+ * For a relay, before it starts: the Redis server that it starts is that user's too. The parent of several stays what it
+ * is, to open the interface again. @throws ServerStartError
+ */
+export async function prepareRelay(relay: RelayServer | Workers): Promise<void> {
+  const { userAfterOpen } = relay.config;
+  if (userAfterOpen === '') return;
+  const user = await findUser(userAfterOpen);
+  relay.runChildAs(user.account);
+  if ('onOpened' in relay) relay.onOpened = privilegeDrop(relay, user);
+}
+
+interface User {
+  readonly account: Account;
+  /** Becomes it. @throws Error */
+  become(): void;
+}
+
+/** @throws ServerStartError now, rather than when the interface is open. */
+async function findUser(name: string): Promise<User> {
   const { becomeAccount, findAccount } = await import('../../io-engine/linux/privileges.ts');
   const account = findAccount(name);
   if (account === null) {
     throw new ServerStartError(`user-after-open: there is no user '${name}': make it with 'useradd --system ${name}'`);
   }
+  return { account, become: () => becomeAccount(account) };
+}
+
+/** What drops them. */
+function privilegeDrop({ log, config }: { readonly log: Log; readonly config: Config }, user: User): () => void {
+  const { name } = user.account;
   return () => {
-    const { log, config } = running.server;
     try {
-      becomeAccount(account);
+      user.become();
     } catch (error) {
       throw new ServerStartError(`user-after-open ${name}: ${(error as Error).message}`);
     }

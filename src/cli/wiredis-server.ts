@@ -25,7 +25,7 @@ import {
 import { becomeDaemon, daemonFailed, daemonReady, isDaemon } from './daemon.ts';
 import { launchSuccessor } from './launch.ts';
 import { endOnSignals, handleSignals, reportCrashes, surviveClosedOutput } from './process-events.ts';
-import { prepareService } from './service.ts';
+import { prepareRelay, prepareService } from './service.ts';
 
 const HELP = `Usage: wiredis-server [FILE] [-] [--DIRECTIVE VALUE ...]
 
@@ -66,7 +66,7 @@ async function main(args: readonly string[]): Promise<void> {
   }
   taker = Taker.find(process.env);
   const { settings, input } = readSettings(args);
-  if (seat !== null) return startWorker(settings, seat, runAsRelay);
+  if (seat !== null) return startWorker(settings, seat, runRelay);
   if (taker !== null) {
     // Who asks for the next one already must not end this one.
     process.on('SIGUSR2', () => {});
@@ -81,16 +81,17 @@ async function main(args: readonly string[]): Promise<void> {
   refuseWorkers(settings.config);
   if (settings.config.workers > 1) {
     const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
-    await startWorkers(settings, { command, input }, runAsRelay);
-  } else if (settings.config.core === 'relay') await startRelay(settings, undefined, runAsRelay);
+    await startWorkers(settings, { command, input }, runRelay);
+  } else if (settings.config.core === 'relay') await startRelay(settings, undefined, runRelay);
   else await startServer(settings, undefined, (created) => adopt(created, input, args));
   daemonReady();
 }
 
-function runAsRelay(created: RelayServer | Workers): void {
+function runRelay(created: RelayServer | Workers): Promise<void> {
   running = created;
   created.onStopped = (failed) => process.exit(failed ? 1 : 0);
   endOnSignals(created);
+  return prepareRelay(created);
 }
 
 /** The process around a server. @param input what standard input gave. */

@@ -1,131 +1,55 @@
-// The HTTP server beside the Redis port: /metrics for Prometheus, the web page and its data. It listens on the kernel's
+// What the metrics port shows of a server: /metrics for Prometheus, the web page and its data. It listens on the kernel's
 // sockets, on loopback unless told otherwise, and costs nothing while nobody asks. src/server.ts starts it.
-import { createHash, timingSafeEqual } from 'node:crypto';
-import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { isIP } from 'node:net';
-import { type Server, ServerStartError } from '../core/server.ts';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Server } from '../core/server.ts';
 import type { Transport } from '../transports/transport.ts';
 import { type Asset, pageAssets } from './assets.ts';
 import { connectionRows } from './connection-rows.ts';
 import { LiveFeed } from './live-feed.ts';
 import { Metrics } from './metrics.ts';
+import { ObserveDoor, type ObserveSettings, send, sendJson } from './observe-door.ts';
 import { SequenceFeed } from './sequence-feed.ts';
-import { IMPORT_MAP_HASH } from './web/page.ts';
 
-/** Nothing but what this server itself serves runs or is loaded. */
-const CONTENT_SECURITY_POLICY = [
-  "default-src 'none'",
-  `script-src 'self' ${IMPORT_MAP_HASH}`,
-  "style-src 'self'",
-  "connect-src 'self'",
-  "img-src 'self' data:",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
-/** What the page's style carries on elements is set by script, which the policy allows. */
-const COOKIE = 'wiredis_token';
 /** More rows than a person reads; the page says how many there are. */
 const ROWS_MAX = 1000;
-const LOCAL_NAMES = ['localhost', '127.0.0.1', '[::1]'];
-
-export class ObserveError extends ServerStartError {}
-
-export interface ObserveSettings {
-  readonly port: number;
-  readonly bind: string;
-  /** '': none, allowed on loopback only. */
-  readonly token: string;
-}
-
-/** @returns what is wrong with the settings, or null. */
-export function settingsProblem({ bind, token }: ObserveSettings): string | null {
-  if (isIP(bind) === 0) return `metrics-bind: '${bind}' is not an IP address`;
-  if (!isLoopback(bind) && token === '') {
-    return `metrics-bind ${bind} is not loopback: set 'metrics-token' to a secret, or bind to 127.0.0.1`;
-  }
-  return null;
-}
-
-function isLoopback(address: string): boolean {
-  return address === '::1' || address.startsWith('127.');
-}
 
 export class ObserveServer {
-  readonly #settings: ObserveSettings;
   readonly #server: Server;
   readonly #transport: Transport;
-  readonly #http: HttpServer;
+  readonly #door: ObserveDoor;
   readonly #metrics: Metrics;
   readonly #live: LiveFeed;
   readonly #sequences: SequenceFeed;
   readonly #assets: ReadonlyMap<string, Asset>;
 
   constructor(server: Server, transport: Transport, settings: ObserveSettings) {
-    this.#settings = settings;
     this.#server = server;
     this.#transport = transport;
     this.#metrics = new Metrics(server, transport);
     this.#live = new LiveFeed(server, transport);
     this.#sequences = new SequenceFeed(server, transport);
     this.#assets = pageAssets();
-    this.#http = createServer((request, response) => void this.#answer(request, response));
-    // A scraper's socket must not keep a server that was told to stop.
-    this.#http.unref();
+    this.#door = new ObserveDoor(settings, server.log, (url, request, response) =>
+      this.#answer(url, request, response),
+    );
   }
 
   /** @throws ObserveError with one line. */
   async start(): Promise<void> {
-    const { bind, port } = this.#settings;
-    const problem = settingsProblem(this.#settings);
-    if (problem !== null) throw new ObserveError(problem);
+    await this.#door.open();
     this.#transport.measureTicks?.(this.#server.stopwatch);
-    await new Promise<void>((listening, failed) => {
-      this.#http.once('error', (error: NodeJS.ErrnoException) => {
-        failed(
-          new ObserveError(`metrics-port ${port} on ${bind} cannot be listened on: ${error.code ?? error.message}`),
-        );
-      });
-      this.#http.listen(port, bind, listening);
-    });
   }
 
   close(): void {
     this.#live.close();
     this.#sequences.close();
-    this.#http.close();
-    this.#http.closeAllConnections();
+    this.#door.close();
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    try {
-      await this.#route(request, response);
-    } catch (error) {
-      this.#server.log.warning(`The metrics page failed: ${error instanceof Error ? error.message : String(error)}`);
-      if (!response.headersSent) send(response, 500, 'text/plain', 'internal error\n');
-      else response.destroy();
-    }
-  }
-
-  async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '/', 'http://localhost');
-    response.setHeader('Content-Security-Policy', CONTENT_SECURITY_POLICY);
-    response.setHeader('X-Content-Type-Options', 'nosniff');
-    response.setHeader('Referrer-Policy', 'no-referrer');
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      response.setHeader('Allow', 'GET, HEAD');
-      return send(response, 405, 'text/plain', 'only GET\n');
-    }
-    if (!this.#hostIsOurs(request)) return send(response, 421, 'text/plain', 'not a name of this server\n');
-    if (!this.#mayRead(request, url)) return refuse(response);
-    if (url.searchParams.has('token')) return this.#remember(url, response);
-    const asset = this.#assets.get(url.pathname);
-    if (asset !== undefined) return send(response, 200, asset.type, asset.text);
-    await this.#data(url, request, response);
-  }
-
-  async #data(url: URL, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #answer(url: URL, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = url.pathname;
+    const asset = this.#assets.get(path);
+    if (asset !== undefined) return send(response, 200, asset.type, asset.text);
     if (path === '/metrics') return send(response, 200, this.#metrics.contentType, await this.#metrics.text());
     if (path === '/api/live') return this.#live.add(request, response);
     if (path === '/api/connections') {
@@ -135,58 +59,4 @@ export class ObserveServer {
     if (sequence !== null && this.#sequences.add(Number(sequence[1]), request, response)) return;
     send(response, 404, 'text/plain', 'not found\n');
   }
-
-  /** Another site's name that resolves to us (DNS rebinding) gets nothing from a port without a token. */
-  #hostIsOurs(request: IncomingMessage): boolean {
-    if (this.#settings.token !== '') return true;
-    const host = (request.headers.host ?? '').replace(/:\d+$/, '').toLowerCase();
-    return LOCAL_NAMES.includes(host) || host === this.#settings.bind;
-  }
-
-  #mayRead(request: IncomingMessage, url: URL): boolean {
-    const { token } = this.#settings;
-    if (token === '') return true;
-    const bearer = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    const cookie = (request.headers.cookie ?? '')
-      .split(';')
-      .map((part) => part.trim())
-      .find((part) => part.startsWith(`${COOKIE}=`))
-      ?.slice(COOKIE.length + 1);
-    const given = [bearer, cookie, url.searchParams.get('token') ?? undefined];
-    return given.some((word) => word !== undefined && (sameSecret(word, token) || sameSecret(word, digest(token))));
-  }
-
-  /** The address with the token is opened once; a cookie that only this server gets takes its place. */
-  #remember(url: URL, response: ServerResponse): void {
-    if (this.#settings.token !== '') {
-      const cookie = `${COOKIE}=${digest(this.#settings.token)}; HttpOnly; SameSite=Strict; Path=/`;
-      response.setHeader('Set-Cookie', cookie);
-    }
-    response.writeHead(303, { Location: url.pathname });
-    response.end();
-  }
-}
-
-function digest(token: string): string {
-  return createHash('sha256').update(`wiredis ${token}`).digest('hex');
-}
-
-/** In a time that does not tell how much of it was right. */
-function sameSecret(given: string, wanted: string): boolean {
-  const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(hash(given), hash(wanted));
-}
-
-function refuse(response: ServerResponse): void {
-  response.setHeader('WWW-Authenticate', 'Bearer realm="wiredis"');
-  send(response, 401, 'text/plain', "the token is wanted: 'Authorization: Bearer TOKEN', or open /?token=TOKEN once\n");
-}
-
-function send(response: ServerResponse, status: number, type: string, text: string): void {
-  response.writeHead(status, { 'Content-Type': type, 'Cache-Control': 'no-store' });
-  response.end(text);
-}
-
-function sendJson(response: ServerResponse, value: unknown): void {
-  send(response, 200, 'application/json', JSON.stringify(value));
 }

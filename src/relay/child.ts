@@ -1,7 +1,7 @@
 // The Redis server that the relay starts itself (`relay-spawn`): on a socket file that nobody else can reach, its log
 // lines passed on, started again when it dies, with growing pauses, and given up when it keeps dying. Composition only.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, chownSync, constants, mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -23,6 +23,11 @@ export interface ChildParts {
   readonly scheduler: Scheduler;
 }
 
+export interface ChildAccount {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 export class RedisChild {
   /** Where it listens. */
   readonly path: string;
@@ -35,6 +40,7 @@ export class RedisChild {
   readonly #folder: string;
   readonly #again: Alarm;
   readonly #policy: RestartPolicy;
+  #account: ChildAccount | null = null;
   #process: ChildProcess | null = null;
   #stopping = false;
   #onExit: () => void = () => {};
@@ -60,6 +66,12 @@ export class RedisChild {
   /** Whether it runs or is about to be started. */
   get isSupervised(): boolean {
     return !this.#stopping;
+  }
+
+  /** It is that user's, as is its socket. */
+  runAs(account: ChildAccount): void {
+    this.#account = account;
+    chownSync(this.#folder, account.uid, account.gid);
   }
 
   /** Starts it; resolves with whether it answers, false when it was given up first. */
@@ -115,7 +127,11 @@ export class RedisChild {
     const { log } = this.#parts;
     const [program, ...words] = this.#words;
     // A group of its own: Ctrl-C in a terminal is for us, and we let replies finish before it is told.
-    const child = spawn(program, words, { detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program, words, {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...(this.#account ?? {}),
+    });
     this.#process = child;
     this.#passOn(child.stdout);
     this.#passOn(child.stderr);

@@ -11,7 +11,7 @@ import type { Log } from '../platform/log.ts';
 import { PidFile } from '../platform/pid-file.ts';
 import type { Scheduler } from '../platform/timers.ts';
 import type { Listener, Transport } from '../transports/transport.ts';
-import { RedisChild } from './child.ts';
+import { type ChildAccount, RedisChild } from './child.ts';
 import { Relay, type RelayFacts } from './relay.ts';
 import { idleSettings } from './relay-settings.ts';
 import { Session } from './session.ts';
@@ -44,6 +44,8 @@ export class RelayServer {
   readonly log: Log;
   readonly relay: Relay;
   readonly transport: Transport;
+  /** Called when interface and ports are open. @throws ServerStartError */
+  onOpened: () => void = () => {};
   /** Called when everything is closed. @param failed whether the Redis server behind it had to be given up. */
   onStopped: (failed: boolean) => void = () => {};
   readonly #listening: Listening;
@@ -51,7 +53,8 @@ export class RelayServer {
   /** By port. */
   readonly #forwards = new Map<number, Relay>();
   readonly #pidFile: PidFile;
-  #control: { close(): void } | null = null;
+  /** What shows it to the outside. */
+  readonly #companions: { close(): void }[] = [];
   #stopping = false;
 
   constructor(config: Config, { log, clock, scheduler }: RelayWorld, transport: Transport, calls: UpstreamCalls) {
@@ -74,6 +77,11 @@ export class RelayServer {
     this.#listening = new Listening({ config, log, clock, scheduler, accept, beforeOutput: () => {} }, transport);
   }
 
+  /** The Redis server of relay-spawn is that user's from the beginning. Before `start`. */
+  runChildAs(account: ChildAccount): void {
+    this.#child?.runAs(account);
+  }
+
   get listeners(): readonly Listener[] {
     return this.#listening.listeners;
   }
@@ -86,7 +94,7 @@ export class RelayServer {
       log.warning(`Without effect here, these belong to the Redis server behind the relay: ${idle.join(', ')}`);
     }
     try {
-      this.#control = await openControl(config, log, this.#answers());
+      await this.#openCompanions();
       const answers = this.#child === null || (await this.#child.start());
       if (this.#stopping) return;
       if (!answers) {
@@ -94,6 +102,7 @@ export class RelayServer {
       }
       await this.#listening.open();
       for (const [port, relay] of this.#forwards) await this.#listening.openAlso(port, relay.accept);
+      this.onOpened();
     } catch (error) {
       await this.#close();
       throw error;
@@ -103,6 +112,18 @@ export class RelayServer {
     log.notice(`Relay to ${this.relay.upstream.name}. Port: ${config.port}, PID: ${process.pid}`);
     for (const [port, relay] of this.#forwards) log.notice(`Port ${port} is passed on to ${relay.upstream.name}`);
     log.notice('Ready to accept connections');
+  }
+
+  async #openCompanions(): Promise<void> {
+    const { config, log, transport } = this;
+    const control = await openControl(config, log, this.#answers());
+    if (control !== null) this.#companions.push(control);
+    const { metricsPort: port, metricsBind: bind, metricsToken: token } = config;
+    if (port === 0) return;
+    // Only now: without metrics neither HTTP nor the metrics library is needed.
+    const { openRelayObserve } = await import('../observe/relay-observe.ts');
+    this.#companions.push(await openRelayObserve({ port, bind, token }, log, transport, () => this.facts()));
+    log.notice(`Metrics on http://${bind.includes(':') ? `[${bind}]` : bind}:${port}/metrics`);
   }
 
   /**
@@ -145,7 +166,7 @@ export class RelayServer {
   }
 
   async #close(): Promise<void> {
-    this.#control?.close();
+    for (const companion of this.#companions.splice(0)) companion.close();
     this.#listening.closeListeners();
     await this.#listening.close(CLOSE_GRACE_MS);
     await this.#child?.stop();

@@ -18,6 +18,7 @@ const OWN = new Set<string>([
     'shutdown-timeout',
   ],
   ...['dir', 'daemonize', 'pidfile', 'logfile', 'loglevel', 'log-format', 'crash-log-enabled', 'always-show-logo'],
+  ...['user-after-open', 'metrics-port', 'metrics-bind', 'metrics-token'],
 ]);
 /** Who relies on these would be let down by a warning. */
 const ACCESS = new Set<string>(['requirepass', 'aclfile', 'replicaof']);
@@ -38,12 +39,7 @@ export function refuseCoreSettings({ config, renames = [], users = [] }: Given):
     const text = `'core relay' passes bytes on and does not know commands: put ${named.join(', ')} into the redis.conf`;
     throw new ServerStartError(`${text} of the Redis server behind it`);
   }
-  const { relaySpawn, relayUpstream, userAfterOpen } = config;
-  if (userAfterOpen !== '') {
-    throw new ServerStartError(
-      "user-after-open is not there for 'core relay': start it as that user, with CAP_NET_RAW",
-    );
-  }
+  const { relaySpawn, relayUpstream } = config;
   if (relaySpawn.length === 0 && relayUpstream === '') {
     throw new ServerStartError(
       "'core relay' wants a Redis server: relay-spawn COMMAND, or relay-upstream unix:PATH or tcp:HOST:PORT",

@@ -34,12 +34,14 @@ export function takeWorkerSeat(): WorkerSeat | null {
 }
 
 /** What a worker does not decide itself. */
-export function seatConfig(config: Config, { engine, upstream }: WorkerSeat): void {
+export function seatConfig(config: Config, { index, engine, upstream }: WorkerSeat): void {
   config.engine = engine;
   config.relayUpstream = upstream;
   config.relaySpawn = [];
   config.pidfile = '';
   config.daemonize = false;
+  // One port each.
+  if (config.metricsPort !== 0) config.metricsPort += index;
 }
 
 /** @param then called when it is on its way, or there is nobody. */

@@ -6,7 +6,7 @@ import { ServerStartError } from '../core/server.ts';
 import type { Log } from '../platform/log.ts';
 import { PidFile } from '../platform/pid-file.ts';
 import type { Scheduler } from '../platform/timers.ts';
-import { RedisChild } from './child.ts';
+import { type ChildAccount, RedisChild } from './child.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import { seatEnvironment, type WorkerNews, type WorkerSeat } from './worker-seat.ts';
 
@@ -58,6 +58,11 @@ export class Workers {
       worker.onGivenUp = () => void this.#stop(true);
       return worker;
     });
+  }
+
+  /** The Redis server of relay-spawn is that user's. Before `start`. */
+  runChildAs(account: ChildAccount): void {
+    this.#child?.runAs(account);
   }
 
   /** Resolves when all serve. @throws ServerStartError */

@@ -1,7 +1,8 @@
 // The metrics port over kernel sockets: what /metrics tells, who may read, and the page's data.
 import { request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ObserveServer, settingsProblem } from '../../src/observe/observe-server.ts';
+import { settingsProblem } from '../../src/observe/observe-door.ts';
+import { ObserveServer } from '../../src/observe/observe-server.ts';
 import { OurServer } from '../support/our-server.ts';
 import { freePort } from '../support/redis-server.ts';
 

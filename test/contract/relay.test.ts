@@ -1,11 +1,13 @@
 // `core relay` over both transports: what one side does, the other sees. Behind it a redis-server, or a listener of the
 // test's own where the moment matters.
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import nodeNet, { type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import tls from 'node:tls';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import * as calls from '../../io-engine/linux/libc.ts';
 import { MemoryWire } from '../../io-engine/memory-wire.ts';
@@ -309,6 +311,47 @@ describe.each([
     served.end('RCmb');
     expect(await everything(served)).toBe('RCmb');
     expect(relay.facts()).toMatchObject({ accepted: 0, forwards: [{ port: otherPort, accepted: 2, turnedAway: 1 }] });
+  });
+
+  test('metrics-port', async () => {
+    const metricsPort = await freePort();
+    await listen((socket) => socket.on('data', () => socket.write('+PONG\r\n')));
+    await start({ 'metrics-port': metricsPort });
+    const client = dial();
+    client.write('PING\r\n');
+    await once(client, 'data');
+    const url = `http://127.0.0.1:${metricsPort}`;
+    const text = await (await fetch(`${url}/metrics`)).text();
+    expect(text).toContain('wiredis_relay_clients{port="main"} 1\n');
+    expect(text).toContain('wiredis_relay_bytes_from_upstream_total{port="main"} 7\n');
+    expect(text.includes('node_netstat_Tcp_PassiveOpens')).toBe(ground.transport.name === 'userspace');
+    expect((await fetch(`${url}/`)).status).toBe(404);
+  });
+
+  test('tls-port: TLS ends here, the upstream speaks plain', async () => {
+    const tlsPort = await freePort();
+    const words = '-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=relay';
+    execFileSync('openssl', ['req', ...words.split(' '), '-keyout', 'key.pem', '-out', 'cert.pem'], {
+      cwd: folder,
+      stdio: 'ignore',
+    });
+    const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+    const files = { 'tls-cert-file': cert, 'tls-key-file': key, 'tls-ca-cert-file': cert };
+    await listen((socket) => socket.on('data', (bytes) => socket.write(bytes)).on('end', () => socket.end()));
+    await start({ 'tls-port': tlsPort, 'tls-auth-clients': 'no', ...files });
+    const raw = ground.connect(tlsPort);
+    cleanup.push(() => raw.destroy());
+    const client = tls.connect({ socket: raw, ca: readFileSync(cert), checkServerIdentity: () => undefined });
+    await once(client, 'secureConnect');
+    const value = Buffer.alloc(1_000_000, 'abcdefgh');
+    client.write(value);
+    const pieces: Buffer[] = [];
+    client.on('data', (piece: Buffer) => pieces.push(piece));
+    await until(() => pieces.reduce((sum, piece) => sum + piece.length, 0) === value.length);
+    expect(Buffer.concat(pieces).equals(value)).toBe(true);
+    expect(relay.facts()).toMatchObject({ clients: 1, bytesIn: value.length, bytesOut: value.length });
+    client.end();
+    await until(() => relay.facts().clients === 0);
   });
 
   test('maxclients', async () => {

@@ -1,5 +1,6 @@
 // `core relay` over AF_XDP: a real redis-server behind the user-space stack serves redis-cli and redis-benchmark from another
 // host, is killed under load and comes back, and nobody's reply is lost when the relay is told to end.
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { parseBenchmark } from '../../src/cli/bench/load.ts';
 import type { Lab } from '../../src/cli/lab/lab.ts';
@@ -34,6 +35,37 @@ describeLab('relay', () => {
         expect([load.code, load.stderr]).toEqual([0, '']);
         expect(parseBenchmark(load.stdout).map(({ test }) => test.split(' ')[0])).toContain('GET');
         expect(await resets.stop()).toEqual([]);
+      } finally {
+        await server.stop();
+      }
+    });
+
+    it(`over ${engine}: user-after-open is the user of both; a redis-server that dies comes back as that user`, async () => {
+      const server = await LabServer.start(lab, {
+        over: engine,
+        // A folder that everybody may enter.
+        arguments: [
+          '--core',
+          'relay',
+          '--relay-spawn',
+          "redis-server --save '' --dir /tmp",
+          '--user-after-open',
+          'nobody',
+        ],
+      });
+      const uidsOf = (pid: number): string => /^Uid:\s(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1];
+      try {
+        const nobody = Array.from({ length: 4 }, () => 65534).join('\t');
+        const first = await childOf(server);
+        expect([uidsOf(server.pid), uidsOf(first)]).toEqual([nobody, nobody]);
+        process.kill(first, 'SIGKILL');
+        const second = await eventually(
+          () => childOf(server),
+          (pid) => pid > 0 && pid !== first,
+          30_000,
+        );
+        expect(uidsOf(second)).toBe(nobody);
+        expect(await server.stop()).toBe(0);
       } finally {
         await server.stop();
       }

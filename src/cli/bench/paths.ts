@@ -89,6 +89,27 @@ export const paths: readonly Path[] = [
   userspace('afpacket', 'direct', 'user space over AF_PACKET rings', false),
   userspace('pcap', 'direct', 'user space over libpcap', false),
   userspace('tap', 'tap', 'user space over a tap device, bridged', true),
+  {
+    name: 'relay',
+    summary: 'redis-server behind user space over AF_XDP (core relay), both on one core; only when named',
+    link: 'direct',
+    needsRoot: true,
+    byDefault: false,
+    command: (lab, port, nodeFlags = []) => {
+      const address = lab.plan.links.direct.serverAddress;
+      const front = [
+        process.execPath,
+        ...nodeFlags,
+        serverScript,
+        '--netdev',
+        lab.netdevFile('direct'),
+        '--engine',
+        'afxdp',
+      ];
+      const where = ['--bind', address, '--port', String(port), '--protected-mode', 'no'];
+      return [...front, ...where, '--core', 'relay', '--relay-spawn', "redis-server --save '' --appendonly no"];
+    },
+  },
   userspace('auto', 'direct', 'user space over the engine that --engine auto picks; only when named', false),
 ];
 
