@@ -1,0 +1,9 @@
+#!/bin/sh
+# usage: scripts/bench/snapshots.sh [ELEMENTS]
+# How long a save in the background holds others up: a hash, set, sorted set, list and stream of ELEMENTS (1000000) are
+# saved while commands write to them; the longest piece of work of the save, and the longest command.
+set -eu
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
+cd "$root"
+npx --no-install tsc -p test/support/tsconfig.json
+exec node dist/support/test/support/snapshot-slices-run.js "$@"
