@@ -157,7 +157,7 @@ export class LabServer {
       await eventually(
         () => (server.hasEnded() ? Promise.reject(new Error('it ended')) : server.cli(['PING'], 1)),
         (reply) => reply.stdout.trim() === 'PONG',
-        15_000,
+        30_000,
       );
     } catch (error) {
       await server.stop();
