@@ -33,7 +33,7 @@ import { PidFile } from './platform/pid-file.ts';
 import { processTitle } from './platform/process-title.ts';
 import { type Random, SystemRandom } from './platform/random.ts';
 import { type Stopwatch, systemStopwatch } from './platform/stopwatch.ts';
-import { type Scheduler, SystemScheduler } from './platform/timers.ts';
+import { type Scheduler, SystemScheduler, waitFor } from './platform/timers.ts';
 import { RelayServer } from './relay/relay-server.ts';
 import { refuseCoreSettings } from './relay/relay-settings.ts';
 import { listenToParent, MAP_FD, seatConfig, tellParent, type WorkerSeat } from './relay/worker-seat.ts';
@@ -229,7 +229,12 @@ export class RunningServer {
     await loadModules(server, this.#unclaimed);
     if (this.#stopping) return;
     if (this.#definesUsers) this.#loadUsers();
-    await this.#files.load({ pause: () => this.#afterTick(), abandoned: () => this.#stopping });
+    await this.#files.load({
+      pause: () => this.#afterTick(),
+      abandoned: () => this.#stopping,
+      keyDelayUs: () => server.config.keyLoadDelay,
+      wait: (milliseconds) => waitFor(server.scheduler, milliseconds),
+    });
     if (this.#stopping) return;
     server.dirty = 0;
     server.loading = false;

@@ -412,7 +412,7 @@ export const directives = {
   'replica-announce-ip': text('', { alias: 'slave-announce-ip' }),
   'replica-announce-port': number(0, 0, 65535, { alias: 'slave-announce-port' }),
   'replica-announced': bool(true),
-  'replica-ignore-disk-write-errors': ignored(bool(false)),
+  'replica-ignore-disk-write-errors': bool(false),
   'replica-ignore-maxmemory': bool(true, { alias: 'slave-ignore-maxmemory' }),
   'replica-lazy-flush': bool(false, { alias: 'slave-lazy-flush' }),
   'replica-priority': count(100, { alias: 'slave-priority' }),

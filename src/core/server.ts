@@ -686,6 +686,7 @@ export class Server {
       if (this.keyspace.expiryMode === EXPIRY_HIDE) this.updateExpiryMode();
     }
     for (const client of this.pauses.heldClients) this.continueLater(client, HELD_BY_PAUSE);
+    this.replication.link?.drain();
   }
 
   // --- memory ---

@@ -24,6 +24,9 @@ export interface LoadPace {
   pause(): Promise<void>;
   /** True ends the load where it is. */
   abandoned(): boolean;
+  /** `key-load-delay`, microseconds a key of a dump file, and how it is waited. */
+  keyDelayUs?(): number;
+  wait?(milliseconds: number): Promise<void>;
 }
 
 interface RunningJob {

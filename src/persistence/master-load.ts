@@ -4,6 +4,7 @@ import { basename, dirname } from 'node:path';
 import { Keyspace } from '../core/keyspace.ts';
 import type { MasterLoad } from '../core/persistence.ts';
 import type { Server } from '../core/server.ts';
+import { waitFor } from '../platform/timers.ts';
 import { type LoadResult, loadSnapshot } from './snapshot.ts';
 
 const PING_MS = 1000;
@@ -97,6 +98,9 @@ async function read(server: Server, into: Keyspace, load: MasterLoad): Promise<L
     pinged = clock.unixMs;
     load.pause();
   };
-  const loaded = await loadSnapshot(into, settings, { pause, abandoned: load.abandoned }, { keepExpired: true });
+  const wait = (milliseconds: number): Promise<void> => waitFor(scheduler, milliseconds);
+  const keyDelayUs = (): number => config.keyLoadDelay;
+  const pace = { pause, abandoned: load.abandoned, keyDelayUs, wait };
+  const loaded = await loadSnapshot(into, settings, pace, { keepExpired: true });
   return load.abandoned() ? null : loaded;
 }

@@ -190,4 +190,30 @@ describe('snapshot', () => {
     expect(readFileSync(join(dir, 'dump.rdb')).toString()).toBe('old');
     expect(readdirSync(dir)).toEqual(['dump.rdb']);
   });
+
+  it.each([
+    [500, 400],
+    [-4, 0],
+    [30_000, 24_000],
+  ])('waits while it loads with key-load-delay %i', async (delayUs, waitedMs) => {
+    const harness = new CommandHarness(commands);
+    for (let i = 0; i < 800; i++) harness.run('set', `k${i}`, 'v');
+    save(harness);
+    const other = new CommandHarness(commands);
+    let waited = 0;
+    let pauses = 0;
+    const pace = {
+      pause: () => {
+        pauses++;
+      },
+      keyDelayUs: () => delayUs,
+      wait: async (milliseconds: number) => {
+        waited += milliseconds;
+      },
+    };
+    expect((await loadSnapshot(other.keyspace, { ...other.config, dir }, pace))?.keysLoaded).toBe(800);
+    expect(waited).toBe(waitedMs);
+    // Others are served at least once a millisecond of waiting, or once a key.
+    expect(pauses).toBeGreaterThanOrEqual(Math.min(waitedMs, 800));
+  });
 });

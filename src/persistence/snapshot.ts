@@ -166,12 +166,16 @@ function discard(file: number, path: string): void {
 export interface LoadPace {
   /** Called after every slice of about `SLICE_BYTES`. @param fraction of the file that is read, 0 to 1. */
   pause(fraction: number): Promise<void> | void;
+  /** `key-load-delay`, microseconds; waited by `wait`. */
+  keyDelayUs?(): number;
+  wait?(milliseconds: number): Promise<void>;
   /** Asked after each pause: true ends the load where it is, as the server is going down. */
   abandoned?(): boolean;
 }
 
 const SLICE_BYTES = 2 << 20;
 const SLICE_RECORDS = 20_000;
+const DELAY_MIN_US = 1000;
 
 /**
  * Loads the file into the keyspace, which is empty.
@@ -187,7 +191,10 @@ export async function loadSnapshot(
   if (load === null) return null;
   load.options = options;
   try {
+    load.keyDelayUs = pace.keyDelayUs;
     while (load.slice()) {
+      const owedMs = load.takeOwed();
+      if (owedMs > 0) await pace.wait?.(owedMs);
       await pace.pause(load.fraction);
       if (pace.abandoned?.() === true) break;
     }
@@ -224,6 +231,9 @@ class SnapshotLoad {
   readonly #settings: LoadSettings;
   #reader: RdbReader | null = null;
   options: LoadOptions = {};
+  keyDelayUs: (() => number) | undefined;
+  /** Waiting time that keys have caused and nobody has waited, microseconds. */
+  #owedUs = 0;
 
   /** @returns null when there is no file. */
   static open(keyspace: Keyspace, settings: LoadSettings): SnapshotLoad | null {
@@ -250,14 +260,28 @@ class SnapshotLoad {
     try {
       this.#reader ??= this.#open();
       const start = input.offset;
+      const reader = this.#reader;
+      const delay = this.keyDelayUs?.() ?? 0;
+      // As for `rdb-key-save-delay`: -n is one microsecond after n keys.
+      const perKey = delay < 0 ? -1 / delay : delay;
       for (let records = 0; records < SLICE_RECORDS && input.offset - start < SLICE_BYTES; records++) {
-        if (!this.#reader.next()) return false;
+        const { keysLoaded } = reader;
+        if (!reader.next()) return false;
+        this.#owedUs += (reader.keysLoaded - keysLoaded) * perKey;
+        if (this.#owedUs >= DELAY_MIN_US) break;
       }
       return true;
     } catch (error) {
       const place = error instanceof RdbError ? ` at offset ${error.offset}` : '';
       throw new SnapshotError(`Cannot load ${this.#path}: ${reasonOf(error)}${place}`);
     }
+  }
+
+  /** @returns milliseconds to wait before the next slice. */
+  takeOwed(): number {
+    const milliseconds = Math.floor(this.#owedUs / 1000);
+    this.#owedUs -= milliseconds * 1000;
+    return milliseconds;
   }
 
   #open(): RdbReader {

@@ -17,6 +17,11 @@ export interface Scheduler {
   soon(task: () => void): void;
 }
 
+/** Resolves after that time. */
+export function waitFor(scheduler: Scheduler, milliseconds: number): Promise<void> {
+  return new Promise((done) => scheduler.createAlarm(done).arm(milliseconds));
+}
+
 export class SystemScheduler implements Scheduler {
   createAlarm(onAlarm: () => void, background = false): Alarm {
     return new SystemAlarm(onAlarm, background);

@@ -2,6 +2,7 @@
 // counted to the byte. What was carried out goes on to this replica's own replicas as it came. A transaction counts when
 // it is whole. Only master-link.ts imports it.
 import type { Client } from '../core/client.ts';
+import { FLAG_MAY_REPLICATE, FLAG_WRITE } from '../core/command-table.ts';
 import { EXPIRY_IGNORE } from '../core/keyspace.ts';
 import { type ArgVector, RAN, WordList } from '../core/nested-call.ts';
 import { BROKEN, INCOMPLETE, REQUEST, type RequestLimits, RequestParser } from '../resp/parser.ts';
@@ -10,6 +11,8 @@ import type { Replication } from './replication.ts';
 
 /** Words of a command that is logged: as many bytes of each. */
 const LOGGED_LENGTH = 128;
+/** Between two lines about a disk that takes nothing. */
+const DISK_LOG_MS = 10_000;
 
 export class MasterStream implements RequestLimits {
   readonly unauthenticated = false;
@@ -35,6 +38,8 @@ export class MasterStream implements RequestLimits {
   #needed = 0;
   /** Where in them the first request begins that has not been looked at. */
   #next = 0;
+  /** When the log last told that the disk takes nothing. */
+  #diskLogMs = 0;
   /** Commands behind MULTI; null: none. */
   #queue: WordList[] | null = null;
 
@@ -71,7 +76,7 @@ export class MasterStream implements RequestLimits {
     this.#restLength = total;
   }
 
-  /** Carries out what has come. Not while a script does not end, as the stream changes what it may be looking at. */
+  /** Carries out what has come. Not while a script does not end, as the stream changes what it may be looking at, nor in a pause. */
   drain(): boolean {
     const { server } = this.#replication;
     if (this.#restLength === 0 || this.#restLength < this.#needed || server.busyError !== '') return true;
@@ -109,6 +114,10 @@ export class MasterStream implements RequestLimits {
         this.#next = parser.start - done;
         return done;
       }
+      if (status === REQUEST && this.#mustWait(parser)) {
+        this.#next = parser.start - done;
+        return done;
+      }
       if (status === REQUEST) this.#request(parser);
       if (this.#queue !== null) continue;
       const length = parser.position - done;
@@ -118,12 +127,26 @@ export class MasterStream implements RequestLimits {
     }
   }
 
-  #request(parser: RequestParser): void {
+  /** CLIENT PAUSE holds a master's commands too; the rest is drained when it has ended. */
+  #mustWait(parser: RequestParser): boolean {
+    const { nested, pauses } = this.#replication.server;
+    if (!pauses.active) return false;
+    if (pauses.all) return true;
+    const command = nested.find(this.#wordsOf(parser));
+    return command !== null && (command.flags & (FLAG_WRITE | FLAG_MAY_REPLICATE)) !== 0;
+  }
+
+  #wordsOf(parser: RequestParser): ArgVector {
     const words = this.#words;
     words.bytes = parser.source;
     words.argc = parser.argc;
     words.offsets = parser.offsets;
     words.lengths = parser.lengths;
+    return words;
+  }
+
+  #request(parser: RequestParser): void {
+    const words = this.#wordsOf(parser);
     if (isWord(words, 'multi')) this.#queue = [];
     else if (isWord(words, 'exec') && this.#queue !== null) this.#exec(this.#queue);
     else if (this.#queue !== null) this.#queue.push(WordList.of(words));
@@ -144,10 +167,22 @@ export class MasterStream implements RequestLimits {
     reply.reset();
     const { errors } = reply;
     server.clock.update();
+    if (server.diskError !== null) this.#applyWithoutDisk(words);
     const status = server.nested.run(this.client, words, reply);
     if (status !== RAN) this.#complain(words, `ERR unknown command or wrong number of arguments`);
     else if (reply.errors !== errors) this.#complain(words, reply.lastError);
     if (server.dispatcher.afterwards !== 0) server.afterCommand();
+  }
+
+  /** What cannot be kept here is not applied: the replica ends, unless `replica-ignore-disk-write-errors` says otherwise. */
+  #applyWithoutDisk(words: ArgVector): void {
+    const { server } = this.#replication;
+    const command = server.nested.find(words);
+    if (command === null || (command.flags & FLAG_WRITE) === 0) return;
+    if (!server.config.replicaIgnoreDiskWriteErrors) throw new Error('Replica was unable to write command to disk.');
+    if (server.clock.unixMs - this.#diskLogMs < DISK_LOG_MS) return;
+    this.#diskLogMs = server.clock.unixMs;
+    server.log.warning('Replica is applying a command even though it is unable to write to disk.');
   }
 
   /** The two servers differ, or one of them is wrong. */

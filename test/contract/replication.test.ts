@@ -313,4 +313,42 @@ describe.skipIf(!redisInstalled)('replication', () => {
     expect(await ask(toReplica, 'ROLE')).toMatch(/^\*5\r\n\$5\r\nslave\r\n/);
     await until('writes are refused', async () => (await ask(toMaster, 'SET', 'k', 'v')).startsWith('-NOREPLICAS'));
   });
+
+  it.each(['redis', 'ours'] as const)('CLIENT PAUSE on a replica (%s) holds what its master sends', async (kind) => {
+    const master = await start('ours');
+    const replica = await start(kind);
+    const [toMaster, toReplica] = [connect(master), connect(replica)];
+    await follow(toReplica, master);
+    await ask(toMaster, 'SET', 'k', 'before');
+    await caughtUp(toMaster, toReplica);
+    for (const how of ['WRITE', 'ALL']) {
+      const pausing = connect(replica);
+      await ask(pausing, 'CLIENT', 'PAUSE', how === 'ALL' ? '1500' : '100000', how);
+      await ask(toMaster, 'SET', 'k', how);
+      if (how === 'WRITE') {
+        const offset = Number(await field(toMaster, 'master_repl_offset'));
+        await until('it was received', async () => Number(await field(pausing, 'slave_read_repl_offset')) >= offset);
+        expect(await ask(pausing, 'GET', 'k')).toBe('$6\r\nbefore\r\n');
+        expect(Number(await field(pausing, 'slave_repl_offset'))).toBeLessThan(offset);
+        expect(await ask(pausing, 'CLIENT', 'UNPAUSE')).toBe('+OK\r\n');
+      }
+      await caughtUp(toMaster, toReplica);
+      expect(await ask(toReplica, 'GET', 'k')).toBe(`$${how.length}\r\n${how}\r\n`);
+    }
+  });
+
+  it('a replica that cannot save goes on applying with replica-ignore-disk-write-errors', async () => {
+    const master = await start('ours');
+    const replica = (await start('ours', {
+      save: '900 1',
+      'replica-ignore-disk-write-errors': 'yes',
+    })) as OurServer;
+    const [toMaster, toReplica] = [connect(master), connect(replica)];
+    await follow(toReplica, master);
+    replica.server.lastSaveOk = false;
+    expect(await ask(toReplica, 'PING')).toMatch(/^-MISCONF/);
+    await ask(toMaster, 'SET', 'k', 'v');
+    await caughtUp(toMaster, toReplica);
+    expect(await ask(toReplica, 'GET', 'k')).toBe('$1\r\nv\r\n');
+  });
 });
