@@ -21,6 +21,8 @@ export class Routes {
   table: readonly Route[] = [];
   readonly #configured: readonly Route[];
   #primaryIp = 0;
+  /** The peer that was found to be one last: most packets come from the same. 0: none. */
+  #knownPeerIp = 0;
 
   constructor(addresses: readonly LocalAddress[], gateway: number | null, routes: readonly Route[]) {
     this.#configured = routes;
@@ -30,6 +32,7 @@ export class Routes {
   /** Others from now on (DHCP). @param learned routes beside the configured ones, which go first. */
   setAddresses(addresses: readonly LocalAddress[], gateway: number | null, learned: readonly Route[]): void {
     this.addresses = addresses;
+    this.#knownPeerIp = 0;
     this.#primaryIp = addresses.length > 0 ? addresses[0].ip : 0;
     const onLink = addresses.map(({ ip, prefixLength }) => ({
       network: ip & maskOf(prefixLength),
@@ -65,7 +68,11 @@ export class Routes {
 
   /** True for an address that one other host can have. */
   isUnicastPeer(ip: number): boolean {
-    return ip >>> 24 !== 0 && !isMulticastIp(ip) && !isLoopbackIp(ip) && !this.isBroadcast(ip) && !this.isLocal(ip);
+    if (ip === this.#knownPeerIp) return ip !== 0;
+    if (ip >>> 24 === 0 || isMulticastIp(ip) || isLoopbackIp(ip) || this.isBroadcast(ip) || this.isLocal(ip))
+      return false;
+    this.#knownPeerIp = ip;
+    return true;
   }
 
   /** Neighbours of ours: an address inside one of our networks or of an on-link route. */

@@ -48,5 +48,6 @@ export function updateRto(c: Connection): void {
 
 /** The timeout with its back-off (RFC 6298 5.5). */
 export function backedOffRto(c: Connection): number {
+  if (c.backoff === 0) return c.rtoMs;
   return Math.min(c.rtoMs * 2 ** Math.min(c.backoff, 16), RTO_MAX_MS);
 }

@@ -60,7 +60,7 @@ const ASSEMBLERS_MAX = 16384;
 /** As many of them may have very many ranges. */
 const ASSEMBLERS_ROOMY = 256;
 /** Clean records of segments in flight that wait for the next connection. */
-const FLIGHTS_KEPT = 4096;
+const FLIGHTS_KEPT = 16_384;
 /** Half-open connections at a time, whatever the backlogs are. */
 const HANDSHAKES_MAX = 65_536;
 /** RFC 5961 7: answers to suspicious segments a second, varied so that nobody can count them. */
@@ -452,6 +452,8 @@ export class Tcp implements TcpHandler {
   /** Puts retired connections that no list holds back into the pool. */
   recycle(): void {
     const retired = this.#retired;
+    // Setting a length costs, even to what it is.
+    if (retired.length === 0) return;
     let kept = 0;
     for (let i = 0; i < retired.length; i++) {
       const c = retired[i];

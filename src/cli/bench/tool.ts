@@ -6,7 +6,7 @@ import { SystemClock } from '../../platform/clock.ts';
 import { buildLab } from '../lab/build.ts';
 import { Lab } from '../lab/lab.ts';
 import { defaultCores } from '../lab/plan.ts';
-import { requirePrograms } from '../lab/process.ts';
+import { requirePrograms, run } from '../lab/process.ts';
 import {
   CliError,
   EXIT_FAILED,
@@ -108,6 +108,8 @@ export const bench: Tool = {
       ? await buildLab({ name: `wiredis-bench-${process.pid}`, cores: defaultCores(), progress })
       : await Lab.attach(plan.lab!);
     const interrupted = own ? takeDownOnSignal(lab) : null;
+    // What this tool does between runs must not hold the server up.
+    await run(['taskset', '-a', '-p', '-c', String(lab.notes.cores.client), String(process.pid)]);
     try {
       const { samples, failures } = await new Run(lab, plan).measure();
       report(plan, lab, samples, failures);
