@@ -126,6 +126,13 @@ export interface StackFacts {
   readonly drops: Readonly<Record<string, number>>;
 }
 
+/** The interface, and its frames as the engine counts them. */
+export interface DeviceFacts {
+  readonly name: string;
+  readonly mtu: number;
+  readonly counters: Readonly<EngineCounters>;
+}
+
 /** Everything but the connections, which may be many. */
 export function stackFacts(stack: Stack, engine: FrameEngine): StackFacts {
   const { ip, tcp, stats } = stack;

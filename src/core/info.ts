@@ -8,7 +8,7 @@ import type { JobKind } from './persistence.ts';
 import { operatingSystem, processorTime } from './process-facts.ts';
 import { REDIS_VERSION, type Server } from './server.ts';
 
-type Field = readonly [name: string, value: string | number];
+export type Field = readonly [name: string, value: string | number];
 /** @param named asked for, not one of many. */
 type Section = (server: Server, named: boolean) => Field[];
 
@@ -74,6 +74,11 @@ export function infoText(server: Server, names: readonly string[]): string {
     );
   }
   return parts.join('\r\n');
+}
+
+/** The fields of some of its sections, without their text: for metrics. */
+export function infoFields(server: Server, sections: readonly string[]): Field[] {
+  return sections.flatMap((name) => ALL_SECTIONS[name](server, true));
 }
 
 function serverSection(server: Server): Field[] {

@@ -3,6 +3,7 @@
 const STEPS = 8;
 /** Up to 2^30 us, about 18 minutes; longer counts as that. */
 const BUCKETS = STEPS * 31;
+const UPPER_EDGES: readonly number[] = Array.from({ length: BUCKETS }, (_, bucket) => upperEdge(bucket));
 
 export class LatencyHistogram {
   readonly #counts = new Float64Array(BUCKETS);
@@ -42,9 +43,21 @@ export class LatencyHistogram {
   countUpTo(limitUs: number): number {
     let count = 0;
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
-      if (this.#counts[bucket] > 0 && upperEdge(bucket) <= limitUs) count += this.#counts[bucket];
+      if (this.#counts[bucket] > 0 && UPPER_EDGES[bucket] <= limitUs) count += this.#counts[bucket];
     }
     return count;
+  }
+
+  /** The same for several limits, ascending. */
+  countsUpTo(limitsUs: readonly number[]): number[] {
+    const counts: number[] = [];
+    let count = 0;
+    for (let bucket = 0; bucket < BUCKETS && counts.length < limitsUs.length; bucket++) {
+      while (counts.length < limitsUs.length && UPPER_EDGES[bucket] > limitsUs[counts.length]) counts.push(count);
+      count += this.#counts[bucket];
+    }
+    while (counts.length < limitsUs.length) counts.push(count);
+    return counts;
   }
 
   /** @param percent 0-100. @returns upper edge of the bucket where that share of all calls is reached, microseconds. */
@@ -53,7 +66,7 @@ export class LatencyHistogram {
     let seen = 0;
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
       seen += this.#counts[bucket];
-      if (seen >= wanted) return upperEdge(bucket);
+      if (seen >= wanted) return UPPER_EDGES[bucket];
     }
     return 0;
   }

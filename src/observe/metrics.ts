@@ -1,173 +1,181 @@
 // What /metrics tells: the server's own figures under redis_exporter's names, the stack's under node_exporter's, and
 // histograms of command latency. Everything is read when it is asked for. observe-server.ts imports it.
-import { Registry } from 'prom-client';
 import type { Command } from '../core/command-table.ts';
-import { infoText } from '../core/info.ts';
+import { type Field, infoFields } from '../core/info.ts';
+import type { LatencyHistogram } from '../core/latency-histogram.ts';
 import type { Server } from '../core/server.ts';
 import type { Transport } from '../transports/transport.ts';
 import { COUNTERS, GAUGES } from './info-metrics.ts';
-import { fillRegistry, histogramSamples, type Sample } from './snapshot-metric.ts';
-import { LATENCY_LIMITS_US, transportSamples } from './transport-metrics.ts';
+import { MetricsPage } from './metrics-page.ts';
+import { counter, gauge, histogram, Samples, type Series, SeriesBook } from './series.ts';
+import { LATENCY_LIMITS_US, TransportMetrics } from './transport-metrics.ts';
+
+const SECTIONS = ['server', 'clients', 'memory', 'persistence', 'stats', 'replication', 'cpu', 'cluster'];
 
 export class Metrics {
-  readonly contentType: string;
   readonly #server: Server;
-  readonly #transport: Transport;
-  readonly #registry = new Registry();
+  readonly #page = new MetricsPage();
+  readonly #databases = new SeriesBook(databaseSeries);
+  readonly #errors = new SeriesBook((err) =>
+    counter('redis_errors_total', 'Error replies by their first word', { err }),
+  );
+  readonly #commands = new WeakMap<Command, CommandSeries>();
+  readonly #network: TransportMetrics;
+  #instance = gauge('', '');
 
   constructor(server: Server, transport: Transport) {
     this.#server = server;
-    this.#transport = transport;
-    this.contentType = this.#registry.contentType;
+    this.#network = new TransportMetrics(transport);
+  }
+
+  get contentType(): string {
+    return this.#page.contentType;
   }
 
   /** The whole page, in Prometheus's text format. */
-  async text(): Promise<string> {
-    fillRegistry(this.#registry, samplesOf(this.#server, this.#transport));
-    return this.#registry.metrics();
+  text(): Promise<string> {
+    return this.#page.text(this.read());
+  }
+
+  /** Every series with its value; apart from the text, for whoever wants figures. */
+  read(): Samples {
+    const server = this.#server;
+    const facts = server.hooks.transportFacts?.() ?? [];
+    const fields = infoFields(server, SECTIONS);
+    const samples = new Samples();
+    samples.add(UP, 1);
+    this.#addInstance(samples, fields, facts);
+    addFields(samples, fields);
+    this.#addDatabases(samples);
+    for (const [err, count] of server.stats.errorsByCode) samples.add(this.#errors.get(err), count);
+    for (const command of usedCommands(server)) this.#addCommand(samples, command);
+    samples.add(SLOWLOG_LENGTH, server.slowlog.entries.length);
+    this.#network.add(samples);
+    samples.add(START_TIME, Math.floor(server.startedAt / 1000));
+    return samples;
+  }
+
+  #addInstance(samples: Samples, fields: readonly Field[], facts: readonly Field[]): void {
+    const all = new Map([...fields, ['transport', this.#server.transport] as const, ...facts]);
+    const labels = Object.fromEntries(INSTANCE_LABELS.map((name) => [name, all.get(name) ?? '']));
+    // It changes seldom: as long as it is the same, so is the page.
+    if (INSTANCE_LABELS.some((name) => labels[name] !== this.#instance.labels[name]))
+      this.#instance = gauge('redis_instance_info', 'What this server is', labels);
+    samples.add(this.#instance, 1);
+  }
+
+  #addDatabases(samples: Samples): void {
+    for (const db of this.#server.databases) {
+      if (db.size === 0) continue;
+      const { keys, expiring, ttl } = this.#databases.get(`db${db.index}`);
+      samples.add(keys, db.size);
+      samples.add(expiring, db.expiries.size);
+      samples.add(ttl, db.averageTtlMs / 1000);
+    }
+  }
+
+  #addCommand(samples: Samples, command: Command): void {
+    let series = this.#commands.get(command);
+    if (series === undefined) {
+      series = new CommandSeries(command.spec.name);
+      this.#commands.set(command, series);
+    }
+    series.add(samples, command);
   }
 }
 
-/** Every sample; apart from the text, for tests and for whoever wants figures. */
-export function samplesOf(server: Server, transport: Transport): Sample[] {
-  const fields = infoFields(server);
-  return [
-    { name: 'redis_up', help: 'Whether the server answers', type: 'gauge', value: 1 },
-    instanceInfo(fields),
-    ...fieldSamples(fields),
-    ...databaseSamples(server),
-    ...errorSamples(server),
-    ...commandSamples(server),
-    {
-      name: 'redis_slowlog_length',
-      help: 'Entries of the slow log',
-      type: 'gauge',
-      value: server.slowlog.entries.length,
-    },
-    ...transportSamples(transport),
-    processUptime(fields),
-  ];
-}
+const UP = gauge('redis_up', 'Whether the server answers');
+const SLOWLOG_LENGTH = gauge('redis_slowlog_length', 'Entries of the slow log');
+const START_TIME = gauge('redis_start_time_seconds', 'When the server started, Unix time');
+const INSTANCE_LABELS = [
+  'redis_version',
+  'redis_mode',
+  'os',
+  'tcp_port',
+  'role',
+  'maxmemory_policy',
+  'run_id',
+  'transport',
+  'engine',
+];
 
-function infoFields(server: Server): Map<string, string> {
-  const fields = new Map<string, string>();
-  const sections = ['server', 'clients', 'memory', 'persistence', 'stats', 'replication', 'cpu', 'cluster', 'wiredis'];
-  for (const line of infoText(server, sections).split('\r\n')) {
-    const colon = line.indexOf(':');
-    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1));
+/** Of the fields of INFO. */
+const FIELDS: ReadonlyMap<string, Series> = new Map([
+  ...Object.entries(GAUGES).map(([field, name]) => [field, gauge(`redis_${name}`, `${field} of INFO`)] as const),
+  ...Object.entries(COUNTERS).map(([field, name]) => [field, counter(`redis_${name}`, `${field} of INFO`)] as const),
+]);
+
+function addFields(samples: Samples, fields: readonly Field[]): void {
+  for (const [field, value] of fields) {
+    const series = FIELDS.get(field);
+    if (series === undefined) continue;
+    const number = numberOf(value);
+    if (!Number.isNaN(number)) samples.add(series, number);
   }
-  return fields;
-}
-
-function instanceInfo(fields: ReadonlyMap<string, string>): Sample {
-  const names = [
-    'redis_version',
-    'redis_mode',
-    'os',
-    'tcp_port',
-    'role',
-    'maxmemory_policy',
-    'run_id',
-    'transport',
-    'engine',
-  ];
-  const labels = Object.fromEntries(names.map((name) => [name, fields.get(name) ?? '']));
-  return { name: 'redis_instance_info', help: 'What this server is', type: 'gauge', labels, value: 1 };
 }
 
 /** `ok` and `err` are 1 and 0, as in redis_exporter. */
-function numberOf(text: string): number {
-  if (text === 'ok') return 1;
-  if (text === 'err' || text === 'fail') return 0;
-  return Number(text);
+function numberOf(value: string | number): number {
+  if (value === 'ok') return 1;
+  if (value === 'err' || value === 'fail') return 0;
+  return Number(value);
 }
 
-function fieldSamples(fields: ReadonlyMap<string, string>): Sample[] {
-  const samples: Sample[] = [];
-  for (const [field, text] of fields) {
-    const gauge = GAUGES[field];
-    const name = gauge ?? COUNTERS[field];
-    const value = numberOf(text);
-    if (name === undefined || Number.isNaN(value)) continue;
-    samples.push({
-      name: `redis_${name}`,
-      help: `${field} of INFO`,
-      type: gauge === undefined ? 'counter' : 'gauge',
-      value,
-    });
-  }
-  return samples;
-}
-
-function databaseSamples({ databases }: Server): Sample[] {
-  return databases
-    .filter((db) => db.size > 0)
-    .flatMap((db): Sample[] => {
-      const labels = { db: `db${db.index}` };
-      return [
-        { name: 'redis_db_keys', help: 'Keys by database', type: 'gauge', labels, value: db.size },
-        { name: 'redis_db_keys_expiring', help: 'Keys that expire', type: 'gauge', labels, value: db.expiries.size },
-        {
-          name: 'redis_db_avg_ttl_seconds',
-          help: 'Mean time to live, estimated',
-          type: 'gauge',
-          labels,
-          value: db.averageTtlMs / 1000,
-        },
-      ];
-    });
-}
-
-function errorSamples({ stats }: Server): Sample[] {
-  return [...stats.errorsByCode].map(([err, value]) => ({
-    name: 'redis_errors_total',
-    help: 'Error replies by their first word',
-    type: 'counter',
-    labels: { err },
-    value,
-  }));
+function databaseSeries(db: string): Readonly<Record<'keys' | 'expiring' | 'ttl', Series>> {
+  return {
+    keys: gauge('redis_db_keys', 'Keys by database', { db }),
+    expiring: gauge('redis_db_keys_expiring', 'Keys that expire', { db }),
+    ttl: gauge('redis_db_avg_ttl_seconds', 'Mean time to live, estimated', { db }),
+  };
 }
 
 /** Commands and subcommands that were called or refused. */
 export function usedCommands(server: Server): Command[] {
-  return server.commands.all
-    .flatMap((command) => [command, ...(command.subcommands?.all ?? [])])
-    .filter((command) => command.calls + command.rejectedCalls + command.failedCalls > 0);
-}
-
-function commandSamples(server: Server): Sample[] {
-  return usedCommands(server).flatMap((command): Sample[] => {
-    const labels = { cmd: command.spec.name };
-    const counter = (name: string, help: string, value: number): Sample => ({
-      name: `redis_${name}_total`,
-      help,
-      type: 'counter',
-      labels,
-      value,
-    });
-    const histogram = command.histogram;
-    return [
-      counter('commands', 'Calls by command', command.calls),
-      counter('commands_duration_seconds', 'Time spent by command', command.timeUs / 1e6),
-      counter('commands_rejected_calls', 'Calls refused before they ran', command.rejectedCalls),
-      counter('commands_failed_calls', 'Calls that replied with an error', command.failedCalls),
-      ...(histogram === null
-        ? []
-        : histogramSamples(
-            { name: 'redis_commands_latencies_usec', help: 'Time of each call, microseconds', labels },
-            LATENCY_LIMITS_US,
-            { upTo: (limit) => histogram.countUpTo(limit), total: histogram.total, sum: command.timeUs },
-          )),
-    ];
-  });
-}
-
-function processUptime(fields: ReadonlyMap<string, string>): Sample {
-  const started = Number(fields.get('server_time_usec')) / 1e6 - Number(fields.get('uptime_in_seconds'));
-  return {
-    name: 'redis_start_time_seconds',
-    help: 'When the server started, Unix time',
-    type: 'gauge',
-    value: Math.floor(started),
+  const used: Command[] = [];
+  const keep = (command: Command): void => {
+    if (command.calls + command.rejectedCalls + command.failedCalls > 0) used.push(command);
   };
+  for (const command of server.commands.all) {
+    keep(command);
+    if (command.subcommands !== null) for (const subcommand of command.subcommands.all) keep(subcommand);
+  }
+  return used;
+}
+
+/** A command's series, and its histogram as of the last scrape: most commands are not called between two. */
+class CommandSeries {
+  readonly #calls: Series;
+  readonly #seconds: Series;
+  readonly #rejected: Series;
+  readonly #failed: Series;
+  readonly #histogram: readonly Series[];
+  #times: LatencyHistogram | null = null;
+  #total = 0;
+  #counts: readonly number[] = [];
+
+  constructor(cmd: string) {
+    const of = (name: string, help: string): Series => counter(`redis_${name}_total`, help, { cmd });
+    this.#calls = of('commands', 'Calls by command');
+    this.#seconds = of('commands_duration_seconds', 'Time spent by command');
+    this.#rejected = of('commands_rejected_calls', 'Calls refused before they ran');
+    this.#failed = of('commands_failed_calls', 'Calls that replied with an error');
+    this.#histogram = histogram('redis_commands_latencies_usec', 'Time of each call, microseconds', LATENCY_LIMITS_US, {
+      cmd,
+    });
+  }
+
+  add(samples: Samples, command: Command): void {
+    samples.add(this.#calls, command.calls);
+    samples.add(this.#seconds, command.timeUs / 1e6);
+    samples.add(this.#rejected, command.rejectedCalls);
+    samples.add(this.#failed, command.failedCalls);
+    const times = command.histogram;
+    if (times === null) return;
+    if (times !== this.#times || times.total !== this.#total) {
+      this.#times = times;
+      this.#counts = times.countsUpTo(LATENCY_LIMITS_US);
+      this.#total = times.total;
+    }
+    samples.addHistogram(this.#histogram, this.#counts, times.total, command.timeUs);
+  }
 }

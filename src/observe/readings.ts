@@ -143,7 +143,7 @@ export class Readings {
 
 /** The last row holds all that took longer than its limits. */
 function heatColumn(latency: LatencyHistogram): number[] {
-  const upTo = [...HEAT_LIMITS_US.map((limit) => latency.countUpTo(limit)), latency.total];
+  const upTo = [...latency.countsUpTo(HEAT_LIMITS_US), latency.total];
   return upTo.map((count, i) => count - (i === 0 ? 0 : upTo[i - 1]));
 }
 

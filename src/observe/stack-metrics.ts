@@ -1,6 +1,6 @@
 // The stack's counters under the names node_exporter's netstat collector gives the kernel's, so that boards about TCP
 // work on a network that the kernel does not see. What has no name there is wiredis_stack_*. metrics.ts imports it.
-import type { Sample } from './snapshot-metric.ts';
+import { counter, gauge, type Samples, type Series, SeriesBook } from './series.ts';
 
 /** Counter of stack/stats.ts -> node_netstat_* of /proc/net/snmp and netstat. */
 const NETSTAT: Readonly<Record<string, string>> = {
@@ -49,34 +49,25 @@ const NETSTAT: Readonly<Record<string, string>> = {
   tcpKeepalives: 'TcpExt_TCPKeepAlive',
 };
 
+const book = new SeriesBook(seriesOf);
+
 /** @param facts names and values as the transport tells them. */
-export function stackSamples(facts: readonly (readonly [name: string, value: string | number])[]): Sample[] {
-  const samples: Sample[] = [];
-  for (const [name, value] of facts) {
-    if (typeof value !== 'number') continue;
-    samples.push(sampleOf(name, value));
-  }
-  return samples;
+export function addStackSamples(
+  samples: Samples,
+  facts: readonly (readonly [name: string, value: string | number])[],
+): void {
+  for (const [name, value] of facts) if (typeof value === 'number') samples.add(book.get(name), value);
 }
 
-function sampleOf(name: string, value: number): Sample {
+function seriesOf(name: string): Series {
   if (name.startsWith('drop-')) {
     const help = 'Packets that the stack dropped, by reason';
-    return { name: 'wiredis_stack_drops_total', help, type: 'counter', labels: { reason: name.slice(5) }, value };
+    return counter('wiredis_stack_drops_total', help, { reason: name.slice(5) });
   }
-  if (name === 'mtu' || name === 'connections') {
-    return { name: `wiredis_stack_${name}`, help: `The stack's ${name}`, type: 'gauge', value };
-  }
+  if (name === 'mtu' || name === 'connections') return gauge(`wiredis_stack_${name}`, `The stack's ${name}`);
   const known = NETSTAT[name];
-  if (known !== undefined) {
-    // As node_exporter does: /proc does not tell gauges from counters.
-    return {
-      name: `node_netstat_${known}`,
-      help: `Statistic ${known.replace('_', ' ')} of wiredis.`,
-      type: 'gauge',
-      value,
-    };
-  }
+  // As node_exporter does: /proc does not tell gauges from counters.
+  if (known !== undefined) return gauge(`node_netstat_${known}`, `Statistic ${known.replace('_', ' ')} of wiredis.`);
   const snake = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`).replaceAll('-', '_');
-  return { name: `wiredis_stack_${snake}_total`, help: `The stack's counter ${name}`, type: 'counter', value };
+  return counter(`wiredis_stack_${snake}_total`, `The stack's counter ${name}`);
 }

@@ -1,76 +1,102 @@
 // What /metrics tells of a transport, whoever is behind it: the stack's counters, the interface's, and how long ticks take. metrics.ts
 // and relay-observe.ts import it.
 import type { Transport } from '../transports/transport.ts';
-import { histogramSamples, type Sample } from './snapshot-metric.ts';
-import { stackSamples } from './stack-metrics.ts';
+import { counter, gauge, histogram, type Samples, type Series, SeriesBook } from './series.ts';
+import { addStackSamples } from './stack-metrics.ts';
 
 /** Upper edges of our own histograms' buckets, the nearest to each power of two; microseconds. */
 export const LATENCY_LIMITS_US = [
   1, 3, 7, 15, 31, 63, 127, 255, 511, 1023, 2047, 4095, 8191, 16383, 65535, 262143, 1048575,
 ];
 
-export function transportSamples(transport: Transport): Sample[] {
-  return [...stackSamples(transport.facts?.() ?? []), ...networkSamples(transport), ...tickSamples(transport)];
+export class TransportMetrics {
+  readonly #transport: Transport;
+  readonly #devices = new SeriesBook(deviceSeries);
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  add(samples: Samples): void {
+    const facts = this.#transport.facts?.() ?? [];
+    addStackSamples(samples, facts);
+    this.#addDevice(samples, facts);
+    addTicks(samples, this.#transport);
+  }
+
+  /** As node_exporter's network collector, of the interface that the kernel's own figures leave out. */
+  #addDevice(samples: Samples, facts: readonly (readonly [name: string, value: string | number])[]): void {
+    const { insight } = this.#transport;
+    if (insight === undefined) return;
+    const { name, mtu, counters } = insight.deviceFacts();
+    const device = this.#devices.get(name);
+    let dropped = counters.rxDropped;
+    for (const [fact, value] of facts) if (fact.startsWith('drop-')) dropped += Number(value);
+    samples.add(device.receivePackets, counters.rxFrames);
+    samples.add(device.receiveBytes, counters.rxBytes);
+    samples.add(device.receiveDrop, dropped);
+    samples.add(device.receiveErrs, counters.rxTruncated);
+    samples.add(device.transmitPackets, counters.txFrames);
+    samples.add(device.transmitBytes, counters.txBytes);
+    samples.add(device.transmitErrs, counters.txErrors);
+    samples.add(device.up, 1);
+    samples.add(device.mtu, mtu);
+    samples.add(device.wakeups, counters.wakeups);
+    samples.add(device.syscalls, counters.syscalls);
+  }
 }
 
-/** As node_exporter's network collector, of the interface that the kernel's own figures leave out. */
-function networkSamples({ insight }: Transport): Sample[] {
-  if (insight === undefined) return [];
-  const { interface: device, mtu, engineCounters: frames, drops } = insight.stackFacts();
-  const total = (name: string, value: number): Sample => ({
-    name: `node_network_${name}_total`,
-    help: `Network device statistic ${name}.`,
-    type: 'counter',
-    labels: { device },
-    value,
-  });
-  return [
-    total('receive_packets', frames.rxFrames),
-    total('receive_bytes', frames.rxBytes),
-    total('receive_drop', frames.rxDropped + Object.values(drops).reduce((sum, count) => sum + count, 0)),
-    total('receive_errs', frames.rxTruncated),
-    total('transmit_packets', frames.txFrames),
-    total('transmit_bytes', frames.txBytes),
-    total('transmit_errs', frames.txErrors),
-    { name: 'node_network_up', help: 'Whether the interface is open', type: 'gauge', labels: { device }, value: 1 },
-    { name: 'node_network_mtu_bytes', help: 'Largest IP packet', type: 'gauge', labels: { device }, value: mtu },
-    {
-      name: 'wiredis_engine_wakeups_total',
-      help: 'Times the device woke the server',
-      type: 'counter',
-      labels: { device },
-      value: frames.wakeups,
-    },
-    {
-      name: 'wiredis_engine_syscalls_total',
-      help: 'System calls made for frames',
-      type: 'counter',
-      labels: { device },
-      value: frames.syscalls,
-    },
-  ];
+function deviceSeries(device: string): Readonly<Record<DeviceSeries, Series>> {
+  const total = (name: string): Series =>
+    counter(`node_network_${name}_total`, `Network device statistic ${name}.`, { device });
+  return {
+    receivePackets: total('receive_packets'),
+    receiveBytes: total('receive_bytes'),
+    receiveDrop: total('receive_drop'),
+    receiveErrs: total('receive_errs'),
+    transmitPackets: total('transmit_packets'),
+    transmitBytes: total('transmit_bytes'),
+    transmitErrs: total('transmit_errs'),
+    up: gauge('node_network_up', 'Whether the interface is open', { device }),
+    mtu: gauge('node_network_mtu_bytes', 'Largest IP packet', { device }),
+    wakeups: counter('wiredis_engine_wakeups_total', 'Times the device woke the server', { device }),
+    syscalls: counter('wiredis_engine_syscalls_total', 'System calls made for frames', { device }),
+  };
 }
+
+type DeviceSeries =
+  | 'receivePackets'
+  | 'receiveBytes'
+  | 'receiveDrop'
+  | 'receiveErrs'
+  | 'transmitPackets'
+  | 'transmitBytes'
+  | 'transmitErrs'
+  | 'up'
+  | 'mtu'
+  | 'wakeups'
+  | 'syscalls';
+
+const tickSeries = (part: string): Series =>
+  counter('wiredis_tick_seconds_total', 'Time of ticks by what it was spent on, estimated from one of sixteen', {
+    part,
+  });
+const TICK_INPUT = tickSeries('input');
+const TICK_PERSISTENCE = tickSeries('persistence');
+const TICK_OUTPUT = tickSeries('output');
+const TIME_IN_STACK = histogram(
+  'wiredis_time_in_stack_usec',
+  'From the receipt of a batch to its replies leaving, microseconds',
+  LATENCY_LIMITS_US,
+);
 
 /** How long ticks take: a request is in the stack no longer than the tick that its frame came with. */
-function tickSamples(transport: Transport): Sample[] {
+function addTicks(samples: Samples, transport: Transport): void {
   const times = transport.tickTimes?.() ?? null;
   const budget = transport.tickBudget?.() ?? null;
-  if (times === null || budget === null) return [];
-  const part = (name: string, us: number): Sample => ({
-    name: 'wiredis_tick_seconds_total',
-    help: 'Time of ticks by what it was spent on, estimated from one of sixteen',
-    type: 'counter',
-    labels: { part: name },
-    value: us / 1e6,
-  });
-  return [
-    part('input', budget.inputUs),
-    part('persistence', budget.persistenceUs),
-    part('output', budget.outputUs),
-    ...histogramSamples(
-      { name: 'wiredis_time_in_stack_usec', help: 'From the receipt of a batch to its replies leaving, microseconds' },
-      LATENCY_LIMITS_US,
-      { upTo: (limit) => times.countUpTo(limit), total: times.total, sum: times.sumUs },
-    ),
-  ];
+  if (times === null || budget === null) return;
+  samples.add(TICK_INPUT, budget.inputUs / 1e6);
+  samples.add(TICK_PERSISTENCE, budget.persistenceUs / 1e6);
+  samples.add(TICK_OUTPUT, budget.outputUs / 1e6);
+  samples.addHistogram(TIME_IN_STACK, times.countsUpTo(LATENCY_LIMITS_US), times.total, times.sumUs);
 }

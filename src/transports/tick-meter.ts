@@ -32,8 +32,8 @@ export class TickMeter implements TickBudget, TickTimes {
     this.#histogram.record(endedUs - beganUs, ONE_OF);
   }
 
-  countUpTo(limitUs: number): number {
-    return this.#histogram.countUpTo(limitUs);
+  countsUpTo(limitsUs: readonly number[]): readonly number[] {
+    return this.#histogram.countsUpTo(limitsUs);
   }
 
   get total(): number {

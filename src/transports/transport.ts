@@ -1,7 +1,7 @@
 // What the Redis core knows of the network. Two implementations: `userspace` (our stack) and `kernel`
 // (node:net); everything above this file is the same code for both.
 
-import type { ConnectionFacts, ConnectionTraffic, ProbeFacts, StackFacts } from './userspace.ts';
+import type { ConnectionFacts, ConnectionTraffic, DeviceFacts, ProbeFacts, StackFacts } from './userspace.ts';
 
 export type TransportName = 'userspace' | 'kernel';
 
@@ -80,6 +80,8 @@ export interface StackInsight {
   /** What frames are, as captures number it: LINKTYPE_ETHERNET or LINKTYPE_RAW. */
   readonly linkType: number;
   stackFacts(): StackFacts;
+  /** Of these the few that metrics ask for again and again. */
+  deviceFacts(): DeviceFacts;
   /** Begins a capture of the frames that pass from now on. @returns ends it. */
   startCapture(request: CaptureRequest, idOf: (handler: ConnectionHandler) => number): () => void;
   /**
@@ -109,8 +111,8 @@ export interface TickBudget {
 
 /** Ticks by their length: how long a request that came with one was in the stack at most. */
 export interface TickTimes {
-  /** Ticks that took at most so many microseconds. */
-  countUpTo(limitUs: number): number;
+  /** Ticks that took at most so many microseconds, for each limit; ascending. */
+  countsUpTo(limitsUs: readonly number[]): readonly number[];
   readonly total: number;
   readonly sumUs: number;
 }

@@ -5,7 +5,13 @@ import type { FrameEngine, HandedEngine } from '../../io-engine/frame-engine.ts'
 import { linkTypeOf } from '../../io-engine/pcapng.ts';
 import { CLOSE_REASONS } from '../../stack/close-reasons.ts';
 import type { StackConfig } from '../../stack/config.ts';
-import { type ConnectionFacts, connectionFacts, type StackFacts, stackFacts } from '../../stack/facts.ts';
+import {
+  type ConnectionFacts,
+  connectionFacts,
+  type DeviceFacts,
+  type StackFacts,
+  stackFacts,
+} from '../../stack/facts.ts';
 import type { ProbeFacts } from '../../stack/probe.ts';
 import type { Socket, SocketEvents } from '../../stack/socket.ts';
 import { Stack } from '../../stack/stack.ts';
@@ -34,7 +40,14 @@ import type {
 import { TransportError } from './transport.ts';
 import { Captures } from './userspace-capture.ts';
 
-export type { ConnectionFacts, ListenerFacts, NeighborFacts, RouteFacts, StackFacts } from '../../stack/facts.ts';
+export type {
+  ConnectionFacts,
+  DeviceFacts,
+  ListenerFacts,
+  NeighborFacts,
+  RouteFacts,
+  StackFacts,
+} from '../../stack/facts.ts';
 export type { ProbeFacts } from '../../stack/probe.ts';
 export type { ConnectionTraffic } from '../../stack/traffic-watch.ts';
 
@@ -142,6 +155,11 @@ export class UserspaceTransport implements Transport, StackInsight {
 
   get linkType(): number {
     return linkTypeOf(this.#engine.link);
+  }
+
+  deviceFacts(): DeviceFacts {
+    const { link, counters } = this.#engine;
+    return { name: link.name, mtu: link.mtu, counters };
   }
 
   stackFacts(): StackFacts {

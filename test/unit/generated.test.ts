@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { dashboard } from '../../scripts/generated/grafana-dashboard.ts';
 import { netdevReference } from '../../scripts/generated/netdev-reference.ts';
 import { createConfig } from '../../src/core/config.ts';
-import { samplesOf } from '../../src/observe/metrics.ts';
+import { Metrics } from '../../src/observe/metrics.ts';
 import { OurServer } from '../support/our-server.ts';
 
 const FILES: Readonly<Record<string, () => string>> = {
@@ -34,7 +34,7 @@ describe('dashboard and alerts', () => {
       const peer = ours.connect();
       await peer.ask('SET', 'a', '1');
       await peer.ask('LPUSH', 'a', '1');
-      const names = new Set(samplesOf(ours.server, ours.transport).map(({ name }) => name));
+      const names = new Set(new Metrics(ours.server, ours.transport).read().series.map(({ name }) => name));
       peer.close();
       const text = readFileSync('packaging/prometheus/wiredis-alerts.yml', 'utf8') + JSON.stringify(dashboard());
       const asked = new Set([...text.matchAll(/\b(redis|node|wiredis)_[A-Za-z_]+/g)].map(([name]) => name));
