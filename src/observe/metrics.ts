@@ -22,6 +22,7 @@ export class Metrics {
   readonly #commands = new WeakMap<Command, CommandSeries>();
   readonly #network: TransportMetrics;
   #instance = gauge('', '');
+  #scrapeUs = 0;
 
   constructor(server: Server, transport: Transport) {
     this.#server = server;
@@ -33,8 +34,14 @@ export class Metrics {
   }
 
   /** The whole page, in Prometheus's text format. */
-  text(): Promise<string> {
-    return this.#page.text(this.read());
+  async text(): Promise<string> {
+    const { stopwatch } = this.#server;
+    const began = stopwatch();
+    const samples = this.read();
+    samples.add(SCRAPE_SECONDS, this.#scrapeUs / 1e6);
+    const text = await this.#page.text(samples);
+    this.#scrapeUs = stopwatch() - began;
+    return text;
   }
 
   /** Every series with its value; apart from the text, for whoever wants figures. */
@@ -87,6 +94,7 @@ export class Metrics {
 const UP = gauge('redis_up', 'Whether the server answers');
 const SLOWLOG_LENGTH = gauge('redis_slowlog_length', 'Entries of the slow log');
 const START_TIME = gauge('redis_start_time_seconds', 'When the server started, Unix time');
+const SCRAPE_SECONDS = gauge('wiredis_scrape_seconds', 'How long the scrape before this one held the server up');
 const INSTANCE_LABELS = [
   'redis_version',
   'redis_mode',
