@@ -53,6 +53,7 @@ export class LatencyHistogram {
     const counts: number[] = [];
     let count = 0;
     for (let bucket = 0; bucket < BUCKETS && counts.length < limitsUs.length; bucket++) {
+      if (this.#counts[bucket] === 0) continue;
       while (counts.length < limitsUs.length && UPPER_EDGES[bucket] > limitsUs[counts.length]) counts.push(count);
       count += this.#counts[bucket];
     }
