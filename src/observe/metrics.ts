@@ -57,7 +57,7 @@ export class Metrics {
     for (const [err, count] of server.stats.errorsByCode) samples.add(this.#errors.get(err), count);
     for (const command of usedCommands(server)) this.#addCommand(samples, command);
     samples.add(SLOWLOG_LENGTH, server.slowlog.entries.length);
-    this.#network.add(samples);
+    this.#network.add(samples, facts);
     samples.add(START_TIME, Math.floor(server.startedAt / 1000));
     return samples;
   }

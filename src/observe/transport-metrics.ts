@@ -17,8 +17,8 @@ export class TransportMetrics {
     this.#transport = transport;
   }
 
-  add(samples: Samples): void {
-    const facts = this.#transport.facts?.() ?? [];
+  /** @param facts as the transport tells them. */
+  add(samples: Samples, facts = this.#transport.facts?.() ?? []): void {
     addStackSamples(samples, facts);
     this.#addDevice(samples, facts);
     addTicks(samples, this.#transport);
