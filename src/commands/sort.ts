@@ -17,6 +17,7 @@ import { SortedSet } from '../data/sorted-set.ts';
 import { TYPE_HASH, TYPE_STRING } from '../data/value-type.ts';
 import { keyChanged } from './collection-words.ts';
 import { discardWord } from './key-deletion.ts';
+import { sortPart } from './partial-sort.ts';
 
 /** list-max-listpack-size: 8 KiB a node. */
 const STANDARD_FILL = -2;
@@ -182,12 +183,15 @@ function sorted(call: Call, elements: string[], options: Options): string[] | nu
   const order = elements.map((_, i) => i);
   if (alpha) {
     // What has no weight comes first.
-    order.sort((a, b) => {
+    const compare = (a: number, b: number): number => {
       const x = weights[a];
       const y = weights[b];
       if (x === null || y === null) return x === y ? 0 : sign * (x === null ? -1 : 1);
       return sign * byText(x, y);
-    });
+    };
+    const [first, last] = shown(options, elements.length);
+    if (first === 0 && last === elements.length - 1) order.sort(compare);
+    else sortPart(order, compare, first, last);
   } else {
     const scores = weights.map((weight) => (weight === null ? 0 : scoreOf(weight)));
     if (scores.some(Number.isNaN)) return null;
@@ -196,6 +200,13 @@ function sorted(call: Call, elements: string[], options: Options): string[] | nu
     );
   }
   return order.map((i) => elements[i]);
+}
+
+/** The first and the last place that LIMIT shows, as Redis counts them: an empty range lies before the last place. */
+function shown({ start, count }: Options, length: number): [first: number, last: number] {
+  const first = Math.max(0, start);
+  if (first >= length) return [length - 1, length - 2];
+  return [first, count < 0 ? length - 1 : Math.min(length, first + count) - 1];
 }
 
 function run(call: Call, readOnly: boolean): void {
