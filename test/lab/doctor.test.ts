@@ -137,6 +137,32 @@ const CASES: readonly Case[] = [
     break: { server: 'ip address add 10.77.0.1/16 dev VETH' },
   },
   {
+    name: "an IPv6 address that is the kernel's",
+    check: 'address',
+    text: /the kernel has fd77::1 on VETH and would answer with RST/,
+    netdev: 'interface = VETH\naddress = 10.77.0.1/24\naddress = fd77::1/64\n',
+    break: {
+      server: 'sysctl -q -w net.ipv6.conf.VETH.disable_ipv6=0; ip address add fd77::1/48 dev VETH nodad',
+      client: 'sysctl -q -w net.ipv6.conf.VETH.disable_ipv6=0; ip address add fd77::2/64 dev VETH nodad',
+    },
+    undo: {
+      server: 'sysctl -q -w net.ipv6.conf.VETH.disable_ipv6=1',
+      client: 'sysctl -q -w net.ipv6.conf.VETH.disable_ipv6=1',
+    },
+    doctor: ['--peer', 'fd77::2'],
+    server: ['--netdev', 'NETDEV', '--bind', '10.77.0.1', 'fd77::1'],
+    address: 'fd77::1',
+  },
+  {
+    name: 'an IPv6 gateway that nobody is',
+    check: 'gateway',
+    text: /nobody answers for fd77::99.*without a gateway the own network can be served/,
+    netdev: 'interface = VETH\naddress = fd77::1/64\ngateway = fd77::99\n',
+    break: { client: 'sysctl -q -w net.ipv6.conf.VETH.disable_ipv6=0; ip address add fd77::2/64 dev VETH nodad' },
+    undo: { client: 'sysctl -q -w net.ipv6.conf.VETH.disable_ipv6=1' },
+    address: 'fd77::1',
+  },
+  {
     name: 'an interface that the kernel uses',
     check: 'kernel use',
     text: /the kernel uses VETH with 10\.77\.0\.7\/24/,
@@ -401,7 +427,9 @@ describeLab('doctor', () => {
           20_000,
         );
         const binds = one.address === '' ? '10.78.0.1' : (one.address ?? '10.77.0.1');
-        await startServer(one.server ?? ['--netdev', netdev, '--bind', binds]);
+        await startServer(
+          one.server?.map((word) => (word === 'NETDEV' ? netdev : word)) ?? ['--netdev', netdev, '--bind', binds],
+        );
         await redisCliWorks(one.address ?? '10.77.0.1');
       });
     });

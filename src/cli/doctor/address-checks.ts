@@ -3,46 +3,42 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { listFirewall, missingResetRule } from '../../../io-engine/reset-rule.ts';
 import { formatIpv4 } from '../../../stack/wire/ipv4.ts';
 import { hasProgram, run } from '../lab/process.ts';
-import { asRoot, type Check, fail, pass, setKeyCommand, warn } from './check.ts';
+import { asRoot, type Check, fail, pass, swapValueCommand, warn } from './check.ts';
 import { firstObstacle } from './firewall.ts';
+import { cidr } from './host-addresses.ts';
 import { processName } from './running-server.ts';
 
 // --- addresses ---
 
 const kernelAddress: Check = {
   name: 'address',
-  look({ config, kernelAddresses, engine }) {
-    if (config === null || config.addresses.length === 0) return null;
+  look({ config, own, kernelAddresses, ownedByKernel, engine }) {
+    if (config === null || own.length === 0) return null;
     const { interface: name } = config.engine;
-    const texts = config.addresses.map(({ ip, prefixLength }) => `${formatIpv4(ip)}/${prefixLength}`);
+    const texts = own.map(cidr).join(', ');
     if (engine === 'raw') {
-      const lacking = config.addresses.findIndex(
-        ({ ip }) => !kernelAddresses.some((one) => one.ip === ip && one.name === name),
+      const lacking = own.find(
+        ({ address }) => !kernelAddresses.some((one) => one.address === address && one.name === name),
       );
-      if (lacking < 0) return pass(`the kernel has ${texts.join(', ')}, as engine raw needs it`);
-      return fail(
-        `engine raw needs ${texts[lacking]} to be the kernel's on ${name}`,
-        asRoot(`ip address add ${texts[lacking]} dev ${name}`),
-      );
+      if (lacking === undefined) return pass(`the kernel has ${texts}, as engine raw needs it`);
+      const add = asRoot(`ip address add ${cidr(lacking)} dev ${name}`);
+      return fail(`engine raw needs ${cidr(lacking)} to be the kernel's on ${name}`, add);
     }
-    const owned = kernelAddresses.find(({ ip }) => config.addresses.some((address) => address.ip === ip));
-    if (owned === undefined) return pass(`${texts.join(', ')}: not the kernel's`);
-    const device = owned.name.split(':')[0];
+    if (ownedByKernel === null) return pass(`${texts}: not the kernel's`);
     return fail(
-      `the kernel has ${formatIpv4(owned.ip)} on ${device} and would answer with RST`,
-      asRoot(`ip address del ${formatIpv4(owned.ip)}/${owned.prefixLength} dev ${device}`),
+      `the kernel has ${ownedByKernel.address} on ${ownedByKernel.name} and would answer with RST`,
+      asRoot(`ip address del ${cidr(ownedByKernel)} dev ${ownedByKernel.name}`),
     );
   },
 };
 
 const kernelUse: Check = {
   name: 'kernel use',
-  async look(situation) {
-    const { config, info, addressesBesides } = situation;
-    if (config === null || info === null || situation.engine === 'tap' || situation.engine === 'raw') return null;
+  async look({ info, addressesBesides, engine }) {
+    if (info === null || engine === 'tap' || engine === 'raw') return null;
     const { name } = info;
-    if (addressesBesides.length === 0) return pass(`the kernel has no IPv4 address on ${name}`);
-    const texts = addressesBesides.map(({ ip, prefixLength }) => `${formatIpv4(ip)}/${prefixLength}`).join(', ');
+    if (addressesBesides.length === 0) return pass(`the kernel has no address on ${name}`);
+    const texts = addressesBesides.map(cidr).join(', ');
     if ((await routeDevice('default')) === name) {
       return fail(
         `the kernel's default route goes over ${name} (${texts}): choose an interface that nothing else needs`,
@@ -50,28 +46,24 @@ const kernelUse: Check = {
     }
     return fail(
       `the kernel uses ${name} with ${texts}, and would lose what goes over it`,
-      asRoot(`ip -4 address flush dev ${name}`),
+      asRoot(`ip address flush dev ${name} scope global`),
     );
   },
 };
 
 const bind: Check = {
   name: 'bind',
-  look({ config, options, kernelAddresses, server }) {
-    if (options.bind === '' || server !== null) return null;
-    if (options.transport === 'kernel') {
-      if (kernelAddresses.some(({ ip }) => formatIpv4(ip) === options.bind) || options.bind.includes(':'))
-        return pass(options.bind);
-      const own = kernelAddresses.map(({ ip }) => formatIpv4(ip)).join(', ');
-      return fail(`--bind ${options.bind} is no address of this host: it has ${own}`);
-    }
-    if (config === null || options.bind.includes(':') || config.dhcp) return null;
-    const own = config.addresses.map(({ ip }) => formatIpv4(ip));
-    if (own.includes(options.bind)) return pass(`${options.bind} is an address of netdev.conf`);
-    return fail(
-      `--bind ${options.bind} is no address of netdev.conf, which has ${own.join(', ')}`,
-      setKeyCommand(options.netdev, 'address', `${options.bind}/${config.addresses[0]?.prefixLength ?? 24}`),
-    );
+  look({ config, own, options, kernelAddresses, server }) {
+    const { bind: wanted } = options;
+    if (wanted === '' || server !== null) return null;
+    const there = options.transport === 'kernel' ? kernelAddresses : own;
+    const whose = options.transport === 'kernel' ? 'this host' : 'netdev.conf';
+    if (there.some(({ address }) => address === wanted)) return pass(`${wanted} is an address of ${whose}`);
+    if (there.length === 0) return null;
+    const text = `--bind ${wanted} is no address of ${whose}, which has ${there.map(({ address }) => address).join(', ')}`;
+    const alike = own.find(({ address }) => address.includes(':') === wanted.includes(':'));
+    if (config === null || alike === undefined) return fail(text);
+    return fail(text, swapValueCommand(options.netdev, 'address', alike.address, wanted));
   },
 };
 

@@ -43,5 +43,14 @@ export function writeCommand(path: string, value: string): string {
 
 /** Gives a key of netdev.conf one value. */
 export function setKeyCommand(file: string, key: string, value: string): string {
-  return `sed -i '/^ *${key} *=/d' ${file} && echo '${key} = ${value}' >> ${file}`;
+  return `sed -i '/^ *${key} *=/d' ${file} && ${addKeyCommand(file, key, value)}`;
+}
+
+export function addKeyCommand(file: string, key: string, value: string): string {
+  return `echo '${key} = ${value}' >> ${file}`;
+}
+
+/** Another value in place of one, where a key may have several. */
+export function swapValueCommand(file: string, key: string, from: string, to: string): string {
+  return `sed -i '/^ *${key} *=/s|${from}|${to}|' ${file}`;
 }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { setKeyCommand } from './check.ts';
 import { rowLines, summary } from './checks.ts';
 import { iptablesObstacle, nftObstacle } from './firewall.ts';
+import { parseIfInet6 } from './host-addresses.ts';
 import { coresOf } from './interface-checks.ts';
 import { commandOf } from './network-checks.ts';
 
@@ -106,4 +107,15 @@ it('reads the mask of rps_cpus', () => {
   expect(coresOf('00')).toEqual([]);
   expect(coresOf('3')).toEqual([0, 1]);
   expect(coresOf('00000001,00000000')).toEqual([32]);
+});
+
+it("reads the kernel's IPv6 addresses", () => {
+  const text = `20010db8000000000000000000000005 02 40 00 80     eth1
+fe80000000000000704b83fffe11ee01 02 40 20 80     eth1
+`;
+  expect(parseIfInet6(text)).toEqual([
+    { name: 'eth1', address: '2001:db8::5', prefixLength: 64, isLinkLocal: false },
+    { name: 'eth1', address: 'fe80::704b:83ff:fe11:ee01', prefixLength: 64, isLinkLocal: true },
+  ]);
+  expect(parseIfInet6('')).toEqual([]);
 });

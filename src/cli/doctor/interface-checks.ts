@@ -39,7 +39,7 @@ function lineCommand({ code, file, line, message }: NetdevConfigError, situation
 
 /** Interfaces that the kernel has no address on. */
 function spareInterfaces({ kernelAddresses }: Situation): string[] {
-  const used = kernelAddresses.map(({ name }) => name.split(':')[0]);
+  const used = kernelAddresses.filter(({ isLinkLocal }) => !isLinkLocal).map(({ name }) => name);
   return listInterfaces().filter(
     (name) => !used.includes(name) && findInterface(name)?.isEthernet === true && name !== 'lo',
   );

@@ -2,7 +2,8 @@
 // somebody our address, do gateway and peer answer, how large may packets be.
 import { formatIpv4, parseIpv4Address } from '../../../stack/wire/ipv4.ts';
 import type { ProbeFacts } from '../../transports/userspace.ts';
-import { type Check, type Finding, fail, pass, setKeyCommand, warn } from './check.ts';
+import { addKeyCommand, type Check, type Finding, fail, pass, setKeyCommand, swapValueCommand, warn } from './check.ts';
+import { cidr, gateways } from './host-addresses.ts';
 import type { Situation } from './situation.ts';
 
 const engine: Check = {
@@ -45,10 +46,9 @@ const taken: Check = {
     const other = /: (\S+) is at (\S+);/.exec(opened.error.message);
     const text = other === null ? opened.error.message : `another host has ${other[1]}: ${other[2]}`;
     const free = await freeAddress(situation);
-    const [own] = config.addresses;
-    if (free === null || own === undefined) return fail(text);
-    const swap = `s|${formatIpv4(own.ip)}/${own.prefixLength}|${free}|`;
-    return fail(`${text}; ${free} is free`, `sed -i '/^ *address *=/${swap}' ${options.netdev}`);
+    const [own] = situation.own;
+    if (free === null) return fail(text);
+    return fail(`${text}; ${free} is free`, swapValueCommand(options.netdev, 'address', cidr(own), free));
   },
 };
 
@@ -73,30 +73,31 @@ const gateway: Check = {
   name: 'gateway',
   async look(situation) {
     const { config, options } = situation;
-    if (config === null || config.gateway === null) return null;
-    const address = formatIpv4(config.gateway);
-    const facts = await situation.probe(address);
-    if (facts === null) return warn(`${address}: not asked, as the engine is not open`);
-    if (facts instanceof Error) return fail(facts.message);
-    const found = describeAnswer(address, facts);
-    if (facts.resolved) return found;
-    const router = await findRouter(situation, address);
-    const mend =
-      router === null
-        ? `sed -i '/^ *gateway *=/d' ${options.netdev}`
-        : setKeyCommand(options.netdev, 'gateway', router);
-    return fail(
-      router === null
-        ? `${found.text}; without a gateway the own network can be served`
-        : `${found.text}; ${router} does`,
-      mend,
-    );
+    let good: Finding | null = null;
+    for (const address of config === null ? [] : gateways(config)) {
+      const facts = await situation.probe(address);
+      if (facts === null) return warn(`${address}: not asked, as the engine is not open`);
+      if (facts instanceof Error) return fail(facts.message);
+      const found = describeAnswer(address, facts);
+      if (facts.resolved) {
+        good = good === null ? found : { ...found, text: `${good.text}; ${found.text}` };
+        continue;
+      }
+      const router = await findRouter(situation, address);
+      if (router !== null) {
+        return fail(`${found.text}; ${router} does`, swapValueCommand(options.netdev, 'gateway', address, router));
+      }
+      const remove = `sed -i '/^ *gateway *= *${address}/d' ${options.netdev}`;
+      return fail(`${found.text}; without a gateway the own network can be served`, remove);
+    }
+    return good;
   },
 };
 
-/** Where routers usually are: the first, second and last address of the network. */
+/** Where routers usually are: the first, second and last address of an IPv4 network. */
 async function findRouter(situation: Situation, besides: string): Promise<string | null> {
   const { config } = situation;
+  if (besides.includes(':')) return null;
   for (const { ip, prefixLength } of config?.addresses ?? []) {
     const mask = prefixLength === 0 ? 0 : -1 << (32 - prefixLength);
     const network = ip & mask;
@@ -131,7 +132,7 @@ const peer: Check = {
     const text = `there is no route to ${options.peer}: netdev.conf needs 'gateway' or 'route'`;
     return router === null
       ? fail(text)
-      : fail(`${text}; ${router} may be one`, setKeyCommand(options.netdev, 'gateway', router));
+      : fail(`${text}; ${router} may be one`, addKeyCommand(options.netdev, 'gateway', router));
   },
 };
 
@@ -139,8 +140,8 @@ const path: Check = {
   name: 'path',
   async look(situation) {
     const { options, config } = situation;
-    const target = options.peer || (config?.gateway == null ? '' : formatIpv4(config.gateway));
-    if (target === '') return null;
+    const target = options.peer || (config === null ? undefined : gateways(config)[0]);
+    if (target === undefined) return null;
     const facts = await situation.probe(target);
     if (facts === null || facts instanceof Error || facts.answered.length === 0) return null;
     const largest = Math.max(...facts.answered);

@@ -2,12 +2,7 @@
 // opened for as long as the checks need it, as the server would open it. Made once; each fact is found once.
 import { readFileSync } from 'node:fs';
 import { EngineError } from '../../../io-engine/frame-engine.ts';
-import {
-  findInterface,
-  type InterfaceInfo,
-  type KernelAddress,
-  kernelAddresses,
-} from '../../../io-engine/linux/interfaces.ts';
+import { findInterface, type InterfaceInfo } from '../../../io-engine/linux/interfaces.ts';
 import type { EngineChoice } from '../../../io-engine/options.ts';
 import { NetdevConfigError, parseNetdevConf, type StackConfig } from '../../../stack/config.ts';
 import { SystemClock } from '../../platform/clock.ts';
@@ -20,6 +15,7 @@ import type { ProbeFacts, StackFacts, UserspaceTransport } from '../../transport
 import { openUserspace } from '../../transports/userspace-open.ts';
 import { askServer } from '../observe/server-option.ts';
 import { CliError } from '../tool.ts';
+import { type Address, type HostAddress, hostAddresses, ownAddresses } from './host-addresses.ts';
 import type { RunningServer } from './running-server.ts';
 
 /** How long another host may take to answer. */
@@ -55,7 +51,7 @@ export class Situation {
   problem: Error | null = null;
   /** The interface of netdev.conf, null when there is none. */
   info: InterfaceInfo | null = null;
-  readonly kernelAddresses: readonly KernelAddress[];
+  readonly kernelAddresses: readonly HostAddress[] = hostAddresses();
   #opened: Promise<Opened> | null = null;
   #later: Promise<StackFacts> | null = null;
 
@@ -63,7 +59,6 @@ export class Situation {
   constructor(options: DoctorOptions, server: RunningServer | null, running: readonly RunningServer[]) {
     this.options = options;
     this.server = server;
-    this.kernelAddresses = kernelAddresses();
     const name = this.#readConfig();
     this.rival = running.find((one) => one.path !== server?.path && one.stack?.interface === name) ?? null;
   }
@@ -96,18 +91,21 @@ export class Situation {
     return engines.some((engine) => candidates.includes(engine));
   }
 
-  /** Whether the kernel has one of our addresses, on whichever interface. */
-  get isOwnedByKernel(): boolean {
-    return this.kernelAddresses.some(({ ip }) => this.config?.addresses.some((own) => own.ip === ip) === true);
+  /** Those of netdev.conf. */
+  get own(): readonly Address[] {
+    return this.config === null ? [] : ownAddresses(this.config);
+  }
+
+  /** One of ours that the kernel has, on whichever interface. */
+  get ownedByKernel(): HostAddress | null {
+    return this.kernelAddresses.find(({ address }) => this.own.some((one) => one.address === address)) ?? null;
   }
 
   /** Addresses that the kernel has on the interface, other than those we are to have. */
-  get addressesBesides(): readonly KernelAddress[] {
-    const { config } = this;
-    if (config === null) return [];
-    const own = config.engine.addresses.map(({ ip }) => ip);
+  get addressesBesides(): readonly HostAddress[] {
+    const name = this.config?.engine.interface;
     return this.kernelAddresses.filter(
-      ({ name, ip }) => name.split(':')[0] === config.engine.interface && !own.includes(ip),
+      (one) => one.name === name && !one.isLinkLocal && !this.own.some(({ address }) => address === one.address),
     );
   }
 
@@ -118,10 +116,10 @@ export class Situation {
   async open(): Promise<Opened | null> {
     const { config, info } = this;
     if (config === null || this.server !== null || this.rival !== null) return null;
-    const isMade = config.engine.engine === 'tap';
-    if (!isMade && (info === null || !info.isUp)) return null;
-    if (config.engine.engine !== 'raw' && (this.isOwnedByKernel || (!isMade && this.addressesBesides.length > 0)))
-      return null;
+    const { engine } = config.engine;
+    if (engine !== 'tap' && (info === null || !info.isUp)) return null;
+    if (engine !== 'raw' && this.ownedByKernel !== null) return null;
+    if (engine !== 'raw' && engine !== 'tap' && this.addressesBesides.length > 0) return null;
     this.#opened ??= this.#open([]);
     return this.#opened;
   }
