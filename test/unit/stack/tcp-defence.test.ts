@@ -48,6 +48,32 @@ describe('blind attacks (RFC 5961)', () => {
     expect(net.b.stats.tcpChallengeAcks).toBeLessThan(310);
   });
 
+  it('challenges are counted for all connections together, and nobody can count them (RFC 5961 7)', () => {
+    const { net } = established();
+    const others = Array.from({ length: 4 }, () => net.connect()[1].socket.connection!);
+    const inASecond = (): number => {
+      const before = net.b.stats.tcpChallengeAcks;
+      for (let i = 0; i < 100; i++) {
+        for (const c of others) {
+          const ports = { sourcePort: c.remotePort, destinationPort: c.localPort };
+          const timestamps = [c.tsRecent, 0] as const;
+          inject(net, { ...ports, seq: c.rcvNxt + 1 + i, flags: RST, timestamps });
+        }
+        net.settle();
+      }
+      net.run(1000);
+      return net.b.stats.tcpChallengeAcks - before;
+    };
+    const counts = Array.from({ length: 8 }, inASecond);
+    // A hundred on average, 50 to 149.
+    for (const count of counts.slice(1)) {
+      expect(count).toBeGreaterThanOrEqual(50);
+      expect(count).toBeLessThan(150);
+    }
+    expect(new Set(counts).size).toBeGreaterThan(3);
+    expect(net.b.connections).toBe(5);
+  });
+
   it('data with an acknowledgement from another world is not taken', () => {
     const { net, server, c, ports, timestamps } = established();
     for (const ack of [c.rcvNxt + 100_000, c.rcvNxt - 200_000]) {

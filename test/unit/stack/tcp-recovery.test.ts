@@ -165,6 +165,34 @@ describe('windows', () => {
     expect(net.a.stats.tcpTimeouts).toBe(0);
   });
 
+  it('CUBIC leaves room for others when a loss comes before the window is back (RFC 9438 4.7)', () => {
+    const { net, client, c, lose, number, data } = bulk();
+    const more = new Uint8Array(1 << 18);
+    net.onTick = (stack) => {
+      if (stack === net.a && c.sendRing.length < 1 << 19) client.socket.write(more, 0, more.length);
+    };
+    const loseNext = (): number => {
+      const { tcpFastRetransmits } = net.a.stats;
+      lose(Math.max(...data().map(number)) + 1);
+      let window = 0;
+      const isFound = (): boolean => {
+        if (net.a.stats.tcpFastRetransmits > tcpFastRetransmits) return true;
+        window = c.cwnd;
+        return false;
+      };
+      expect(net.run(500, isFound)).toBe(true);
+      net.run(100);
+      return window / SEGMENT;
+    };
+    net.run(100);
+    const first = loseNext();
+    expect(c.flight!.wMax / first).toBeCloseTo(1, 1);
+    const second = loseNext();
+    expect(second).toBeLessThan(first);
+    // (1 + 0.7) / 2 of the window, where the first time it was the window.
+    expect(c.flight!.wMax / second).toBeCloseTo(0.85, 1);
+  });
+
   it('NewReno keeps half of it and adds a segment a round trip (RFC 5681 3.1, 3.2)', () => {
     const { net, client, c, lose, number, data } = bulk({ congestion: 'newreno' });
     const more = new Uint8Array(1 << 18);
