@@ -28,6 +28,7 @@ export async function examine(situation: Situation, told: (row: Row) => void): P
       if (finding === null) continue;
       const row = { name, ...finding };
       rows.push(row);
+      situation.hasFailed ||= row.verdict === 'fail';
       told(row);
     }
   } finally {

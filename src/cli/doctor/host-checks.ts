@@ -83,7 +83,7 @@ const privileges: Check = {
     if (names.length > 0) {
       return fail(
         `engine ${engine} needs ${names.join(', ')}: run as root, as a service, or give them to Node`,
-        grantCommand(names),
+        grantCommand(engine === 'auto' ? missing('afxdp') : names),
       );
     }
     const better = engine === 'auto' ? missing('afxdp') : [];

@@ -14,11 +14,13 @@ const engine: Check = {
       return pass(`${server.stack.engine} on ${server.stack.interface}, in use by server ${server.facts.pid}`);
     if (config === null) return null;
     const opened = await situation.open();
-    if (opened === null) return warn('not tried before what is named above is mended');
+    const later = 'before what is named above is mended';
+    if (opened === null) return warn(`not tried ${later}`);
     if ('error' in opened) {
       // Said by the check for that.
       if (opened.error.code === 'EADDRINUSE') return pass(`${config.engine.engine} opens`);
-      return fail(opened.error.message, commandOf(opened.error.message));
+      const { message } = opened.error;
+      return situation.hasFailed ? warn(`does not open ${later}: ${message}`) : fail(message, commandOf(message));
     }
     const { engine: name, interface: device } = opened.transport.stackFacts();
     const why = opened.said.find((line) => line.startsWith('engine '));

@@ -52,6 +52,8 @@ export class Situation {
   /** The interface of netdev.conf, null when there is none. */
   info: InterfaceInfo | null = null;
   readonly kernelAddresses: readonly HostAddress[] = hostAddresses();
+  /** A check has failed already: what fails now may only follow from that. */
+  hasFailed = false;
   #opened: Promise<Opened> | null = null;
   #later: Promise<StackFacts> | null = null;
 

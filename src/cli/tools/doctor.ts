@@ -61,7 +61,9 @@ export const doctor: Tool = {
     });
     if (values['syscalls-document']) return printDocument();
     if (values.syscalls !== undefined) {
-      return showSyscalls(values.server, wholeNumber(values.syscalls, 'syscalls', 1), values.json);
+      const seconds = wholeNumber(values.syscalls, 'syscalls', 1);
+      const here = values.server === '' ? await runningServers() : [];
+      return showSyscalls(here.length === 1 ? here[0].path : values.server, seconds, values.json);
     }
     const port = wholeNumber(values.port, 'port', 1);
     if (port > PORT_MAX) throw new UsageError(`--port wants at most ${PORT_MAX}, not '${values.port}'`);
