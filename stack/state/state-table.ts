@@ -19,7 +19,7 @@ export interface Translation {
   address(ip: number): number;
 }
 
-type Row = Record<string, number | boolean>;
+type Fields = Record<string, number | boolean>;
 
 /** Columns of one kind, for lists of names. */
 export function columns(kind: ColumnKind, names: string): Column[] {
@@ -35,34 +35,53 @@ export function writeColumns(out: StateWriter, all: readonly Column[]): void {
 }
 
 export function writeRow(out: StateWriter, all: readonly Column[], record: object): void {
-  const row = record as Row;
+  const fields = record as Fields;
   for (const [name, kind] of all) {
-    const value = row[name];
+    const value = fields[name];
     if (kind === 'b') out.flag(value as boolean);
     else if (kind === 'f') out.float(value as number);
     else out.int(value as number);
   }
 }
 
-export function readColumns(from: StateReader): Column[] {
+function readColumns(from: StateReader): Column[] {
   return Array.from({ length: from.int() }, (): Column => {
     const text = from.name();
     return [text.slice(1), text[0] as ColumnKind];
   });
 }
 
-/** @param known the reader's own columns, by name: others are passed over. */
-export function readRow(
-  from: StateReader,
-  written: readonly Column[],
-  known: ReadonlySet<string>,
-  record: object,
-  translation: Translation,
-): void {
-  const row = record as Row;
-  for (const [name, kind] of written) {
-    const value = readValue(from, kind, translation);
-    if (known.has(name)) row[name] = value;
+/** The rows of a table, one after the other. */
+export class RowReader {
+  readonly #from: StateReader;
+  readonly #columns: readonly Column[];
+  readonly #known: readonly boolean[];
+  readonly #translation: Translation;
+  readonly #values: (number | boolean)[] = [];
+
+  /** @param known the reader's own columns: others are passed over. */
+  constructor(from: StateReader, known: ReadonlySet<string>, translation: Translation) {
+    this.#from = from;
+    this.#columns = readColumns(from);
+    this.#known = this.#columns.map(([name]) => known.has(name));
+    this.#translation = translation;
+  }
+
+  next(): this {
+    const columns = this.#columns;
+    for (let i = 0; i < columns.length; i++) this.#values[i] = readValue(this.#from, columns[i][1], this.#translation);
+    return this;
+  }
+
+  number(name: string): number {
+    return this.#values[this.#columns.findIndex((column) => column[0] === name)] as number;
+  }
+
+  /** Sets what the row has of the record's fields. */
+  fill(record: object): void {
+    const fields = record as Fields;
+    const columns = this.#columns;
+    for (let i = 0; i < columns.length; i++) if (this.#known[i]) fields[columns[i][0]] = this.#values[i];
   }
 }
 

@@ -1,13 +1,13 @@
 // A TCP connection as bytes, to go on in another stack: sequence space, windows, options, timers, what is unsent,
 // unacknowledged and unread, and the scoreboard of what is in flight. Half-open connections and those in TIME-WAIT too.
 // Between two ticks only. Used by stack/state.
+import type { NextHop } from '../neighbors.ts';
 import { StackStateError, type StateReader, type StateWriter } from '../state/state-bytes.ts';
 import {
   type Column,
   columns,
   namesOf,
-  readColumns,
-  readRow,
+  RowReader,
   type Translation,
   writeColumns,
   writeRow,
@@ -86,8 +86,9 @@ const TIME_WAIT: readonly Column[] = [
 export const CARRIED: ReadonlySet<string> = namesOf([...CONNECTION, ...FLIGHT]);
 const CONNECTION_NAMES = namesOf(CONNECTION);
 const FLIGHT_NAMES = namesOf(FLIGHT);
-const HANDSHAKE_NAMES = namesOf(HANDSHAKE);
-const TIME_WAIT_NAMES = namesOf(TIME_WAIT);
+// `timerAt` is the wheel's to set.
+const HANDSHAKE_NAMES = namesOf(HANDSHAKE.filter(([name]) => name !== 'timerAt'));
+const TIME_WAIT_NAMES = namesOf(TIME_WAIT.filter(([name]) => name !== 'timerAt'));
 
 // ---- Connections ---------------------------------------------------------------------------------------------------
 
@@ -158,19 +159,18 @@ export function readConnections(
   translation: Translation,
   adopt: (c: Connection, owner: number) => void,
 ): number {
-  const written = readColumns(from);
-  const writtenFlight = readColumns(from);
+  const rows = new RowReader(from, CONNECTION_NAMES, translation);
+  const flights = new RowReader(from, FLIGHT_NAMES, translation);
   let refused = 0;
   for (let left = from.int(); left > 0; left--) {
     const owner = from.int();
     const isUnaccepted = from.flag();
-    const c = new Ghost();
-    readRow(from, written, CONNECTION_NAMES, c, translation);
+    const ends = endsOf(rows.next());
     const sent = [from.range(), from.range()];
     const unread = from.range();
     const ahead = Array.from({ length: from.int() }, () => ({ start: from.int(), bytes: from.range() }));
-    const flight = from.flag() ? readFlight(from, writtenFlight, translation) : null;
-    const made = restore(tcp, c, sent, unread, ahead, flight);
+    const flight = from.flag() ? readFlight(from, flights, translation) : null;
+    const made = restore(tcp, rows, ends, sent, unread, ahead, flight);
     if (made === null) refused++;
     else if (!isUnaccepted) adopt(made, owner);
     else offer(tcp, made);
@@ -178,27 +178,36 @@ export function readConnections(
   return refused;
 }
 
-/** The columns of a connection, until it is known that there will be one. */
-class Ghost {
-  localIp = 0;
-  localPort = 0;
-  remoteIp = 0;
-  remotePort = 0;
+interface Ends {
+  readonly localIp: number;
+  readonly localPort: number;
+  readonly remoteIp: number;
+  readonly remotePort: number;
+}
+
+function endsOf(row: RowReader): Ends {
+  return {
+    localIp: row.number('localIp'),
+    localPort: row.number('localPort'),
+    remoteIp: row.number('remoteIp'),
+    remotePort: row.number('remotePort'),
+  };
 }
 
 function restore(
   tcp: Tcp,
-  ghost: Ghost,
+  row: RowReader,
+  ends: Ends,
   sent: readonly Uint8Array[],
   unread: Uint8Array,
   ahead: readonly { readonly start: number; readonly bytes: Uint8Array }[],
   flight: Flight | null,
 ): Connection | null {
-  const { localIp, localPort, remoteIp, remotePort } = ghost;
-  const hop = tcp.ip.isLocal(localIp) ? tcp.ip.nextHop(remoteIp) : null;
-  if (hop === null || tcp.flows.find(remoteIp, remotePort, localPort, localIp) !== null) return null;
-  const c = tcp.takeConnection(hop);
-  Object.assign(c, ghost);
+  const { localIp, localPort, remoteIp, remotePort } = ends;
+  const place = placeFor(tcp, ends);
+  if (place === null) return null;
+  const c = tcp.takeConnection(place.hop);
+  row.fill(c);
   const taken = sent.every(
     (bytes) => c.sendRing.append(tcp.blocks, 0x7fffffff, bytes, 0, bytes.length) === bytes.length,
   );
@@ -261,9 +270,9 @@ function offer(tcp: Tcp, c: Connection): void {
   tcp.markReady(c, EVENT_OPEN | (c.finReceived ? EVENT_END : 0));
 }
 
-function readFlight(from: StateReader, written: readonly Column[], translation: Translation): Flight {
+function readFlight(from: StateReader, rows: RowReader, translation: Translation): Flight {
   const f = new Flight();
-  readRow(from, written, FLIGHT_NAMES, f, translation);
+  rows.next().fill(f);
   const { end } = f;
   const count = from.int();
   const segments = Array.from({ length: count }, () => ({
@@ -289,20 +298,15 @@ export function writeHandshakes(out: StateWriter, all: readonly Handshake[]): vo
 }
 
 export function readHandshakes(tcp: Tcp, from: StateReader, translation: Translation): void {
-  const written = readColumns(from);
+  const rows = new RowReader(from, HANDSHAKE_NAMES, translation);
   for (let left = from.int(); left > 0; left--) {
-    const row = { ...new Ghost(), timerAt: 0 };
-    readRow(from, written, HANDSHAKE_NAMES, row, translation);
-    const place = placeFor(tcp, row);
-    if (place === null || tcp.handshakesAreFull) continue;
-    const { hop, listener } = place;
-    if (listener === null) continue;
-    const h = tcp.takeHandshake(listener, hop);
-    const { timerAt, ...rest } = row;
-    Object.assign(h, rest);
-    listener.handshakes++;
+    const place = placeFor(tcp, endsOf(rows.next()));
+    if (place === null || place.listener === null || tcp.handshakesAreFull) continue;
+    const h = tcp.takeHandshake(place.listener, place.hop);
+    rows.fill(h);
+    place.listener.handshakes++;
     tcp.flows.set(h.remoteIp, h.remotePort, h.localPort, h.localIp, h);
-    tcp.wheel.arm(h, timerAt);
+    tcp.wheel.arm(h, rows.number('timerAt'));
   }
 }
 
@@ -313,24 +317,22 @@ export function writeTimeWaits(out: StateWriter, all: readonly TimeWait[]): void
 }
 
 export function readTimeWaits(tcp: Tcp, from: StateReader, translation: Translation): void {
-  const written = readColumns(from);
+  const rows = new RowReader(from, TIME_WAIT_NAMES, translation);
   for (let left = from.int(); left > 0; left--) {
-    const row = { ...new Ghost(), timerAt: 0 };
-    readRow(from, written, TIME_WAIT_NAMES, row, translation);
-    const place = placeFor(tcp, row);
+    const place = placeFor(tcp, endsOf(rows.next()));
     if (place === null) continue;
     const w = tcp.takeTimeWait(place.hop);
-    const { timerAt, ...rest } = row;
-    Object.assign(w, rest);
+    rows.fill(w);
     tcp.flows.set(w.remoteIp, w.remotePort, w.localPort, w.localIp, w);
-    tcp.wheel.arm(w, timerAt);
+    tcp.wheel.arm(w, rows.number('timerAt'));
   }
 }
 
+/** The way to a peer and who listens at our end; null: the address is not ours, or there is a connection already. */
 function placeFor(
   tcp: Tcp,
-  { localIp, localPort, remoteIp, remotePort }: Ghost,
-): { hop: Connection['hop']; listener: Listener | null } | null {
+  { localIp, localPort, remoteIp, remotePort }: Ends,
+): { readonly hop: NextHop; readonly listener: Listener | null } | null {
   const hop = tcp.ip.isLocal(localIp) ? tcp.ip.nextHop(remoteIp) : null;
   if (hop === null || tcp.flows.find(remoteIp, remotePort, localPort, localIp) !== null) return null;
   return { hop, listener: tcp.findListener(localPort, localIp) };
