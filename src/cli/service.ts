@@ -61,7 +61,7 @@ async function superviseWith(running: RunningServer, supervisor: Supervisor, rea
   const { onHandedOver } = running;
   running.onHandedOver = (pid) => {
     // While it is this process that systemd listens to.
-    notify(`MAINPID=${pid}\n`);
+    notify(pid === 0 ? 'STATUS=Moved to another host\nSTOPPING=1\n' : `MAINPID=${pid}\n`);
     onHandedOver(pid);
   };
   running.companions.push({ close: () => notify('STATUS=Shutting down\nSTOPPING=1\n') });

@@ -16,6 +16,7 @@ import {
   type RunningServer,
   refuseWorkers,
   type ServerSettings,
+  startByMove,
   startInPlace,
   startRelay,
   startServer,
@@ -82,7 +83,8 @@ async function main(args: readonly string[]): Promise<void> {
   if (settings.config.workers > 1) {
     const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
     await startWorkers(settings, { command, input }, runRelay);
-  } else if (settings.config.core === 'relay') await startRelay(settings, undefined, runRelay);
+  } else if (settings.config.moveListen !== '') await startByMove(settings, (created) => adopt(created, input, args));
+  else if (settings.config.core === 'relay') await startRelay(settings, undefined, runRelay);
   else await startServer(settings, undefined, (created) => adopt(created, input, args));
   daemonReady();
 }

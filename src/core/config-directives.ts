@@ -317,6 +317,8 @@ export const directives = {
   'cluster-replica-validity-factor': ignored(count(10, { alias: 'cluster-slave-validity-factor' })),
   'cluster-require-full-coverage': ignored(bool(true)),
   'control-socket': text('auto', own),
+  'move-listen': text('', own),
+  'move-secret': text('', { flags: own.flags | SENSITIVE }),
   core: choice('embedded', ['embedded', 'relay'], own),
   'crash-log-enabled': bool(true),
   'crash-memcheck-enabled': ignored(bool(true)),

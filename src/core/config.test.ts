@@ -31,6 +31,8 @@ describe('directives', () => {
     expect(directiveNames.length).toBe(192);
     for (const name of [
       'control-socket',
+      'move-listen',
+      'move-secret',
       'engine',
       'core',
       'relay-forward',

@@ -32,7 +32,14 @@ export const TAKEN = 9;
 /** It cannot be done; why. */
 export const FAILED = 10;
 
+// Across the network, before all that: admission.ts.
+export const CHALLENGE = 13;
+export const PROOF = 14;
+export const WELCOME = 15;
+
 const HEADER_LENGTH = 5;
+/** What an empty socket is waited for before it is looked at again, milliseconds. */
+const EMPTY_WAIT_MS = 1;
 
 export interface Message {
   readonly kind: number;
@@ -92,6 +99,16 @@ export class Channel {
     this.#stream.destroy();
   }
 
+  /** Resolves when everything written is on its way and the other side has closed, or after a while. */
+  finish(patienceMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.onEnd = resolve;
+      this.#stream.end();
+      if (this.ended) resolve();
+      else AbortSignal.timeout(patienceMs).addEventListener('abort', () => resolve());
+    });
+  }
+
   #take(piece: Buffer): void {
     this.#parts.push(piece);
     this.#length += piece.length;
@@ -110,34 +127,57 @@ export class Channel {
 /** The new process's end before it has an event loop to speak of: reads that wait. */
 export class BlockingChannel {
   readonly fd: number;
+  /** How long a read waits for a socket that says nothing, milliseconds; 0: for ever. */
+  patienceMs = 0;
+  readonly #pause = new Int32Array(new SharedArrayBuffer(4));
 
   constructor(fd: number) {
     this.fd = fd;
   }
 
-  /** @returns null: the other side is gone. */
-  read(): Message | null {
+  /** @param longest a longer message is taken for the end. @returns null: the other side is gone. */
+  read(longest = 0xffffffff): Message | null {
     const head = Buffer.alloc(HEADER_LENGTH);
     if (!this.#fill(head)) return null;
-    const bytes = Buffer.allocUnsafe(head.readUInt32BE(1));
+    const length = head.readUInt32BE(1);
+    if (length > longest) return null;
+    const bytes = Buffer.allocUnsafe(length);
     return this.#fill(bytes) ? { kind: head[0], bytes } : null;
   }
 
+  bytes(kind: number, bytes: Uint8Array): void {
+    const all = Buffer.concat([header(kind, bytes.length), bytes]);
+    for (let at = 0; at < all.length; ) {
+      const count = this.#try(() => writeSync(this.fd, all, at, all.length - at));
+      if (count > 0) at += count;
+    }
+  }
+
   value(kind: number, value: unknown): void {
-    const bytes = serialize(value);
-    writeAll(this.fd, Buffer.concat([header(kind, bytes.length), bytes]));
+    this.bytes(kind, serialize(value));
   }
 
   #fill(into: Buffer): boolean {
+    let waitedMs = 0;
     for (let at = 0; at < into.length; ) {
-      const count = readSync(this.fd, into, at, into.length - at, null);
+      const count = this.#try(() => readSync(this.fd, into, at, into.length - at, null));
       if (count === 0) return false;
-      at += count;
+      if (count > 0) {
+        at += count;
+        waitedMs = 0;
+      } else if (this.patienceMs > 0 && ++waitedMs > this.patienceMs) return false;
     }
     return true;
   }
-}
 
-function writeAll(fd: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at);
+  /** @returns -1: nothing was there, or there was no room, and a moment has passed. */
+  #try(call: () => number): number {
+    try {
+      return call();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(this.#pause, 0, 0, EMPTY_WAIT_MS);
+      return -1;
+    }
+  }
 }

@@ -1,7 +1,6 @@
 // The old process's part in a hand-over: starts the new one, sends the dataset while it goes on serving, and when the new
 // one has caught up stands still, sends the rest of the stream, the sessions and the TCP state, and ends. Until the new
 // one says that it serves, anything that goes wrong leaves this process as it was. server.ts makes one.
-import type { ChildProcess } from 'node:child_process';
 import { Client } from '../core/client.ts';
 import type { PersistenceControl } from '../core/persistence.ts';
 import type { Server } from '../core/server.ts';
@@ -9,7 +8,20 @@ import { exportCounters, exportSessions, hasUnmovableWaits } from '../core/sessi
 import type { Alarm } from '../platform/timers.ts';
 import type { Transport } from '../transports/transport.ts';
 import type { UserspaceTransport } from '../transports/userspace.ts';
-import { AT, Channel, decode, FAILED, GO, HELLO, LOADED, type Message, READY, STATE, TAKEN, WHERE } from './channel.ts';
+import {
+  AT,
+  type Channel,
+  decode,
+  FAILED,
+  GO,
+  HELLO,
+  LOADED,
+  type Message,
+  READY,
+  STATE,
+  TAKEN,
+  WHERE,
+} from './channel.ts';
 import { DatasetSender } from './dataset.ts';
 import { scriptsOf } from './settings.ts';
 import { type FinalState, helloOf, moduleSettings, persistenceFacts } from './states.ts';
@@ -21,12 +33,26 @@ const NEAR_BYTES = 256 * 1024;
 const START_MS_MAX = 60_000;
 const BUSY_MS_MAX = 60_000;
 const CATCH_UP_MS_MAX = 120_000;
+/** How long another host may take to say that it has heard the last word, milliseconds. */
+const FINISH_MS_MAX = 3000;
 /** Longer than this nobody stands still: the new process is ended and this one goes on. */
 const STILL_MS_MAX = 5000;
 
 /** Why there is no hand-over; the message is one line for the person. */
 export class HandoverError extends Error {
   readonly code = 'HANDOVER';
+}
+
+/** The process that is to take over. */
+export interface Successor {
+  /** The way to it; what it says is heard from the moment this is handed in. */
+  readonly channel: Channel;
+  /** As people name it. */
+  readonly name: string;
+  /** 0: it is on another host. */
+  readonly pid: number;
+  /** Ends it. Resolves when it is certain that it will never serve. */
+  end(): Promise<void>;
 }
 
 /** What the process around the server does for a hand-over. */
@@ -36,11 +62,13 @@ export interface GiverHost {
   readonly files: PersistenceControl & { standStill(): void; goOn(): void };
   /** Settings as files and command line had them. */
   readonly settings: ReadonlyMap<string, string>;
-  /** Starts the new process, with these descriptors from number 4 on; its number 3 is the way to it. */
-  start(fds: readonly number[]): ChildProcess;
+  /** Who is to take over. @param fds of the open device. */
+  start(fds: readonly number[]): Successor;
   /** What only one process can have is let go of: socket files, ports of the kernel's; and taken again. */
   letGo(): void;
   takeAgain(): Promise<void>;
+  /** The new process is on another host. */
+  readonly isFar: boolean;
 }
 
 export interface Progress {
@@ -56,7 +84,7 @@ export class Giver {
   readonly #host: GiverHost;
   readonly #server: Server;
   readonly #transport: UserspaceTransport;
-  readonly #child: ChildProcess;
+  readonly #successor: Successor;
   readonly #channel: Channel;
   readonly #alarm: Alarm;
   readonly #tell: (progress: Progress) => void;
@@ -72,27 +100,32 @@ export class Giver {
   #asked = false;
   #stillSinceUs = 0;
 
-  /** @param tell what happens. @throws HandoverError when it cannot be done here. */
+  /** @param tell what happens. @throws as `refuseUnmovable`. */
   constructor(host: GiverHost, tell: (progress: Progress) => void) {
     this.#host = host;
     this.#server = host.server;
-    this.#transport = movable(host);
+    this.#transport = refuseUnmovable(host);
     this.#tell = tell;
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
     const { server } = host;
-    server.log.notice('Handover: starting the new process');
-    tell({ phase: 'starting', text: 'starting the new process' });
-    this.#child = host.start(this.#transport.handedFds ?? []);
-    this.#channel = new Channel(this.#child.stdio[3] as never);
+    this.#successor = host.start(this.#transport.handedFds ?? []);
+    const { name } = this.#successor;
+    server.log.notice(`Handover: to ${name}`);
+    tell({ phase: 'starting', text: `starting: ${name}` });
+    this.#channel = this.#successor.channel;
     this.#channel.onMessage = (message) => this.#hear(message);
     this.#channel.onEnd = () => this.#fail('the new process has ended: its own lines in the log say why');
-    this.#child.on('error', (error) => this.#fail(`the new process cannot be started: ${error.message}`));
     this.#alarm = server.scheduler.createAlarm(() => this.#step());
     this.#enter('starting', START_MS_MAX);
-    this.#channel.value(HELLO, helloOf(server, host.settings));
+    this.#channel.value(HELLO, helloOf(server, host.settings, this.#isNear));
+  }
+
+  /** The new process is on this host: it gets the device itself. */
+  get #isNear(): boolean {
+    return this.#successor.pid !== 0;
   }
 
   #enter(phase: Phase, milliseconds: number): void {
@@ -218,7 +251,7 @@ export class Giver {
     sender.pump(true);
     const state: FinalState = {
       place: server.replication.place,
-      transport: suspended,
+      transport: this.#isNear ? suspended : { ...suspended, engine: null },
       sessions: exportSessions(server, (client) => transport.carries(client.connection)),
       counters: exportCounters(server),
       moduleSettings: moduleSettings(server),
@@ -234,13 +267,14 @@ export class Giver {
 
   #taken(): void {
     const pauseMs = Math.round((this.#server.stopwatch() - this.#stillSinceUs) / 1000);
-    const pid = this.#child.pid ?? 0;
+    const { name, pid } = this.#successor;
     // The point of no return.
     this.#phase = 'over';
     this.#channel.value(GO, 0);
-    this.#server.log.notice(`Handover: process ${pid} serves, nobody was served for ${pauseMs} ms; this one ends`);
-    this.#tell({ phase: 'done', text: `process ${pid} serves; the pause was ${pauseMs} ms`, pid, pauseMs });
-    this.#resolve(pid);
+    this.#server.log.notice(`Handover: ${name} serves, nobody was served for ${pauseMs} ms; this process ends`);
+    this.#tell({ phase: 'done', text: `${name} serves; the pause was ${pauseMs} ms`, pid, pauseMs });
+    if (this.#isNear) this.#resolve(pid);
+    else void this.#channel.finish(FINISH_MS_MAX).then(() => this.#resolve(pid));
   }
 
   /** This process goes on as if nothing had been. */
@@ -264,11 +298,7 @@ export class Giver {
       this.#reject(error);
     };
     // It serves when the channel ends: it must be gone before that, and before anything moves here.
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null || this.#child.pid === undefined) goOn();
-    else {
-      this.#child.once('exit', goOn);
-      this.#child.kill('SIGKILL');
-    }
+    void this.#successor.end().then(goOn);
   }
 }
 
@@ -276,8 +306,12 @@ function idOf(handler: unknown): number {
   return handler instanceof Client ? handler.id : 0;
 }
 
-/** The transport, when this server can be handed over now. @throws HandoverError */
-function movable({ server, transport }: GiverHost): UserspaceTransport {
+/** @throws HandoverError when this server cannot be handed over now. */
+export function refuseUnmovable({
+  server,
+  transport,
+  isFar,
+}: Pick<GiverHost, 'server' | 'transport' | 'isFar'>): UserspaceTransport {
   const refuse = (why: string): never => {
     throw new HandoverError(why);
   };
@@ -287,7 +321,10 @@ function movable({ server, transport }: GiverHost): UserspaceTransport {
     );
   }
   const userspace = transport as UserspaceTransport;
-  if (userspace.handedFds === null) refuse('engine afxdp or afpacket is needed: other devices belong to one process');
+  if (!isFar && userspace.handedFds === null)
+    refuse('engine afxdp or afpacket is needed: other devices belong to one process');
+  if (isFar && userspace.stack.ip.dhcp !== null)
+    refuse('the address is lent by a DHCP server to this hardware address only');
   if (server.loading) refuse('the dataset is being loaded: try again when it is');
   if (server.pendingShutdown.active || server.scheduledShutdown !== null) refuse('the server is shutting down');
   if (server.busyError !== '') refuse('a script is running: try again when it has ended');

@@ -16,8 +16,8 @@ export interface Hello {
   readonly protocol: number;
   readonly pid: number;
   readonly settings: readonly Setting[];
-  /** Path and arguments of each module. */
-  readonly modules: readonly (readonly string[])[];
+  /** Path and arguments of each module; null: they are elsewhere on that host, its own configuration says where. */
+  readonly modules: readonly (readonly string[])[] | null;
   readonly keyHash: readonly [number, number];
 }
 
@@ -47,13 +47,18 @@ const PERSISTENCE_FACTS: readonly (keyof Persistence)[] = [
   'rewriteFailures',
 ];
 
-export function helloOf(server: Server, before: ReadonlyMap<string, string>): Hello {
+/** Settings of one machine. */
+const OF_THE_MACHINE = new Set(['dir', 'logfile', 'pidfile', 'unixsocket', 'netdev', 'control-socket', 'move-listen']);
+
+/** @param isNear the other process is on this host. */
+export function helloOf(server: Server, before: ReadonlyMap<string, string>, isNear: boolean): Hello {
   const { config } = server;
+  const changed = changedSettings(config, before);
   return {
     protocol: PROTOCOL,
     pid: process.pid,
-    settings: changedSettings(config, before),
-    modules: (server.modules?.loaded ?? []).map(({ path, args }) => [path, ...args]),
+    settings: isNear ? changed : changed.filter(([name]) => !OF_THE_MACHINE.has(name)),
+    modules: isNear ? (server.modules?.loaded ?? []).map(({ path, args }) => [path, ...args]) : null,
     keyHash: keyHashSeed(),
   };
 }

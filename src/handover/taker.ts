@@ -2,6 +2,7 @@
 // out what changes meanwhile, and when the old process stands still takes over sessions and TCP state. It serves when
 // the old one says that it never will again, or is gone. server.ts uses it.
 import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Client } from '../core/client.ts';
 import { type Server, ServerStartError } from '../core/server.ts';
 import { importCounters, importSessions, resumeSessions } from '../core/session-state.ts';
@@ -38,7 +39,10 @@ class AbandonedError extends ServerStartError {}
 
 export class Taker {
   readonly hello: Hello;
+  /** The old process is on another host: the device is our own, and only its word lets us serve. */
+  readonly isFar: boolean;
   readonly #blocking: BlockingChannel;
+  readonly #stream: () => Duplex;
   #channel: Channel | null = null;
   #follower: DatasetFollower | null = null;
 
@@ -46,11 +50,14 @@ export class Taker {
   static find(env: NodeJS.ProcessEnv): Taker | null {
     if (env[HANDOVER_MARK] === undefined) return null;
     delete env[HANDOVER_MARK];
-    return new Taker(new BlockingChannel(CHANNEL_FD));
+    return new Taker(new BlockingChannel(CHANNEL_FD), () => new Socket({ fd: CHANNEL_FD }), false);
   }
 
-  private constructor(channel: BlockingChannel) {
+  /** @param stream the same way, when there is an event loop again. @throws ServerStartError */
+  constructor(channel: BlockingChannel, stream: () => Duplex, isFar: boolean) {
     this.#blocking = channel;
+    this.#stream = stream;
+    this.isFar = isFar;
     const message = channel.read();
     if (message === null || message.kind !== HELLO) throw new AbandonedError('the old process is gone');
     this.hello = decode(message);
@@ -93,7 +100,7 @@ export class Taker {
 
   /** Carries out the stream until the old process stands still. @returns its state. */
   follow(): Promise<FinalState> {
-    const channel = new Channel(new Socket({ fd: CHANNEL_FD }));
+    const channel = new Channel(this.#stream());
     const follower = this.#follower as DatasetFollower;
     this.#channel = channel;
     return new Promise((resolve, reject) => {
@@ -145,13 +152,16 @@ export class Taker {
   /** Everything is in place: resolves when this process is the one that serves. */
   waitForWord(): Promise<void> {
     const channel = this.#channel as Channel;
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       channel.onMessage = ({ kind }) => {
         if (kind === GO) resolve();
       };
-      // It is gone: there is nobody else to serve.
-      channel.onEnd = resolve;
-      if (channel.ended) resolve();
+      channel.onEnd = () => {
+        // Gone: there is nobody else to serve. On another host it may as well be only out of reach.
+        if (this.isFar) reject(new AbandonedError('the other host is out of reach: who serves is left to it'));
+        else resolve();
+      };
+      if (channel.ended) channel.onEnd();
       else channel.value(TAKEN, 0);
     });
   }
@@ -159,6 +169,11 @@ export class Taker {
   /** Resolves when the old process is gone, and all that it had with it. */
   waitForEnd(): Promise<void> {
     const channel = this.#channel as Channel;
+    if (this.isFar) {
+      channel.onEnd = () => {};
+      channel.close();
+      return Promise.resolve();
+    }
     return new Promise((resolve) => {
       if (channel.ended) resolve();
       else channel.onEnd = resolve;

@@ -82,6 +82,22 @@ export function prepareAdoption(settings: UserspaceSettings): (handed: HandedEng
   };
 }
 
+/** Opens the interface for a transport that stands still, silent, until it takes another host's place. @throws as `openUserspace`. */
+export async function openWaiting(settings: UserspaceSettings): Promise<UserspaceTransport> {
+  const { log } = settings;
+  const config = readConfig(settings);
+  if (config.dhcp)
+    throw new TransportError(
+      'EINVAL',
+      "taking another host's place wants the address that it has, not 'address = dhcp'",
+    );
+  const engine = await openEngine(config.engine, (line) => log.notice(line));
+  const transport = new UserspaceTransport({ ...settings, engine, config, suspended: true });
+  log.notice(`User-space TCP/IP on ${engine.link.name}: engine ${engine.name}, waiting`);
+  logConflicts(transport, log);
+  return transport;
+}
+
 function readConfig({
   netdevFile,
   engine,

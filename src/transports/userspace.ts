@@ -330,6 +330,7 @@ export class UserspaceTransport implements Transport, StackInsight {
    */
   takeOver(stack: Uint8Array): Map<number, Connection> {
     const connections = new Map<number, UserspaceConnection>();
+    this.#clock.update();
     this.stack.importState(stack, (socket, owner) => {
       const connection = new UserspaceConnection(socket, this.stack);
       connection.handler = lingering(socket);
@@ -339,6 +340,18 @@ export class UserspaceTransport implements Transport, StackInsight {
       return this.#events;
     });
     return connections;
+  }
+
+  /** What has come while we stood still was not for us, or will come again. */
+  discardFrames(): this {
+    while (this.#engine.receive() > 0);
+    return this;
+  }
+
+  /** Tells the network that our addresses are at this hardware address now (RFC 5227 2.3, RFC 4861 7.2.6). */
+  announce(): void {
+    this.stack.start();
+    this.#tickSoon();
   }
 
   /** Who hears of a connection that was taken over. */

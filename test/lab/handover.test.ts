@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { buildLab } from '../../src/cli/lab/build.ts';
 import type { Lab } from '../../src/cli/lab/lab.ts';
+import { defaultCores } from '../../src/cli/lab/plan.ts';
 import { stopProcesses } from '../../src/cli/lab/process.ts';
 import {
   Capture,
@@ -24,6 +26,8 @@ import {
 
 const HANDOVERS = Number(process.env.WIREDIS_HANDOVERS ?? 3);
 const CLIENTS = 50;
+
+const program = (name: string): string => join(root, 'test', 'handover', name);
 
 interface Done {
   readonly pid: number;
@@ -109,7 +113,6 @@ describeLab('a server that is replaced while it runs', () => {
   afterAll(() => lab?.down());
 
   const over = ['afxdp', 'afpacket'] as const;
-  const program = (name: string): string => join(root, 'test', 'handover', name);
 
   it.each(over)(
     `over %s, ${HANDOVERS} times under ${CLIENTS} busy clients: nothing is reset, lost or doubled`,
@@ -316,6 +319,104 @@ describeLab('a server that is replaced while it runs', () => {
       expect((await server.cli(['PING'])).stdout).toBe('PONG\n');
     } finally {
       await server.stop();
+    }
+  });
+});
+
+describeLab('a server that moves to another host', () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await buildLab({ name: `wdmove-${process.pid}`, cores: defaultCores(), hosts: 2, progress: () => {} });
+  });
+  afterAll(() => lab?.down());
+
+  const SECRET = 'a secret of the lab';
+  const MOVE_PORT = 7000;
+
+  it(`takes ${CLIENTS} busy clients and its address with it, and comes back`, async () => {
+    const bridge = lab.notes.bridge!;
+    const directory = mkdtempSync(join(tmpdir(), 'wiredis-lab-move-'));
+    const address = bridge.hosts[0].address;
+    const children: ChildProcess[] = [];
+    const logs: string[] = [];
+    const start = (i: number, ...more: string[]): ChildProcess => {
+      const { name, netdevFile } = bridge.hosts[i];
+      const netdev = join(directory, `${name}.conf`);
+      writeFileSync(netdev, readFileSync(netdevFile, 'utf8').replaceAll(bridge.hosts[i].address, address));
+      const place = ['--netdev', netdev, '--bind', address, '--port', String(PORT), '--protected-mode', 'no'];
+      const own = ['--save', '', '--dir', mkdtempSync(join(directory, name)), '--move-secret', SECRET, ...more];
+      const child = lab.start(name, [process.execPath, join(dist, 'src/cli/wiredis-server.js'), ...place, ...own], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const at = logs.push('') - 1;
+      child.stdout!.on('data', (chunk) => {
+        logs[at] += chunk;
+      });
+      children.push(child);
+      return child;
+    };
+    const placeOf = (i: number): string => `${bridge.hosts[i].kernelAddress}:${MOVE_PORT}`;
+    const move = (from: ChildProcess, to: string): Promise<{ code: number; stdout: string; stderr: string }> =>
+      lab.run(bridge.hosts[0].name, [process.execPath, cliScript, 'move', to, '--json', '--server', String(from.pid)]);
+    const ready = (text: string): Promise<string> =>
+      eventually(
+        async () => logs.at(-1)!,
+        (log) => log.includes(text),
+        30_000,
+      );
+    let clients: Program | null = null;
+    try {
+      const first = start(0);
+      await ready('Ready to accept connections');
+      clients = new Program(lab, [program('clients.js'), address, String(PORT), String(CLIENTS), '4']);
+      expect(JSON.parse(await clients.line())).toEqual({ open: CLIENTS });
+      // Nobody waits there; then somebody with another secret.
+      expect((await move(first, placeOf(1))).stderr).toMatch(/no answer|ECONNREFUSED/);
+      const stranger = start(1, '--move-listen', placeOf(1), '--move-secret', 'another');
+      await ready('waiting for');
+      expect((await move(first, placeOf(1))).stderr).toMatch(/refused: is move-secret the same there/);
+      await stopProcesses([stranger.pid!], 10_000);
+      const second = start(1, '--move-listen', placeOf(1));
+      await ready('waiting for');
+      const there = await move(first, placeOf(1));
+      expect([there.code, there.stderr]).toEqual([0, '']);
+      await eventually(
+        async () => first.exitCode,
+        (code) => code === 0,
+        10_000,
+      );
+      const third = start(0, '--move-listen', placeOf(0));
+      await ready('waiting for');
+      clients.say();
+      const before = JSON.parse(await clients.line());
+      await eventually(
+        async () => {
+          clients!.say();
+          return JSON.parse(await clients!.line()) as { commands: number; error?: string };
+        },
+        ({ commands, error }) => error !== undefined || commands > before.commands + CLIENTS * 8,
+        30_000,
+      );
+      const back = await move(second, placeOf(0));
+      expect([back.code, back.stderr]).toEqual([0, '']);
+      const pauses = [there, back].map(({ stdout }) => (JSON.parse(stdout.trim().split('\n').at(-1)!) as Done).pauseMs);
+      // New clients find it too.
+      const pong = await lab.run('client', ['timeout', '5', 'redis-cli', '-h', address, 'PING']);
+      expect(pong.stdout).toBe('PONG\n');
+      clients.end();
+      const last = JSON.parse(await clients.line());
+      expect(last).not.toHaveProperty('error');
+      expect(third.exitCode).toBeNull();
+      console.log(
+        `moved there and back under ${CLIENTS} clients, pauses ${pauses.join(' and ')} ms; ${last.commands} commands`,
+      );
+    } finally {
+      clients?.stop();
+      await stopProcesses(
+        children.map(({ pid }) => pid!),
+        10_000,
+      );
+      rmSync(directory, { recursive: true, force: true });
     }
   });
 });

@@ -76,6 +76,11 @@ export const tools: readonly ToolRow[] = [
     load: async () => (await import('./upgrade.ts')).upgrade,
   },
   {
+    name: 'move',
+    summary: 'another host in place of a running server, with every connection',
+    load: async () => (await import('./move.ts')).move,
+  },
+  {
     name: 'completion',
     summary: 'words for bash or zsh to complete',
     load: async () => (await import('./completion.ts')).completion,

@@ -1,5 +1,7 @@
 // `wiredis upgrade`: has a running server replaced by a new process of the files on the disk, with every connection.
+
 import type { Progress } from '../../handover/giver.ts';
+import type { AnswerStream } from '../../observe/control-client.ts';
 import { listenToServer, personsError, SERVER_HELP, SERVER_OPTION } from '../observe/server-option.ts';
 import { EXIT_OK, parseOptions, type Tool } from '../tool.ts';
 
@@ -18,17 +20,21 @@ export const upgrade: Tool = {
   help,
   async run(args: string[]): Promise<number> {
     const { values } = parseOptions({ args, options: { json: { type: 'boolean', default: false }, ...SERVER_OPTION } });
-    const stream = await listenToServer(values.server, 'upgrade', {});
-    try {
-      for (;;) {
-        const progress = (await stream.line()) as Progress;
-        process.stdout.write(`${values.json ? JSON.stringify(progress) : progress.text}\n`);
-        if (progress.phase === 'done') return EXIT_OK;
-      }
-    } catch (error) {
-      throw personsError(error);
-    } finally {
-      stream.close();
-    }
+    return followHandover(await listenToServer(values.server, 'upgrade', {}), values.json);
   },
 };
+
+/** Prints each step. @throws CliError when the server goes on instead. */
+export async function followHandover(stream: AnswerStream, asJson: boolean): Promise<number> {
+  try {
+    for (;;) {
+      const progress = (await stream.line()) as Progress;
+      process.stdout.write(`${asJson ? JSON.stringify(progress) : progress.text}\n`);
+      if (progress.phase === 'done') return EXIT_OK;
+    }
+  } catch (error) {
+    throw personsError(error);
+  } finally {
+    stream.close();
+  }
+}
