@@ -131,7 +131,9 @@ main(process.argv.slice(2)).catch((error: unknown) => {
   if (!isPersonsError(error)) throw error;
   if (seat !== null) return tellParent({ problem: error.message }, () => process.exit(1));
   taker?.report(error.message);
-  process.stderr.write(`${error.message}\n`);
+  // What is wrong with an interface is seldom all of it.
+  const hint = error.name === 'EngineError' ? " ('wiredis doctor' looks for more)" : '';
+  process.stderr.write(`${error.message}${hint}\n`);
   if (daemon) daemonFailed(error.message);
   else process.exit(1);
 });

@@ -380,6 +380,8 @@ describe('what a module is given', () => {
           later: `const waiting = context.wait(call); context.after(20, () => waiting.answer((reply) => reply.simple('done')))`,
           forever: `context.wait(call, { timeoutMs: 30, onTimeout: (reply) => reply.simple('too late') })`,
           tell: `call.reply.integer(context.publish('news', 'x'))`,
+          hold: `globalThis.held = context.wait(call)`,
+          release: `globalThis.held.answer((reply) => reply.simple('done')); call.reply.simple('OK')`,
         },
         given,
       ),
@@ -395,11 +397,12 @@ describe('what a module is given', () => {
     await peer.ask('FOREVER');
     expect(await peer.ask('EXEC')).toMatchObject({ items: [status('too late')] });
     const waiter = server.connect();
-    const reply = waiter.ask('LATER');
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    const reply = waiter.ask('HOLD');
+    await expect.poll(async () => String(await peer.ask('INFO', 'clients'))).toContain('blocked_clients:1');
     expect(await peer.ask('MODULE', 'UNLOAD', 'test')).toMatchObject({
       error: expect.stringContaining('blocked clients'),
     });
+    expect(await peer.ask('RELEASE')).toEqual(status('OK'));
     expect(await reply).toEqual(status('done'));
     waiter.close();
     expect(await peer.ask('MODULE', 'UNLOAD', 'test')).toEqual(status('OK'));

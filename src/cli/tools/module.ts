@@ -31,7 +31,7 @@ export const module: Tool = {
   help,
   run(args: string[]): Promise<number> {
     const [action, ...rest] = args;
-    if (action !== 'watch') throw new UsageError("module wants 'watch'");
+    if (action !== 'watch') throw new UsageError("module wants 'watch': wiredis module watch PATH");
     return watchModule(rest);
   },
 };
