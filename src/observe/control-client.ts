@@ -90,18 +90,28 @@ class SocketAnswer implements AnswerStream {
         return unwrap(Buffer.concat(pieces).toString('utf8'));
       }
       pieces.push(piece);
-      const next = await this.#chunks.next();
-      if (next.done === true) throw new ControlClientError('GONE', 'the server closed the connection');
-      piece = next.value;
+      const next = await this.#next();
+      if (next === null) throw new ControlClientError('GONE', 'the server closed the connection');
+      piece = next;
     }
   }
 
   async *bytes(): AsyncIterable<Uint8Array> {
     if (this.#rest.length > 0) yield this.#rest;
     for (;;) {
+      const next = await this.#next();
+      if (next === null) return;
+      yield next;
+    }
+  }
+
+  /** @returns null at the end, however it came: a server that is killed resets what it had not read. */
+  async #next(): Promise<Buffer | null> {
+    try {
       const next = await this.#chunks.next();
-      if (next.done === true) return;
-      yield next.value;
+      return next.done === true ? null : next.value;
+    } catch {
+      return null;
     }
   }
 

@@ -56,6 +56,15 @@ describe('the control socket', () => {
     await expect.poll(() => closed).toBe(1);
   });
 
+  it('tells the asker that the server is gone, however it went', async () => {
+    // Closed with the question unread, which resets the asker.
+    const killed = createServer({ pauseOnConnect: true }, (socket) => setTimeout(() => socket.destroy(), 100));
+    killed.listen(join(folder, 'k.sock'));
+    await new Promise((done) => killed.once('listening', done));
+    await expect(ask(join(folder, 'k.sock'), 'echo')).rejects.toMatchObject({ code: 'GONE' });
+    await new Promise((done) => killed.close(done));
+  });
+
   it('takes the place of a server that is gone, not of one that is there', async () => {
     await expect(ControlServer.open(path, {})).rejects.toThrow('another process answers');
     const dead = join(folder, 'dead.sock');

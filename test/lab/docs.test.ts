@@ -58,7 +58,7 @@ describeLab('commands in docs', () => {
     program(
       'wiredis',
       // Before a server runs doctor has nobody to ask.
-      `case $1 in netstat | arp | route) ${chosen} ;; doctor) if kill -0 $(cat ${place}/pid); then ${chosen}; fi ;; esac\nexec ${process.execPath} ${cliScript} "$@"`,
+      `case $1 in netstat | arp | route | top | capture) ${chosen} ;; doctor) if kill -0 $(cat ${place}/pid); then ${chosen}; fi ;; esac\nexec ${process.execPath} ${cliScript} "$@"`,
     );
   });
 
