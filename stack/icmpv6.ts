@@ -178,6 +178,8 @@ export class Icmpv6 {
 
   #error(bytes: Uint8Array, at: number, length: number, kind: number): number {
     const mtu = kind === ICMP_PACKET_TOO_BIG ? readInt32(bytes, at + 4) >>> 0 : 0;
+    // No link is that narrow (RFC 8201 4).
+    if (kind === ICMP_PACKET_TOO_BIG && mtu < IPV6_MTU_MIN) return DROP_ICMP_IGNORED;
     const body = at + ICMPV6_HEADER_LENGTH;
     const status = this.#quote(bytes, body, length - ICMPV6_HEADER_LENGTH, kind, mtu);
     if (status !== OK) this.#stats.icmpInErrors++;
@@ -202,9 +204,7 @@ export class Icmpv6 {
     const localPort = readUint16(bytes, at);
     const remotePort = readUint16(bytes, at + 2);
     const seq = readInt32(bytes, at + 4);
-    // A link narrower than the least MTU fragments by itself (RFC 8200 5).
-    const believed = kind === ICMP_PACKET_TOO_BIG ? Math.max(mtu, IPV6_MTU_MIN) : 0;
-    this.#errorHandler?.onIcmpError(kind, localIp, localPort, remoteIp, remotePort, seq, believed);
+    this.#errorHandler?.onIcmpError(kind, localIp, localPort, remoteIp, remotePort, seq, mtu);
     return OK;
   }
 }

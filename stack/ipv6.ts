@@ -31,6 +31,8 @@ import {
   ICMPV6_TIME_EXCEEDED,
   ICMPV6_UNREACHABLE,
   MLD2_REPORT,
+  PROBLEM_FIELD,
+  PROBLEM_FIRST_FRAGMENT,
   PROBLEM_NEXT_HEADER,
   PROBLEM_OPTION,
   UNREACHABLE_V6_PORT,
@@ -49,7 +51,8 @@ import {
   parseIpv6Address,
   writeIpv6Header,
 } from './wire/ipv6.ts';
-import { IPV6_BAD_OPTION, OK } from './wire/status.ts';
+import { IPV6_BAD_OPTION, IPV6_SOURCE_ROUTED, OK } from './wire/status.ts';
+import { TCP_HEADER_LENGTH } from './wire/tcp.ts';
 
 const ALL_NODES = address('ff02::1');
 const ALL_ROUTERS = address('ff02::2');
@@ -59,6 +62,11 @@ const SOLICITED_NODE = address('ff02::1:ff00:0');
 const ROUTER_ALERT = Uint8Array.of(PROTOCOL_ICMPV6, 0, 5, 2, 0, 0, 1, 0);
 /** "We listen to it", for a multicast address record (RFC 3810 5.2.12). */
 const CHANGE_TO_EXCLUDE = 4;
+
+/** Least bytes of a transport's header. */
+function upperHeaderLength(protocol: number): number {
+  return protocol === PROTOCOL_TCP ? TCP_HEADER_LENGTH : ICMPV6_HEADER_LENGTH;
+}
 
 function address(text: string): Uint8Array {
   return parseIpv6Address(text) as Uint8Array;
@@ -184,7 +192,7 @@ export class Ipv6 {
     this.#frame = frame;
     const header = this.#header;
     const status = parseIpv6(bytes, offset, length, header);
-    if (status !== OK && status !== IPV6_BAD_OPTION) {
+    if (status !== OK && status !== IPV6_BAD_OPTION && status !== IPV6_SOURCE_ROUTED) {
       this.#stats.ipInHdrErrors++;
       return status;
     }
@@ -198,21 +206,22 @@ export class Ipv6 {
       this.#stats.ipInAddrErrors++;
       return DROP_IPV6_BAD_SOURCE;
     }
-    if (status === IPV6_BAD_OPTION) return this.#refuseOption(bytes, offset, header);
+    if (status !== OK) return this.#refuseHeader(status, bytes, offset, header);
     if (header.isFragment && (header.moreFragments || header.fragmentOffset !== 0)) {
       return this.#fragment(bytes, offset, header);
     }
     return this.#deliver(bytes, offset, header, isLocal ? destinationIp : 0, flags);
   }
 
-  #refuseOption(bytes: Uint8Array, offset: number, header: Ipv6Header): number {
+  #refuseHeader(status: number, bytes: Uint8Array, offset: number, header: Ipv6Header): number {
     this.#stats.ipInHdrErrors++;
     if (header.wantsAnswer) {
       header.protocol = -1;
       const pointer = header.problemAt - offset;
-      this.icmp.sendError(ICMPV6_PARAMETER_PROBLEM, PROBLEM_OPTION, pointer, bytes, offset, header);
+      const code = status === IPV6_BAD_OPTION ? PROBLEM_OPTION : PROBLEM_FIELD;
+      this.icmp.sendError(ICMPV6_PARAMETER_PROBLEM, code, pointer, bytes, offset, header);
     }
-    return IPV6_BAD_OPTION;
+    return status;
   }
 
   /** All nodes, or the solicited-node group of one of our addresses. */
@@ -266,6 +275,12 @@ export class Ipv6 {
 
   #fragment(bytes: Uint8Array, offset: number, header: Ipv6Header): number {
     this.#stats.ipReasmReqds++;
+    // The first one has every header, or it hides something from filters on its way (RFC 8200 4.5, RFC 7112 5).
+    if (header.fragmentOffset === 0 && header.payloadLength < upperHeaderLength(header.protocol)) {
+      this.#stats.ipReasmFails++;
+      this.icmp.sendError(ICMPV6_PARAMETER_PROBLEM, PROBLEM_FIRST_FRAGMENT, 0, bytes, offset, header);
+      return DROP_IPV6_FRAGMENT;
+    }
     const facts: FragmentFacts = {
       sourceIp: this.book.intern(bytes, offset + IPV6_SOURCE),
       destinationIp: this.book.find(bytes, offset + IPV6_DESTINATION),

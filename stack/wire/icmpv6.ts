@@ -23,8 +23,10 @@ export const UNREACHABLE_V6_NO_ROUTE = 0;
 export const UNREACHABLE_V6_PROHIBITED = 1;
 export const UNREACHABLE_V6_ADDRESS = 3;
 export const UNREACHABLE_V6_PORT = 4;
+export const PROBLEM_FIELD = 0;
 export const PROBLEM_NEXT_HEADER = 1;
 export const PROBLEM_OPTION = 2;
+export const PROBLEM_FIRST_FRAGMENT = 3;
 
 /** Bits of a neighbour advertisement's first byte behind the checksum. */
 export const NA_ROUTER = 0x80;

@@ -47,7 +47,7 @@ export class Ipv6Header {
   fragmentOffset = 0;
   moreFragments = false;
   identification = 0;
-  /** With IPV6_BAD_OPTION: where the option stands, and whether its type asks for an answer (RFC 8200 4.2). */
+  /** With IPV6_BAD_OPTION and IPV6_SOURCE_ROUTED: where the option, or the route's type, stands, and whether it asks for an answer (RFC 8200 4.2, 4.4). */
   problemAt = 0;
   wantsAnswer = false;
 }
@@ -79,8 +79,8 @@ export function walkExtensions(
   let next = firstNext;
   for (let i = 0; isExtension(next); i++) {
     if (i === EXTENSIONS_MAX || at + 8 > end) return IPV6_BAD_EXTENSION;
-    // Hop-by-hop options come first or not at all (RFC 8200 4.1).
-    if (next === NEXT_HOP_BY_HOP && i > 0) return IPV6_BAD_EXTENSION;
+    // Hop-by-hop options come first or are no header that anybody knows (RFC 8200 4, 4.1).
+    if (next === NEXT_HOP_BY_HOP && i > 0) break;
     const extensionLength = next === NEXT_FRAGMENT ? 8 : (bytes[at + 1] + 1) << 3;
     if (at + extensionLength > end) return IPV6_BAD_EXTENSION;
     if (next === NEXT_FRAGMENT) {
@@ -91,7 +91,11 @@ export function walkExtensions(
       break;
     }
     // With segments left the packet is on a tour that we are no guide of (RFC 5095, RFC 8200 4.4).
-    if (next === NEXT_ROUTING && bytes[at + 3] !== 0) return IPV6_SOURCE_ROUTED;
+    if (next === NEXT_ROUTING && bytes[at + 3] !== 0) {
+      header.problemAt = at + 2;
+      header.wantsAnswer = true;
+      return IPV6_SOURCE_ROUTED;
+    }
     if (next !== NEXT_ROUTING) {
       const status = checkOptions(bytes, at + 2, at + extensionLength, header);
       if (status !== OK) return status;

@@ -19,7 +19,7 @@ const SETTINGS = [
   'net.ipv4.tcp_no_metrics_save=1',
   'net.ipv4.tcp_ecn=2',
   'net.ipv4.icmp_ratelimit=0',
-  'net.ipv6.conf.all.disable_ipv6=1',
+  'net.ipv6.icmp.ratelimit=0',
   'net.ipv4.icmp_echo_ignore_all=0',
 ];
 
@@ -42,6 +42,7 @@ describe.skipIf(reason !== null)(`packet scripts on Linux${reason === null ? '' 
     ip('link', 'add', 'ws-near', 'type', 'veth', 'peer', 'name', 'ws-far', 'netns', HOST);
     ip('link', 'set', 'ws-near', 'up');
     ip('-n', HOST, 'address', 'add', '10.99.0.1/16', 'dev', 'ws-far');
+    ip('-n', HOST, 'address', 'add', 'fd99::1/64', 'dev', 'ws-far', 'nodad');
     ip('-n', HOST, 'link', 'set', 'lo', 'up');
     ip('-n', HOST, 'link', 'set', 'ws-far', 'up');
     const off = ['tx', 'off', 'tso', 'off', 'gso', 'off', 'gro', 'off'];
@@ -50,7 +51,7 @@ describe.skipIf(reason !== null)(`packet scripts on Linux${reason === null ? '' 
     for (const setting of SETTINGS) spawnSync('ip', ['netns', 'exec', HOST, 'sysctl', '-qw', setting]);
     const [{ address }] = JSON.parse(ip('-n', HOST, '-j', 'link', 'show', 'dev', 'ws-far')) as { address: string }[];
     const mac = Uint8Array.from(address.split(':'), (byte) => Number.parseInt(byte, 16));
-    const engine = openAfPacket({ ...testConfig(0).engine, interface: 'ws-near' });
+    const engine = openAfPacket({ ...testConfig(0).engine, interface: 'ws-near', ipv6: true });
     host = new LinuxHost(engine, mac, ['ip', 'netns', 'exec', HOST, 'python3', peerScript]);
     start();
   });
@@ -64,7 +65,7 @@ describe.skipIf(reason !== null)(`packet scripts on Linux${reason === null ? '' 
     let failure: Error | null = null;
     for (let tries = 0; tries < TRIES_MAX; tries++) {
       try {
-        await runScript(script, host.target());
+        await runScript(script, host.target(script));
         return null;
       } catch (error) {
         failure = error as Error;

@@ -42,12 +42,16 @@ waiting = {}
 apps = {}
 
 
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 def call(key, port, name, words):
     if name == "listen":
         if key not in listeners:
-            sock = socket.socket()
+            sock = socket.socket(family_of(words[2]))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(("10.99.0.1", int(words[1])))
+            sock.bind((words[2], int(words[1])))
             sock.listen(int(words[0]) if words[0] else 16)
             sock.setblocking(False)
             listeners[key] = sock
@@ -56,7 +60,7 @@ def call(key, port, name, words):
         listeners.pop(key).close()
         return None
     if name == "connect":
-        sock = socket.socket()
+        sock = socket.socket(family_of(words[0]))
         app = apps[(key, port)] = App(sock)
         try:
             sock.connect((words[0], port))

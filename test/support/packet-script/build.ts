@@ -1,20 +1,23 @@
 // Frames from what a script says: right in everything it does not mention, wrong exactly where it says so. For runner.ts.
 import { writeArp } from '../../../stack/wire/arp.ts';
 import { writeInt32, writeUint16 } from '../../../stack/wire/bytes.ts';
-import { finish, pseudoHeaderSum, sum } from '../../../stack/wire/checksum.ts';
+import { finish, sum } from '../../../stack/wire/checksum.ts';
 import {
   BROADCAST_MAC,
   ETHERTYPE_ARP,
   ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
+  ETHERTYPE_VLAN,
   parseMac,
-  writeEthernetHeader,
 } from '../../../stack/wire/ethernet.ts';
 import { parseIpv4Address } from '../../../stack/wire/ipv4.ts';
+import { parseIpv6Address } from '../../../stack/wire/ipv6.ts';
 import { type Flow, POISON, peerByte } from './flow.ts';
 import type {
   ArpPacketSpec,
   IcmpPacket,
   IpFields,
+  NdpPacketSpec,
   Packet,
   RawPacket,
   TcpOption,
@@ -22,16 +25,20 @@ import type {
   UdpPacket,
 } from './syntax.ts';
 
-/** The two hosts on the wire. Addresses are int32. */
+/** The two hosts on the wire. Addresses are 4 bytes, or 16. */
 export interface Hosts {
-  readonly stackIp: number;
-  readonly peerIp: number;
+  readonly family: 4 | 6;
+  readonly stackIp: Uint8Array;
+  readonly peerIp: Uint8Array;
   readonly stackMac: Uint8Array;
   readonly peerMac: Uint8Array;
+  /** 802.1Q identifier of frames both ways; 0: untagged. */
+  readonly vlan: number;
 }
 
 const FLAG_BITS: Readonly<Record<string, number>> = { F: 1, S: 2, R: 4, P: 8, '.': 16, U: 32, E: 64, W: 128 };
 const ECN_BITS = { none: 0, ect1: 1, ect0: 2, ce: 3 } as const;
+const ICMPV6 = 58;
 const OTHER_MAC = Uint8Array.of(2, 0, 0, 0, 0, 0x99);
 
 export function flagBits(letters: string): number {
@@ -46,24 +53,39 @@ export function buildFrames(packet: Packet, flow: Flow, hosts: Hosts, nowMs: num
     case 'tcp':
       return ipFrames(packet, 6, tcpBytes(packet, flow, hosts, nowMs), hosts);
     case 'icmp':
-      return ipFrames(packet, 1, icmpBytes(packet, flow, hosts), hosts);
+      return ipFrames(packet, hosts.family === 4 ? 1 : ICMPV6, icmpBytes(packet, flow, hosts), hosts);
     case 'udp':
-      return ipFrames(packet, 17, udpBytes(packet), hosts);
+      return ipFrames(packet, 17, udpBytes(packet, hosts), hosts);
     case 'ip':
       return ipFrames(packet, packet.protocol, rawBytes(packet), hosts);
     case 'arp':
       return [arpFrame(packet, hosts)];
+    case 'ndp':
+      return ndpFrames(packet, hosts);
     case 'hex':
       return [Uint8Array.from(packet.bytes)];
   }
 }
 
-export function resolveIp(name: string, hosts: Hosts): number {
+export function resolveIp(name: string, hosts: Hosts): Uint8Array {
   if (name === 'us') return hosts.stackIp;
   if (name === 'peer') return hosts.peerIp;
-  const ip = parseIpv4Address(name);
+  if (name === 'nobody') return new Uint8Array(hosts.stackIp.length);
+  const ip = addressBytes(name);
   if (ip === null) throw new Error(`'${name}' is no address`);
   return ip;
+}
+
+/** 4 or 16 bytes; null: it is no address. */
+export function addressBytes(text: string): Uint8Array | null {
+  if (text.includes(':')) return parseIpv6Address(text);
+  const ip = parseIpv4Address(text);
+  return ip === null ? null : Uint8Array.of(ip >>> 24, (ip >>> 16) & 255, (ip >>> 8) & 255, ip & 255);
+}
+
+/** Of TCP, and of everything over IPv6 (RFC 9293 3.1, RFC 8200 8.1). */
+export function pseudoSum(from: Uint8Array, to: Uint8Array, protocol: number, length: number): number {
+  return sum(to, 0, to.length, sum(from, 0, from.length, protocol + length));
 }
 
 // ---- TCP -------------------------------------------------------------------------------------------------------
@@ -87,7 +109,7 @@ function tcpBytes(packet: TcpPacket, flow: Flow, hosts: Hosts, nowMs: number): U
     bytes[20 + options.length + i] = packet.poison === true ? POISON : peerByte(first + i);
   }
   const [from, to] = addresses(packet, hosts);
-  const checksum = finish(sum(bytes, 0, bytes.length, pseudoHeaderSum(from, to, 6, bytes.length)));
+  const checksum = finish(sum(bytes, 0, bytes.length, pseudoSum(from, to, 6, bytes.length)));
   writeUint16(bytes, 16, packet.badChecksum === true ? checksum ^ 0x1111 : checksum);
   return bytes;
 }
@@ -134,7 +156,8 @@ function optionBytes(options: readonly TcpOption[], flow: Flow, nowMs: number): 
 // ---- The other protocols ---------------------------------------------------------------------------------------
 
 function icmpBytes(packet: IcmpPacket, flow: Flow, hosts: Hosts): Uint8Array {
-  const isError = packet.type !== 8 && packet.type !== 0;
+  const six = hosts.family === 6;
+  const isError = six ? packet.type < 128 : packet.type !== 8 && packet.type !== 0;
   const payload = isError ? quotedPacket(packet, flow, hosts) : patternBytes(packet.length ?? 56);
   const bytes = new Uint8Array(8 + payload.length);
   bytes[0] = packet.type;
@@ -142,7 +165,8 @@ function icmpBytes(packet: IcmpPacket, flow: Flow, hosts: Hosts): Uint8Array {
   writeUint16(bytes, 4, packet.id2);
   writeUint16(bytes, 6, packet.seq);
   bytes.set(payload, 8);
-  const checksum = finish(sum(bytes, 0, bytes.length, 0));
+  const [from, to] = addresses(packet, hosts);
+  const checksum = finish(sum(bytes, 0, bytes.length, six ? pseudoSum(from, to, ICMPV6, bytes.length) : 0));
   writeUint16(bytes, 2, packet.badChecksum === true ? checksum ^ 0x1111 : checksum);
   return bytes;
 }
@@ -155,18 +179,25 @@ function quotedPacket(packet: IcmpPacket, flow: Flow, hosts: Hosts): Uint8Array 
   writeUint16(transport, 0, flow.localPort);
   writeUint16(transport, 2, flow.peerPort);
   if (isTcp) writeInt32(transport, 4, flow.toStack(packet.about!));
-  const header = ipv4Header({}, isTcp ? 6 : 17, 1480, hosts.stackIp, hosts.peerIp);
+  const header = ipHeader({}, isTcp ? 6 : 17, 1480, hosts.stackIp, hosts.peerIp);
   const quoted = new Uint8Array(header.length + length);
   quoted.set(header);
   quoted.set(transport.subarray(0, length), header.length);
   return quoted;
 }
 
-function udpBytes(packet: UdpPacket): Uint8Array {
+function udpBytes(packet: UdpPacket, hosts: Hosts): Uint8Array {
   const bytes = new Uint8Array(8 + packet.length);
   writeUint16(bytes, 0, 5353);
   writeUint16(bytes, 2, packet.port);
   writeUint16(bytes, 4, bytes.length);
+  // Over IPv4 it may be left out, over IPv6 not (RFC 8200 8.1).
+  if (hosts.family === 6)
+    writeUint16(
+      bytes,
+      6,
+      finish(sum(bytes, 0, bytes.length, pseudoSum(...addresses(packet, hosts), 17, bytes.length))),
+    );
   return bytes;
 }
 
@@ -178,20 +209,45 @@ export function patternBytes(length: number): Uint8Array {
 }
 
 function arpFrame(packet: ArpPacketSpec, hosts: Hosts): Uint8Array {
-  const frame = new Uint8Array(60);
   const sender = packet.senderMac === undefined ? hosts.peerMac : parseMac(packet.senderMac)!;
   const to =
     packet.mac === undefined ? (packet.operation === 1 ? BROADCAST_MAC : hosts.stackMac) : macOf(packet.mac, hosts);
-  const at = writeEthernetHeader(frame, 0, to, sender, ETHERTYPE_ARP);
+  const bytes = new Uint8Array(46);
   const targetMac = packet.operation === 1 ? new Uint8Array(6) : hosts.stackMac;
-  const senderIp = resolveIp(packet.sender, hosts);
-  writeArp(frame, at, packet.operation, sender, senderIp, targetMac, resolveIp(packet.target, hosts));
-  return frame;
+  const [senderIp, targetIp] = [packet.sender, packet.target].map((name) => ipv4Number(resolveIp(name, hosts)));
+  writeArp(bytes, 0, packet.operation, sender, senderIp, targetMac, targetIp);
+  return ethernetFrame({}, to, sender, ETHERTYPE_ARP, bytes, hosts);
 }
 
-// ---- IPv4 and Ethernet -----------------------------------------------------------------------------------------
+const ipv4Number = (ip: Uint8Array): number => (ip[0] << 24) | (ip[1] << 16) | (ip[2] << 8) | ip[3];
 
-function addresses(fields: IpFields, hosts: Hosts): [from: number, to: number] {
+/** Hop limit 255, unless the line says otherwise: what a router has passed on is not believed (RFC 4861 7.1). */
+function ndpFrames(packet: NdpPacketSpec, hosts: Hosts): Uint8Array[] {
+  const target = resolveIp(packet.target, hosts);
+  const isSolicitation = packet.type === 135;
+  const mac = packet.isAt === undefined ? hosts.peerMac : packet.isAt === 'none' ? null : parseMac(packet.isAt);
+  const bytes = new Uint8Array(24 + (mac === null ? 0 : 8));
+  bytes[0] = packet.type;
+  if (!isSolicitation) bytes[4] = (packet.solicited === true ? 0x40 : 0) | (packet.override === true ? 0x20 : 0);
+  bytes.set(target, 8);
+  if (mac !== null) bytes.set([isSolicitation ? 1 : 2, 1, ...mac], 24);
+  const toGroup = isSolicitation && packet.to === undefined;
+  const fields = { ttl: 255, ...packet };
+  const from = resolveIp(packet.from ?? 'peer', hosts);
+  const to = toGroup ? solicitedNode(target) : resolveIp(packet.to ?? 'us', hosts);
+  const checksum = finish(sum(bytes, 0, bytes.length, pseudoSum(from, to, ICMPV6, bytes.length)));
+  writeUint16(bytes, 2, packet.badChecksum === true ? checksum ^ 0x1111 : checksum);
+  return framesBetween(fields, ICMPV6, bytes, from, to, hosts);
+}
+
+/** RFC 4291 2.7.1 */
+export function solicitedNode(target: Uint8Array): Uint8Array {
+  return Uint8Array.of(0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, target[13], target[14], target[15]);
+}
+
+// ---- IP and Ethernet -------------------------------------------------------------------------------------------
+
+function addresses(fields: IpFields, hosts: Hosts): [from: Uint8Array, to: Uint8Array] {
   return [resolveIp(fields.from ?? 'peer', hosts), resolveIp(fields.to ?? 'us', hosts)];
 }
 
@@ -205,7 +261,17 @@ function macOf(name: string | undefined, hosts: Hosts): Uint8Array {
 }
 
 function ipFrames(fields: IpFields, protocol: number, transport: Uint8Array, hosts: Hosts): Uint8Array[] {
-  const [from, to] = addresses(fields, hosts);
+  return framesBetween(fields, protocol, transport, ...addresses(fields, hosts), hosts);
+}
+
+function framesBetween(
+  fields: IpFields,
+  protocol: number,
+  transport: Uint8Array,
+  from: Uint8Array,
+  to: Uint8Array,
+  hosts: Hosts,
+): Uint8Array[] {
   const pieces: { offset: number; bytes: Uint8Array; more: boolean }[] = [];
   const size = fields.split ?? transport.length;
   for (let offset = 0; offset === 0 || offset < transport.length; offset += size) {
@@ -214,26 +280,57 @@ function ipFrames(fields: IpFields, protocol: number, transport: Uint8Array, hos
   }
   const chosen = fields.only === undefined ? pieces : fields.only.map((index) => pieces[index]);
   const ordered = fields.reverse === true ? chosen.toReversed() : chosen;
+  const isGroup = hosts.family === 6 && to[0] === 0xff;
+  const mac =
+    fields.mac === undefined && isGroup ? Uint8Array.of(0x33, 0x33, ...to.subarray(12)) : macOf(fields.mac, hosts);
+  const etherType = hosts.family === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6;
   return ordered.map(({ offset, bytes, more }) => {
-    const header = ipv4Header(fields, protocol, bytes.length, from, to, offset, more);
-    const length = 14 + header.length + bytes.length;
-    const frame = new Uint8Array(length + (fields.pad ?? 0) - (fields.cut ?? 0));
-    writeEthernetHeader(frame, 0, macOf(fields.mac, hosts), hosts.peerMac, ETHERTYPE_IPV4);
-    frame.set(header.subarray(0, Math.max(0, frame.length - 14)), 14);
-    const room = frame.length - 14 - header.length;
-    if (room > 0) frame.set(bytes.subarray(0, room), 14 + header.length);
-    return frame;
+    const header = ipHeader(fields, protocol, bytes.length, from, to, offset, more);
+    const packet = new Uint8Array(header.length + bytes.length);
+    packet.set(header);
+    packet.set(bytes, header.length);
+    return ethernetFrame(fields, mac, hosts.peerMac, etherType, packet, hosts);
   });
+}
+
+/** With its tag, and cut off or padded as the line says. */
+function ethernetFrame(
+  fields: IpFields,
+  to: Uint8Array,
+  from: Uint8Array,
+  etherType: number,
+  payload: Uint8Array,
+  hosts: Hosts,
+): Uint8Array {
+  const vlan = fields.untagged === true ? undefined : (fields.vlan ?? (hosts.vlan === 0 ? undefined : hosts.vlan));
+  const tag = vlan === undefined ? [] : [ETHERTYPE_VLAN >> 8, ETHERTYPE_VLAN & 255, vlan >> 8, vlan & 255];
+  const whole = Uint8Array.of(...to, ...from, ...tag, etherType >> 8, etherType & 255, ...payload);
+  const frame = new Uint8Array(whole.length + (fields.pad ?? 0) - (fields.cut ?? 0));
+  frame.set(whole.subarray(0, frame.length));
+  return frame;
+}
+
+function ipHeader(
+  fields: IpFields,
+  protocol: number,
+  payloadLength: number,
+  from: Uint8Array,
+  to: Uint8Array,
+  offset = 0,
+  more = false,
+): Uint8Array {
+  const build = from.length === 4 ? ipv4Header : ipv6Header;
+  return build(fields, protocol, payloadLength, from, to, offset, more);
 }
 
 function ipv4Header(
   fields: IpFields,
   protocol: number,
   payloadLength: number,
-  from: number,
-  to: number,
-  offset = 0,
-  more = false,
+  from: Uint8Array,
+  to: Uint8Array,
+  offset: number,
+  more: boolean,
 ): Uint8Array {
   const options = fields.ipOptions ?? [];
   const header = new Uint8Array(20 + Math.ceil(options.length / 4) * 4);
@@ -244,10 +341,39 @@ function ipv4Header(
   writeUint16(header, 6, (fields.df === true ? 0x4000 : 0) | (more ? 0x2000 : 0) | (offset >> 3));
   header[8] = fields.ttl ?? 64;
   header[9] = protocol;
-  writeInt32(header, 12, from);
-  writeInt32(header, 16, to);
+  header.set(from, 12);
+  header.set(to, 16);
   header.set(options, 20);
   const checksum = finish(sum(header, 0, header.length, 0));
   writeUint16(header, 10, fields.badIpChecksum === true ? checksum ^ 0x1111 : checksum);
+  return header;
+}
+
+/** With the extension headers that the line gives, and a fragment header when this is a part only. */
+function ipv6Header(
+  fields: IpFields,
+  protocol: number,
+  payloadLength: number,
+  from: Uint8Array,
+  to: Uint8Array,
+  offset: number,
+  more: boolean,
+): Uint8Array {
+  const extensions = [...(fields.ext ?? [])];
+  if (more || offset > 0) {
+    const place = offset | (more ? 1 : 0);
+    const id = fields.id ?? 77;
+    extensions.push([44, [0, place >> 8, place & 255, 0, 0, id >> 8, id & 255]]);
+  }
+  const chain = extensions.flatMap(([, bytes], i) => [extensions[i + 1]?.[0] ?? protocol, ...bytes]);
+  const header = new Uint8Array(40 + chain.length);
+  const trafficClass = fields.tos ?? ECN_BITS[fields.ecn ?? 'none'];
+  writeInt32(header, 0, ((fields.ipVersion ?? 6) << 28) | (trafficClass << 20));
+  writeUint16(header, 4, fields.ipLength ?? chain.length + payloadLength);
+  header[6] = extensions[0]?.[0] ?? protocol;
+  header[7] = fields.ttl ?? 64;
+  header.set(from, 8);
+  header.set(to, 24);
+  header.set(chain, 40);
   return header;
 }

@@ -7,19 +7,26 @@ import type { FrameEngine } from '../../../io-engine/frame-engine.ts';
 import { ARP_LENGTH, ARP_REPLY, writeArp } from '../../../stack/wire/arp.ts';
 import { readInt32 } from '../../../stack/wire/bytes.ts';
 import { writeEthernetHeader } from '../../../stack/wire/ethernet.ts';
-import { formatIpv4 } from '../../../stack/wire/ipv4.ts';
-import type { Hosts } from './build.ts';
-import type { Flow } from './flow.ts';
+import { addressBytes, buildFrames, type Hosts } from './build.ts';
+import { Flow } from './flow.ts';
+import type { Script } from './syntax.ts';
 import type { Frame, Target, Tolerance } from './target.ts';
 
-export const LINUX_IP = 0x0a630001;
-const PEER_NET = 0x0a630100;
+const LINUX_IP = 0x0a630001;
+const LINUX = { 4: '10.99.0.1', 6: 'fd99::1' } as const;
+/** Where an ARP packet names the address that is asked for, and IP packets their destination. */
+const ARP_TARGET = 38;
+const DESTINATION = { 4: 30, 6: 38 } as const;
+const NDP_TYPE = 54;
+const NDP_TARGET = 62;
+const NEIGHBOR_SOLICITATION = 135;
 
 /** The wire and the process that all scripts share. */
 export class LinuxHost {
   readonly engine: FrameEngine;
   readonly #child: ChildProcess;
-  readonly #targets = new Map<number, LinuxTarget>();
+  /** By address, in hexadecimal digits. */
+  readonly #targets = new Map<string, LinuxTarget>();
   readonly #waiting = new Map<number, (answer: string | null) => void>();
   readonly #stackMac: Uint8Array;
   #calls = 0;
@@ -38,16 +45,18 @@ export class LinuxHost {
     engine.wait(() => this.#receive());
   }
 
-  target(): LinuxTarget {
+  target({ settings }: Script): LinuxTarget {
     const index = ++this.#scripts;
-    const peerIp = PEER_NET + index;
-    const hosts = { stackIp: LINUX_IP, peerIp, stackMac: this.#stackMac, peerMac: this.engine.link.mac };
-    const target = new LinuxTarget(this, hosts, 7000 + index);
-    this.#targets.set(peerIp, target);
+    const family = settings.get('family') === '6' ? 6 : 4;
+    const peer = family === 4 ? `10.99.${1 + (index >> 8)}.${index & 255}` : `fd99::1:${index.toString(16)}`;
+    const [stackIp, peerIp] = [LINUX[family], peer].map((text) => addressBytes(text) as Uint8Array);
+    const macs = { stackMac: this.#stackMac, peerMac: this.engine.link.mac };
+    const target = new LinuxTarget(this, { family, stackIp, peerIp, ...macs, vlan: 0 }, index, peer);
+    this.#targets.set(hexOf(peerIp), target);
     return target;
   }
 
-  ask(key: number, port: number, words: readonly string[]): Promise<string | null> {
+  ask(key: string, port: number, words: readonly string[]): Promise<string | null> {
     const number = this.#calls++;
     this.#child.stdin!.write(`${JSON.stringify([number, key, port, ...words])}\n`);
     return new Promise((resolve) => this.#waiting.set(number, resolve));
@@ -70,18 +79,26 @@ export class LinuxHost {
 
   /** To the script whose address it is for; questions for such an address are answered here. */
   #take(memory: Uint8Array, at: number, length: number): void {
-    if (memory[at + 12] !== 8) return;
-    if (memory[at + 13] === 6) {
-      if (memory[at + 21] === 1) this.#answerArp(memory, at);
-      else this.#targets.get(readInt32(memory, at + 38))?.arrived(memory.slice(at, at + length));
-      return;
-    }
-    this.#targets.get(readInt32(memory, at + 30))?.arrived(memory.slice(at, at + length));
+    const type = (memory[at + 12] << 8) | memory[at + 13];
+    const found = (offset: number, size: number) =>
+      this.#targets.get(hexOf(memory.subarray(at + offset, at + offset + size)));
+    if (type === 0x0806 && memory[at + 21] === 1) {
+      if (found(ARP_TARGET, 4) !== undefined) this.#answerArp(memory, at);
+    } else if (type === 0x86dd && memory[at + 20] === 58 && memory[at + NDP_TYPE] === NEIGHBOR_SOLICITATION) {
+      const asked = found(NDP_TARGET, 16);
+      if (asked !== undefined) this.#answerSolicitation(asked.hosts);
+    } else if (type === 0x0806) found(ARP_TARGET, 4)?.arrived(memory.slice(at, at + length));
+    else if (type === 0x0800) found(DESTINATION[4], 4)?.arrived(memory.slice(at, at + length));
+    else if (type === 0x86dd) found(DESTINATION[6], 16)?.arrived(memory.slice(at, at + length));
+  }
+
+  #answerSolicitation(hosts: Hosts): void {
+    const packet = { kind: 'ndp', type: 136, target: 'peer', solicited: true, override: true } as const;
+    for (const frame of buildFrames(packet, new Flow(1, 0, 0), hosts, 0)) this.send(frame);
   }
 
   #answerArp(memory: Uint8Array, at: number): void {
     const wanted = readInt32(memory, at + 38);
-    if (!this.#targets.has(wanted)) return;
     const { mac } = this.engine.link;
     const frame = new Uint8Array(14 + ARP_LENGTH);
     writeEthernetHeader(frame, 0, this.#stackMac, mac, 0x0806);
@@ -95,6 +112,8 @@ export class LinuxHost {
   }
 }
 
+const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+
 export class LinuxTarget implements Target {
   readonly isLinux = true;
   readonly hosts: Hosts;
@@ -103,10 +122,13 @@ export class LinuxTarget implements Target {
   readonly #frames: Frame[] = [];
   #wake: () => void = () => {};
 
-  constructor(host: LinuxHost, hosts: Hosts, port: number) {
+  readonly #peer: string;
+
+  constructor(host: LinuxHost, hosts: Hosts, index: number, peer: string) {
     this.#host = host;
     this.hosts = hosts;
-    this.port = port;
+    this.port = 7000 + index;
+    this.#peer = peer;
   }
 
   nowUs(): number {
@@ -146,11 +168,11 @@ export class LinuxTarget implements Target {
   call(flow: Flow, words: readonly string[]): Promise<string | null> {
     const extra =
       words[0] === 'listen'
-        ? [words[1] ?? '', String(this.port)]
+        ? [words[1] ?? '', String(this.port), LINUX[this.hosts.family]]
         : words[0] === 'connect'
-          ? [formatIpv4(this.hosts.peerIp)]
+          ? [this.#peer]
           : words.slice(1);
-    return this.#host.ask(this.hosts.peerIp, flow.peerPort, [words[0], ...extra]);
+    return this.#host.ask(this.#peer, flow.peerPort, [words[0], ...extra]);
   }
 
   async leftovers(): Promise<string | null> {

@@ -13,7 +13,7 @@ import {
 } from './syntax.ts';
 
 /** Keys that are the runner's; every other `key = value` line goes into netdev.conf. */
-const RUNNER_KEYS = new Set(['peer-isn', 'mtu', 'resolve', 'start-ms', 'address2']);
+const RUNNER_KEYS = new Set(['family', 'peer-isn', 'mtu', 'resolve', 'start-ms', 'address2']);
 /** Names that `icmp` may be followed by; type and code. */
 const ICMP_NAMES: Readonly<Record<string, readonly [number, number]>> = {
   echo: [8, 0],
@@ -29,6 +29,21 @@ const ICMP_NAMES: Readonly<Record<string, readonly [number, number]>> = {
   redirect: [5, 1],
   'time-exceeded': [11, 0],
   'parameter-problem': [12, 0],
+};
+
+const ICMP6_NAMES: Readonly<Record<string, readonly [number, number]>> = {
+  echo: [128, 0],
+  'echo-reply': [129, 0],
+  'no-route': [1, 0],
+  prohibited: [1, 1],
+  'address-unreachable': [1, 3],
+  'port-unreachable': [1, 4],
+  'packet-too-big': [2, 0],
+  'time-exceeded': [3, 0],
+  'reassembly-timeout': [3, 1],
+  'bad-header': [4, 0],
+  'unknown-header': [4, 1],
+  'unknown-option': [4, 2],
 };
 
 export function parseScript(text: string, file: string): Script {
@@ -142,7 +157,10 @@ function parsePacket(text: string, injected: boolean): Packet {
   const words = rest.split(' ');
   switch (words[0]) {
     case 'icmp':
+    case 'icmp6':
       return parseIcmp(words);
+    case 'ndp':
+      return parseNdp(words);
     case 'arp':
       return parseArp(words);
     case 'udp':
@@ -174,13 +192,21 @@ function parseTcp(
 }
 
 function parseIcmp(words: readonly string[]): Packet {
-  const name = ICMP_NAMES[words[1]];
+  const name = (words[0] === 'icmp6' ? ICMP6_NAMES : ICMP_NAMES)[words[1]];
   const numeric = /^(\d+)\/(\d+)$/.exec(words[1] ?? '');
   if (name === undefined && numeric === null) throw new Error(`'${words[1]}' is no ICMP message: a name or TYPE/CODE`);
   const [type, code] = name ?? [Number(numeric![1]), Number(numeric![2])];
   const given = fields(words.slice(2)) as IpFields & Record<string, number | undefined>;
-  const { identifier = 0, sequence = 0, mtu, length, ...rest } = given;
-  return { kind: 'icmp', type, code, id2: identifier, seq: mtu ?? sequence, length, ...rest } as Packet;
+  const { identifier = 0, sequence = 0, mtu, pointer, length, ...rest } = given;
+  return { kind: 'icmp', type, code, id2: identifier, seq: mtu ?? pointer ?? sequence, length, ...rest } as Packet;
+}
+
+/** `ndp solicit WHO [from WHO]`, `ndp advertise WHO [to WHO] [solicited] [override]`, both with `[is-at MAC|none]`. */
+function parseNdp(words: readonly string[]): Packet {
+  if (words[1] !== 'solicit' && words[1] !== 'advertise')
+    throw new Error(`'ndp ${words[1]}' is neither solicit nor advertise`);
+  const type = words[1] === 'solicit' ? 135 : 136;
+  return { kind: 'ndp', type, target: words[2], ...fields(words.slice(3)) };
 }
 
 /** `arp request WHO [from WHO] [MAC..]`, `arp reply WHO [to WHO]`. */
@@ -227,15 +253,32 @@ const VALUED: Readonly<Record<string, readonly [string, (word: string) => unknow
   identifier: ['identifier', number],
   sequence: ['sequence', number],
   mtu: ['mtu', number],
+  pointer: ['pointer', number],
+  vlan: ['vlan', number],
+  ext: ['ext', extensions],
+  'is-at': ['isAt', (word) => word],
   length: ['length', number],
 };
 const FLAGS: Readonly<Record<string, string>> = {
   df: 'df',
   poison: 'poison',
   reverse: 'reverse',
+  untagged: 'untagged',
+  solicited: 'solicited',
+  override: 'override',
   'bad-checksum': 'badChecksum',
   'bad-ip-checksum': 'badIpChecksum',
 };
+
+/** `TYPE=HEX,...`: headers one after the other, without their first byte. */
+function extensions(text: string): (readonly [number, number[]])[] {
+  return text.split(',').map((header) => {
+    const [type, bytes] = header.split('=');
+    const rest = hex(bytes);
+    if ((rest.length & 7) !== 7) throw new Error(`'${header}': an extension header is a multiple of eight bytes`);
+    return [number(type), rest] as const;
+  });
+}
 
 function fields(words: readonly string[]): Record<string, unknown> {
   const result: Record<string, unknown> = {};

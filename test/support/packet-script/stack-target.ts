@@ -10,13 +10,12 @@ import { Stack } from '../../../stack/stack.ts';
 import { listStats } from '../../../stack/stats.ts';
 import * as connection from '../../../stack/tcp/connection.ts';
 import type { Listener } from '../../../stack/tcp/listener.ts';
-import type { Hosts } from './build.ts';
+import { addressBytes, type Hosts } from './build.ts';
 import { type Flow, PEER_PORT_BASE, peerByte, stackByte } from './flow.ts';
 import type { Script } from './syntax.ts';
 import type { Frame, Target, Tolerance } from './target.ts';
 
-const STACK_IP = 0x0a000001;
-const PEER_IP = 0x0a000002;
+const ADDRESSES = { 4: ['10.0.0.1', '10.0.0.2'], 6: ['fd00::1', 'fd00::2'] } as const;
 const PORT = 8080;
 const START_US = 1_000_000;
 /** After a script, everything that is closing has gone by then: twice the longest TIME-WAIT and SYN,ACK back-off. */
@@ -83,6 +82,7 @@ export class StackTarget implements Target {
   readonly stack: Stack;
   readonly #clock = new ManualClock();
   readonly #wire: MemoryWire;
+  readonly #stackIp: number;
   readonly #peer: MemoryEngine;
   readonly #frames: Frame[] = [];
   readonly #applications = new Map<number, Application>();
@@ -97,8 +97,10 @@ export class StackTarget implements Target {
     const mtu = Number(settings.get('mtu') ?? 1500);
     const capacity = { mtu, rxRing: 1024, txRing: 1024 };
     this.#wire = new MemoryWire({ wake: 'advance', ends: [capacity, capacity], inFlight: 4096 });
-    this.hosts = { stackIp: STACK_IP, peerIp: PEER_IP, stackMac: mac(1), peerMac: mac(2) };
-    this.stack = new Stack(this.#wire.ends[0], configOf(script), this.#clock, new SeededRandom(7));
+    this.hosts = { ...hostsOf(script), stackMac: mac(1), peerMac: mac(2) };
+    const config = configOf(script);
+    this.stack = new Stack(this.#wire.ends[0], config, this.#clock, new SeededRandom(7));
+    this.#stackIp = this.stack.ip.parse(ADDRESSES[this.hosts.family][0]) as number;
     this.#peer = this.#wire.ends[1];
   }
 
@@ -182,7 +184,7 @@ export class StackTarget implements Target {
         this.#listener = null;
         return null;
       case 'connect': {
-        const socket = this.stack.connect(PEER_IP, flow.peerPort, {} as SocketEvents);
+        const socket = this.stack.connect(this.#peerIp(), flow.peerPort, {} as SocketEvents);
         const application = new Application(socket);
         socket.events = application;
         this.#applications.set(flow.peerPort, application);
@@ -279,12 +281,17 @@ export class StackTarget implements Target {
   }
 
   #state(flow: Flow, wanted: string): string | null {
-    const found = this.stack.tcp.flows.find(PEER_IP, flow.peerPort, flow.localPort, STACK_IP);
+    const found = this.stack.tcp.flows.find(this.#peerIp(), flow.peerPort, flow.localPort, this.#stackIp);
     const state = stateName(found as { kind: number; state?: number } | null);
     return state === wanted ? null : `the state is ${state}, not ${wanted}`;
   }
 
   // ---- Afterwards ----------------------------------------------------------------------------------------------
+
+  /** Its number in the stack's book, where it is an IPv6 address: may be another one after a sweep. */
+  #peerIp(): number {
+    return this.stack.ip.parse(ADDRESSES[this.hosts.family][1]) as number;
+  }
 
   async leftovers(): Promise<string | null> {
     for (const { socket } of this.#applications.values()) socket.abort();
@@ -311,9 +318,20 @@ export class StackTarget implements Target {
   }
 }
 
+/** Family and VLAN of a script, and its two addresses. */
+function hostsOf({ settings, config }: Script): Pick<Hosts, 'family' | 'vlan' | 'stackIp' | 'peerIp'> {
+  const family = settings.get('family') === '6' ? 6 : 4;
+  const [stackIp, peerIp] = ADDRESSES[family].map((text) => addressBytes(text) as Uint8Array);
+  const vlan = config.map((line) => /^vlan\s*=\s*(\d+)/.exec(line)?.[1]).find((found) => found !== undefined);
+  return { family, vlan: Number(vlan ?? 0), stackIp, peerIp };
+}
+
 function configOf({ config, settings, file }: Script): StackConfig {
-  const arp = settings.get('resolve') === 'yes' ? '' : 'arp = 10.0.0.2 02:00:00:00:00:02';
-  const address = config.some((line) => /^address\s*=/.test(line)) ? '' : 'address = 10.0.0.1/24';
+  const six = settings.get('family') === '6';
+  const peer = ADDRESSES[six ? 6 : 4][1];
+  const arp = settings.get('resolve') === 'yes' ? '' : `arp = ${peer} 02:00:00:00:00:02`;
+  const addresses = six ? 'address = 10.0.0.1/24\naddress = fd00::1/64' : 'address = 10.0.0.1/24';
+  const address = config.some((line) => /^address\s*=/.test(line)) ? '' : addresses;
   return parseNetdevConf(['interface = script', address, arp, ...config].join('\n'), file);
 }
 

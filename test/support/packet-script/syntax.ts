@@ -47,6 +47,11 @@ export interface IpFields {
   reverse?: boolean;
   /** Only fragments with these indexes are sent, when given. */
   only?: readonly number[];
+  /** IPv6 extension headers: type, and what stands behind the byte that names the next one. */
+  ext?: readonly (readonly [type: number, bytes: readonly number[]])[];
+  /** 802.1Q identifier of the frame, when it is not the script's; 0: a priority tag. */
+  vlan?: number;
+  untagged?: boolean;
 }
 
 export interface TcpPacket extends IpFields {
@@ -106,12 +111,24 @@ export interface ArpPacketSpec {
   readonly mac?: string;
 }
 
+/** Neighbour discovery (RFC 4861). */
+export interface NdpPacketSpec extends IpFields {
+  readonly kind: 'ndp';
+  /** 135: who has `target`; 136: `target` is at. */
+  readonly type: 135 | 136;
+  readonly target: string;
+  /** Hardware address in the message; `none`: it has none. */
+  readonly isAt?: string;
+  readonly solicited?: boolean;
+  readonly override?: boolean;
+}
+
 export interface HexFrame {
   readonly kind: 'hex';
   readonly bytes: readonly number[];
 }
 
-export type Packet = TcpPacket | IcmpPacket | UdpPacket | RawPacket | ArpPacketSpec | HexFrame;
+export type Packet = TcpPacket | IcmpPacket | UdpPacket | RawPacket | ArpPacketSpec | NdpPacketSpec | HexFrame;
 
 export type Action =
   | { readonly do: 'inject'; readonly packet: Packet }
@@ -134,7 +151,7 @@ export interface Script {
   readonly notForLinux: string;
   /** netdev.conf keys. */
   readonly config: readonly string[];
-  /** Keys of the runner: peer-isn, mtu, resolve, start-ms. */
+  /** Keys of the runner: family, peer-isn, mtu, resolve, start-ms. */
   readonly settings: ReadonlyMap<string, string>;
   /** For Linux: `sysctl` lines. */
   readonly events: readonly Event[];
