@@ -1,8 +1,8 @@
 // A new process in place of a running server, over a real wire: busy clients see a pause and nothing else, sessions in the
 // middle of something come to their end, and what goes wrong leaves the old process as it was. WIREDIS_HANDOVERS=100
 // has it happen that often under load (scripts/handover.sh).
-import type { ChildProcess } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
@@ -10,7 +10,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { buildLab } from '../../src/cli/lab/build.ts';
 import type { Lab } from '../../src/cli/lab/lab.ts';
 import { defaultCores } from '../../src/cli/lab/plan.ts';
-import { stopProcesses } from '../../src/cli/lab/process.ts';
+import { hasProgram, stopProcesses } from '../../src/cli/lab/process.ts';
 import {
   Capture,
   cliScript,
@@ -20,6 +20,7 @@ import {
   LabServer,
   openLab,
   PORT,
+  parseInfo,
   RST_FILTER,
   root,
 } from './fixture.ts';
@@ -232,6 +233,115 @@ describeLab('a server that is replaced while it runs', () => {
       await lineage.stop();
     }
   });
+
+  it('as a master and as a replica of redis-server, goes on by partial resynchronizations', async () => {
+    const server = await LabServer.start(lab, { over: 'afpacket', arguments: ['--save', ''] });
+    const lineage = new Lineage(lab, server);
+    const { clientAddress } = lab.plan.links.direct;
+    const directory = mkdtempSync(join(tmpdir(), 'wiredis-lab-replica-'));
+    const redisPort = '7001';
+    const place = ['--bind', clientAddress, '--port', redisPort, '--protected-mode', 'no', '--dir', directory];
+    const redis = lab.start('client', ['redis-server', ...place, '--save', '', '--repl-diskless-sync-delay', '0'], {
+      stdio: 'ignore',
+    });
+    const there = async (...words: string[]): Promise<string> =>
+      (
+        await lab.run('client', ['timeout', '5', 'redis-cli', '-h', clientAddress, '-p', redisPort, ...words])
+      ).stdout.trim();
+    const here = async (...words: string[]): Promise<string> => (await server.cli(words)).stdout.trim();
+    const becomes = (probe: () => Promise<string>, value: string): Promise<string> =>
+      eventually(probe, (text) => text === value, 30_000);
+    try {
+      await becomes(() => there('PING'), 'PONG');
+      expect(await here('CONFIG', 'SET', 'repl-diskless-sync-delay', '0')).toBe('OK');
+      expect(await here('SET', 'before', '1')).toBe('OK');
+      await there('REPLICAOF', server.address, String(PORT));
+      await becomes(() => there('GET', 'before'), '1');
+      await lineage.upgrade();
+      expect(await here('SET', 'after', '2')).toBe('OK');
+      await becomes(() => there('GET', 'after'), '2');
+      const master = await server.info();
+      expect([master.get('sync_full'), master.get('sync_partial_ok')]).toEqual(['0', '1']);
+      expect(await here('CONFIG', 'GET', 'repl-diskless-sync-delay')).toMatch(/\n0$/);
+
+      await there('REPLICAOF', 'NO', 'ONE');
+      expect(await here('REPLICAOF', clientAddress, redisPort)).toBe('OK');
+      await becomes(async () => (await server.info()).get('master_link_status') ?? '', 'up');
+      const partial = Number(parseInfo(await there('INFO', 'stats')).get('sync_partial_ok'));
+      await lineage.upgrade();
+      expect(await there('SET', 'third', '3')).toBe('OK');
+      await becomes(() => here('GET', 'third'), '3');
+      expect((await server.info()).get('role')).toBe('slave');
+      const stats = parseInfo(await there('INFO', 'stats'));
+      expect(Number(stats.get('sync_partial_ok'))).toBe(partial + 1);
+      expect(await here('SET', 'refused', '1')).toMatch(/^READONLY/);
+    } finally {
+      await stopProcesses([redis.pid!], 10_000);
+      rmSync(directory, { recursive: true, force: true });
+      await lineage.stop();
+    }
+  });
+
+  it.skipIf(!hasProgram('python3'))(
+    'as a service that has dropped its privileges, tells systemd who goes on',
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'wiredis-lab-notify-'));
+      chmodSync(folder, 0o777);
+      const socket = join(folder, 'notify');
+      const program =
+        'import os,socket,sys\ns=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM);s.bind(sys.argv[1]);os.chmod(sys.argv[1],0o777)\n' +
+        'while True: print(s.recv(4096).decode(),flush=True)';
+      const listener = spawn('python3', ['-uc', program, socket]);
+      let told = '';
+      listener.stdout.on('data', (data) => {
+        told += data;
+      });
+      await eventually(async () => existsSync(socket), Boolean, 10_000);
+      const words = ['env', `NOTIFY_SOCKET=${socket}`, process.execPath, join(dist, 'src/cli/wiredis-server.js')];
+      const place = [
+        '--netdev',
+        lab.netdevFile('direct'),
+        '--engine',
+        'afxdp',
+        '--bind',
+        '10.77.0.1',
+        '--protected-mode',
+        'no',
+      ];
+      const service = ['--supervised', 'systemd', '--user-after-open', 'nobody', '--dir', folder, '--save', ''];
+      const child = lab.start('server', [...words, ...place, ...service], { stdio: ['ignore', 'pipe', 'inherit'] });
+      let log = '';
+      child.stdout!.on('data', (data) => {
+        log += data;
+      });
+      const pids: number[] = [child.pid!];
+      try {
+        await eventually(
+          async () => told,
+          (text) => text.includes('READY=1'),
+          20_000,
+        );
+        for (let i = 0; i < 2; i++) {
+          told = '';
+          process.kill(pids.at(-1)!, 'SIGUSR2');
+          const text = await eventually(
+            async () => told,
+            (text) => /MAINPID=\d+[^]*READY=1/.test(text),
+            30_000,
+          );
+          pids.push(Number(/MAINPID=(\d+)/.exec(text)?.[1]));
+        }
+        const status = readFileSync(`/proc/${pids.at(-1)}/status`, 'utf8');
+        expect(/^CapEff:\s*(\S+)/m.exec(status)?.[1]).toBe('0000000000000000');
+        const pong = await lab.run('client', ['timeout', '5', 'redis-cli', '-h', '10.77.0.1', 'PING']);
+        expect(pong.stdout, log).toBe('PONG\n');
+      } finally {
+        await stopProcesses(pids, 10_000);
+        listener.kill('SIGKILL');
+        rmSync(folder, { recursive: true, force: true });
+      }
+    },
+  );
 
   it('goes on when the new process fails, and says why', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'wiredis-lab-handover-'));
