@@ -17,7 +17,7 @@ batch() {
   what=$1
   shift
   if ! "$@" >"$log" 2>&1; then
-    grep -E 'replay it with|CHAOS_SEED=|AssertionError|Error:' "$log" | sort -u | head -20
+    grep -E 'replay it with|CHAOS_SEED=|HANDOVER_SEED=|AssertionError|Error:' "$log" | sort -u | head -20
     echo "$what failed"
     exit 1
   fi
@@ -30,6 +30,8 @@ while [ "$done" -lt "$seeds" ]; do
   seed=$((first + done))
   batch "server, seeds $seed to $((seed + count - 1))," env WIREDIS_SEEDS=$count WIREDIS_FIRST_SEED=$seed \
     npx --no-install vitest run --project sim
+  batch "hand-overs between stacks, seeds $seed to $((seed + count / 10))," env HANDOVER_COUNT=$((count / 10 + 1)) \
+    HANDOVER_FIRST=$seed npx --no-install vitest run --project unit test/unit/stack/stack-handover.test.ts
   batch "streams, seeds $seed to $((seed + count / 10))," env CHAOS_COUNT=$((count / 10 + 1)) CHAOS_FIRST=$seed \
     npx --no-install vitest run --project unit test/unit/stack/tcp-chaos.test.ts
   done=$((done + count))

@@ -326,7 +326,7 @@ describeLab('a server that is replaced while it runs', () => {
           process.kill(pids.at(-1)!, 'SIGUSR2');
           const text = await eventually(
             async () => told,
-            (text) => /MAINPID=\d+[^]*READY=1/.test(text),
+            (text) => /MAINPID=\d+[\s\S]*READY=1/.test(text),
             30_000,
           );
           pids.push(Number(/MAINPID=(\d+)/.exec(text)?.[1]));
