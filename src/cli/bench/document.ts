@@ -72,6 +72,9 @@ function outcomeCells({ target, value, met }: Outcome): string[] {
   ];
 }
 
+/** Closer than this is a draw. */
+const LOST_BELOW = 0.97;
+
 /** What the user-space paths gain and lose against redis-server, each row by the ratios that matter. */
 function wonAndLost(rows: readonly Row[]): string[] {
   const won: string[] = [];
@@ -86,7 +89,7 @@ function wonAndLost(rows: readonly Row[]): string[] {
       const gain = better === 'more' ? ratio : 1 / ratio;
       const depth = row.pipeline === 1 ? '' : ` P=${row.pipeline}`;
       const line = `${row.path}, ${row.test}${depth}: ${title} ${valueText(row.values, quantity)}, ${times(ratio)} of redis-server's`;
-      if (gain < 1) lost.push(line);
+      if (gain < LOST_BELOW) lost.push(line);
       else if (gain >= 1.2) won.push(line);
     }
   }
@@ -96,7 +99,7 @@ function wonAndLost(rows: readonly Row[]): string[] {
     ...[
       '## Lost',
       '',
-      'Everything in which a path of ours is behind redis-server, however little:',
+      'Everything in which a path of ours is behind redis-server by more than three in a hundred:',
       '',
       ...list(lost),
       '',
