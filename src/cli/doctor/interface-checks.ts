@@ -150,12 +150,14 @@ const mtu: Check = {
 const queues: Check = {
   name: 'queues',
   look(situation) {
-    const { info, engine } = situation;
+    const { info, engine, workers } = situation;
     if (info === null || !situation.mayUse('afxdp')) return null;
     const count = receiveQueues(info.name);
-    if (count === 1) return pass(`${info.name} has one receive queue`);
-    const text = `${info.name} spreads frames over ${count} receive queues and afxdp reads one`;
-    const mend = asRoot(queuesCommand(info.name, 1));
+    const counted = count === 1 ? 'one receive queue' : `${count} receive queues`;
+    if (count === workers) return pass(`${info.name} has ${counted}${workers === 1 ? '' : ', one a worker'}`);
+    const read = workers === 1 ? 'one' : `${workers}, one a worker`;
+    const text = `${info.name} spreads frames over ${counted} and afxdp reads ${read}`;
+    const mend = asRoot(queuesCommand(info.name, workers));
     return engine === 'afxdp' ? fail(text, mend) : warn(`${text}: afpacket is used`, mend);
   },
 };

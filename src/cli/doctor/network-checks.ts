@@ -24,7 +24,8 @@ const engine: Check = {
     }
     const { engine: name, interface: device } = opened.transport.stackFacts();
     const why = opened.said.find((line) => line.startsWith('engine '));
-    return why === undefined ? pass(`${name} opens on ${device}`) : warn(why);
+    const not = situation.options.workers > 1 && situation.mayUse('afxdp') ? "; afxdp is the workers' to open" : '';
+    return why === undefined ? pass(`${name} opens on ${device}${not}`) : warn(why);
   },
 };
 

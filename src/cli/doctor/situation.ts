@@ -31,6 +31,8 @@ export interface DoctorOptions {
   /** Empty: wherever. */
   readonly bind: string;
   readonly port: number;
+  /** Processes that share the interface. */
+  readonly workers: number;
   /** A host that is to be reached; empty: none was named. */
   readonly peer: string;
 }
@@ -44,8 +46,9 @@ export class Situation {
   readonly options: DoctorOptions;
   /** Null: none runs on this interface. */
   readonly server: RunningServer | null;
-  /** Another one that has the interface. */
+  /** The one that has the interface though it is not to be looked at. */
   readonly rival: RunningServer | null;
+  readonly workers: number;
   /** Null: kernel transport, or it cannot be used for what `problem` says. */
   config: StackConfig | null = null;
   problem: Error | null = null;
@@ -62,7 +65,9 @@ export class Situation {
     this.options = options;
     this.server = server;
     const name = this.#readConfig();
-    this.rival = running.find((one) => one.path !== server?.path && one.stack?.interface === name) ?? null;
+    const owners = running.filter(({ stack }) => stack?.interface === name);
+    this.rival = server === null ? (owners[0] ?? null) : null;
+    this.workers = server === null ? options.workers : Math.max(1, owners.length);
   }
 
   /** @returns the name of the interface. */
@@ -84,6 +89,11 @@ export class Situation {
   /** As it is used, or will be tried. */
   get engine(): EngineChoice {
     return (this.server?.stack?.engine as EngineChoice | undefined) ?? this.config?.engine.engine ?? 'auto';
+  }
+
+  /** AF_XDP with a queue a worker cannot be opened by one process; AF_PACKET sees the frames of all queues. */
+  get triedEngine(): EngineChoice {
+    return this.options.workers > 1 && this.mayUse('afxdp') ? 'afpacket' : this.options.engine;
   }
 
   /** Whether it is, or may turn out to be, one of these. */
@@ -138,7 +148,8 @@ export class Situation {
     const clock = new SystemClock();
     const log = new Log({ write: (line) => said.push(line.replace(/^\S+ .*? \S /, '').trim()) });
     const world = { clock, log, random: new SystemRandom(), scheduler: new SystemScheduler() };
-    const { netdev, engine } = this.options;
+    const { netdev } = this.options;
+    const engine = this.triedEngine;
     try {
       const settings = { ...world, netdevFile: netdev, engine, overrides, keepAliveSeconds: () => 0 };
       return { transport: await openUserspace(settings), said };

@@ -26,6 +26,7 @@ Options:
   --transport NAME     userspace (default) or kernel
   --bind ADDRESS       the server's bind
   --port PORT          the server's port (default 6379)
+  --workers N          the server's workers (default 1)
   --peer ADDRESS       a client that should be able to reach the server: does it answer, how large may packets be
   --json               for programs: { "ok": true, "checks": [{ "name", "verdict", "text", "mend" }] }
   --syscalls SECONDS   count the system calls of a running server, by name and by request (strace, or perf trace)
@@ -52,6 +53,7 @@ export const doctor: Tool = {
         transport: { type: 'string', default: 'userspace' },
         bind: { type: 'string', default: '' },
         port: { type: 'string', default: String(DEFAULT_PORT) },
+        workers: { type: 'string', default: '1' },
         peer: { type: 'string', default: '' },
         json: { type: 'boolean', default: false },
         syscalls: { type: 'string' },
@@ -76,6 +78,7 @@ export const doctor: Tool = {
       netdev: resolve(values.netdev ?? server?.facts.netdev ?? createConfig().netdev),
       engine,
       port,
+      workers: wholeNumber(values.workers, 'workers', 1),
       bind: values.bind,
       peer: values.peer,
     };
@@ -101,7 +104,9 @@ async function chooseServer(
   const candidates = running.filter(
     ({ facts, stack }) => stack !== null && (netdev === undefined || facts.netdev === resolve(netdev)),
   );
-  return candidates.length === 1 ? candidates[0] : null;
+  // Workers are servers of the same netdev.conf: any of them will do.
+  const isOne = candidates.every(({ facts }) => facts.netdev === candidates[0].facts.netdev);
+  return isOne ? (candidates[0] ?? null) : null;
 }
 
 async function report(situation: Situation, asJson: boolean): Promise<number> {
