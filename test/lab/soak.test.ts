@@ -22,7 +22,7 @@ describeLab('a soaked server', () => {
       try {
         const words = [process.execPath, `${root}/test/soak/load.js`, server.address, String(PORT), String(SECONDS)];
         const { code, stdout, stderr } = await lab.run('client', words);
-        expect(code, stderr).toBe(0);
+        expect(code, `${stderr}\nThe server's last words:\n${server.output.slice(-4000)}`).toBe(0);
         console.log([over, ...judge(stdout)].join('\n'));
       } finally {
         await server.stop();
