@@ -200,9 +200,9 @@ function flushdb(call: Call): void {
 
 /** A save of what was there is of no use any more; an empty dump file is written where there are save points. */
 function emptyAll(call: Call, lazy: boolean): void {
-  const { config, databases, hooks } = call.server;
+  const { config, hooks, keyspace } = call.server;
   hooks.persistence?.stopSave();
-  for (const db of databases) call.server.dirty += db.clear(lazy);
+  call.server.dirty += keyspace.clear(lazy);
   if (config.save.length > 0) hooks.persistence?.save();
 }
 

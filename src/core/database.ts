@@ -425,12 +425,24 @@ export class Database {
       else while (!discarded.releaseSome(Number.MAX_SAFE_INTEGER));
       this.dict = new Dict(arena, EXTRA_WORDS);
     }
+    this.#empty();
+    return removed;
+  }
+
+  /** As `clear`, when the arena has been reset. */
+  clearAfterReset(): number {
+    const removed = this.dict.size;
+    this.dict = new Dict(this.keyspace.arena, EXTRA_WORDS);
+    this.#empty();
+    return removed;
+  }
+
+  #empty(): void {
     this.#collections = [];
     this.#vacant = [];
     this.expiries.clear();
     this.expireCursor = 0;
     this.averageTtlMs = 0;
-    return removed;
   }
 
   /** Gives all memory back, for a database that a snapshot has kept. */

@@ -137,6 +137,23 @@ export class Keyspace {
     this.random = random;
     if (!keyHashIsSeeded()) seedKeyHash(random.int32(), random.int32());
     for (let i = 0; i < databases; i++) this.databases.push(new Database(i, this));
+    arena.tenants++;
+  }
+
+  /** Removes every key of every database. @param lazy their memory is given back later. @returns how many there were. */
+  clear(lazy: boolean): number {
+    const { arena, databases, lazyFree, snapshot } = this;
+    let removed = 0;
+    // Nobody else has anything in the arena: it goes as a whole, not key by key.
+    const atOnce = !lazy && arena.tenants === 1 && snapshot === null && lazyFree.pending === 0;
+    if (atOnce) arena.reset();
+    for (const db of databases) removed += atOnce ? db.clearAfterReset() : db.clear(lazy);
+    return removed;
+  }
+
+  /** Its databases are empty, and it is not used any more. */
+  leave(): void {
+    this.arena.tenants--;
   }
 
   /** Tells hooks of an event if anyone wants its class. */

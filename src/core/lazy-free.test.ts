@@ -2,6 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { CommandHarness } from '../../test/support/command-harness.ts';
 import { commandTable } from '../commands/table.ts';
+import { SeededRandom } from '../platform/random.ts';
+import { Keyspace } from './keyspace.ts';
 
 interface Fixture {
   readonly redis: CommandHarness;
@@ -90,5 +92,45 @@ describe('lazy freeing', () => {
     runTicks();
     expect(lazyFree.pending).toBe(0);
     expect(redis.run('FLUSHALL', 'LATER')).toBe('-ERR syntax error\r\n');
+  });
+
+  it('FLUSHALL SYNC takes the memory as a whole, unless somebody else has a part of it', () => {
+    const { redis, runTicks } = setUp();
+    const { arena } = redis;
+    const empty = arena.used;
+    const fill = (): void => {
+      for (let i = 0; i < 2000; i++) redis.run('SET', `key${i}`, 'value', 'EX', '100');
+      for (let i = 0; i < 300; i++) redis.run('ZADD', 'z', String(i), `member${i}`);
+      redis.run('SET', 'huge', 'x'.repeat(20_000_000));
+      redis.run('XADD', 'x', '*', 'f', 'v');
+    };
+    for (const owner of ['nobody', 'nobody', 'a value that goes bit by bit', 'another keyspace', 'nobody']) {
+      const other = owner === 'another keyspace' ? new Keyspace(arena, redis.clock, new SeededRandom(1)) : null;
+      other?.databases[0].setString(Buffer.from('theirs'), 0, 6, Buffer.from('value'), 0, 5);
+      const left = arena.used - empty;
+      fill();
+      redis.select(3);
+      fill();
+      redis.select(0);
+      let removed = 4006;
+      if (owner === 'a value that goes bit by bit') {
+        redis.run('UNLINK', 'z');
+        removed--;
+      }
+      const before = redis.dirty;
+      expect(redis.run('FLUSHALL', 'SYNC')).toBe('+OK\r\n');
+      expect(redis.dirty - before).toBe(removed);
+      runTicks();
+      expect(arena.used - left).toBe(empty);
+      expect(redis.run('DBSIZE')).toBe(':0\r\n');
+      if (owner === 'nobody') expect(arena.reserved).toBeLessThanOrEqual(1 << 24);
+      if (other === null) continue;
+      expect(other.databases[0].peek(Buffer.from('theirs'), 0, 6)).not.toBe(0);
+      for (const db of other.databases) db.release();
+      other.leave();
+    }
+    fill();
+    expect(redis.run('STRLEN', 'huge')).toBe(':20000000\r\n');
+    expect(redis.run('ZSCORE', 'z', 'member299')).toBe('$3\r\n299\r\n');
   });
 });

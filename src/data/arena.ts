@@ -89,6 +89,8 @@ export class Arena {
   readonly words: Int32Array[] = [NO_WORDS];
   /** Bytes of all blocks in use, each rounded up to its class. */
   used = 0;
+  /** How many keep blocks here: with a single one, `reset` is a way to free all of them. */
+  tenants = 0;
   /** Bytes of all segments; the kernel backs only pages that were touched. */
   reserved = 0;
   /** Page records of each segment. */
@@ -145,6 +147,16 @@ export class Arena {
       this.#unlinkSlab(head, sizeClass);
       this.#releasePages(head, pages[record + PAGES]);
     }
+  }
+
+  /** Frees every block at once: no ref means anything any more. */
+  reset(): void {
+    for (let segment = 1; segment < this.segments.length; segment++) {
+      if (this.segments[segment].length > 0) this.#dropSegment(segment);
+    }
+    this.#partial.fill(0);
+    this.#bins.fill(0);
+    this.used = 0;
   }
 
   /** Gives wholly empty segments back to the system: one is kept otherwise. */

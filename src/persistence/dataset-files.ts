@@ -649,7 +649,7 @@ export class DatasetFiles implements PersistenceControl {
   loadAofNow(): string | null {
     const server = this.#server;
     if (server.persistence.aofState === 'on') this.aof.flush(true);
-    for (const db of server.keyspace.databases) db.clear();
+    server.keyspace.clear(false);
     server.keyspace.functions?.clear();
     const { loading } = server;
     server.loading = true;

@@ -54,6 +54,7 @@ async function loadBeside(server: Server, load: MasterLoad): Promise<ReadonlyMap
     if (loaded === null) {
       log.notice('MASTER <-> REPLICA sync: Discarding temporary DB in background');
       for (const db of beside.databases) db.clear();
+      beside.leave();
     }
   }
   if (loaded === null) return null;
@@ -68,6 +69,7 @@ async function loadBeside(server: Server, load: MasterLoad): Promise<ReadonlyMap
     db.swap(beside.databases[i]);
     beside.databases[i].release();
   }
+  beside.leave();
   log.notice('MASTER <-> REPLICA sync: Discarding old DB in background');
   return told(server, loaded);
 }
@@ -83,7 +85,7 @@ function told(server: Server, loaded: LoadResult): ReadonlyMap<string, string> {
 function empty(server: Server): void {
   const { config, keyspace } = server;
   keyspace.hooks.databaseEmptied(-1);
-  for (const db of keyspace.databases) db.clear(config.replicaLazyFlush);
+  keyspace.clear(config.replicaLazyFlush);
   keyspace.functions?.clear();
 }
 
