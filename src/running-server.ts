@@ -299,7 +299,7 @@ export class RunningServer {
     const problem = save ? this.#files.save() : null;
     if (problem !== null) return problem;
     if (flush) {
-      for (const db of keyspace.databases) db.clear();
+      keyspace.clear(false);
       keyspace.functions?.clear();
     }
     try {
