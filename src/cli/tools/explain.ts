@@ -102,7 +102,9 @@ function describe(report: ConnectionReport): string[] {
     ...report.stalls.map(
       (stall) => `    ${clock(stall.unixUs)}  ${shortMicroseconds(stall.durationUs).padStart(7)}  ${stall.because}`,
     ),
-    ...Object.entries(report.decisions).map(([decision, times]) => `  our stack, ${times} times: ${decision}`),
+    ...Object.entries(report.decisions).map(
+      ([decision, times]) => `  our stack, ${times === 1 ? 'once' : `${times} times`}: ${decision}`,
+    ),
   ];
 }
 
