@@ -1,6 +1,9 @@
 // What `wait` is for every engine that sits on a file descriptor: watch it in Node's loop, count, let frames gather
 // before a tick when they come fast, and after it keep looking for a while when busy polling was asked for. For
 // io-engine on Linux only.
+
+// By name and not as the global of that name, which is a getter that every use calls.
+import { performance } from 'node:perf_hooks';
 import type { EngineCounters } from '../frame-engine.ts';
 import { Gathering } from './gathering.ts';
 import { sleepUs } from './libc.ts';

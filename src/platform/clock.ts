@@ -1,5 +1,8 @@
 // The only place where the server reads the time. `update()` runs once a tick; everyone else reads fields.
 
+// By name and not as the global of that name, which is a getter that every use calls.
+import { performance } from 'node:perf_hooks';
+
 export interface ServerClock {
   /** Milliseconds since start, int32, wraps. */
   readonly nowMs: number;
