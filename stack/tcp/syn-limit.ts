@@ -13,7 +13,7 @@ const SLICE_MS = 100;
 const FRESH_PER_SLICE = 400;
 const REPEATED_PER_SLICE = 800;
 /** Of those that the engine's gate has let in: its slices are not ours, so there may be more at a time. */
-const GATED_PER_SLICE = 4 * (FRESH_PER_SLICE + REPEATED_PER_SLICE);
+const GATED_PER_SLICE = 2 * (FRESH_PER_SLICE + REPEATED_PER_SLICE);
 /** One word a SYN: 24 bits of its hash, and when it came in eight bits of AGE_SHIFT milliseconds. */
 const TABLE_BITS = 20;
 const AGE_SHIFT = 7;
