@@ -2,6 +2,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
+import { DROP_TCP_NO_BUFFER } from '../../../stack/stats.ts';
 import { ACK, FIN, PSH, RST, SYN } from '../../../stack/wire/tcp.ts';
 import { inject } from './inject.ts';
 import { PORT, Recorder, TwoStacks } from './two-stacks.ts';
@@ -17,6 +18,44 @@ function established(options: ConstructorParameters<typeof TwoStacks>[0] = {}) {
   const timestamps = [(net.nowMs + c.tsOffset) | 0, 0] as const;
   return { net, client, server, c, ports, fromServer, timestamps };
 }
+
+describe('data out of order', () => {
+  it('takes no more than a window a connection and the pool in all; who is in order is served', () => {
+    const limit = 1 << 20;
+    const net = new TwoStacks({ b: { bufferMemory: limit } });
+    const [honest, heard] = net.connect();
+    const hostile = Array.from({ length: 40 }, () => net.connect()[0].socket.connection!);
+    const attack = (gap: number): void => {
+      for (const c of hostile) {
+        inject(net, {
+          sourcePort: c.localPort,
+          destinationPort: PORT,
+          seq: c.sndNxt + gap,
+          ack: c.rcvNxt,
+          flags: ACK | PSH,
+          payload: 'x'.repeat(1000),
+          timestamps: [(net.nowMs + c.tsOffset) | 0, 0],
+        });
+        net.settle();
+        expect(net.b.tcp.blocks.used).toBeLessThanOrEqual(limit);
+      }
+    };
+    const [first] = hostile;
+    const kept = (c: typeof first) => net.b.tcp.flows.find(0x0a000001, c.localPort, PORT, 0x0a000002);
+    for (let round = 0; round < 20; round++) attack(60_000 - round * 2500);
+    const buffer = (kept(first) as typeof first).receiveBuffer;
+    expect(buffer.bytes.length).toBeGreaterThan(0);
+    expect(buffer.bytes.length).toBeLessThanOrEqual(64 * 1024);
+    expect(net.b.stats.drops[DROP_TCP_NO_BUFFER]).toBeGreaterThan(100);
+    honest.write('in order all the same');
+    net.settle();
+    expect(heard.text).toBe('in order all the same');
+    for (const c of hostile) net.a.tcp.end(c, 0);
+    for (const c of hostile) net.b.tcp.end(kept(c) as typeof c, 0);
+    net.settle();
+    expect(net.b.tcp.blocks.used).toBe(0);
+  });
+});
 
 describe('blind attacks (RFC 5961)', () => {
   it('RST only counts in the exact place; elsewhere in the window it is challenged', () => {
