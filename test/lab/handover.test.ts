@@ -115,8 +115,10 @@ describeLab('a server that is replaced while it runs', () => {
 
   const over = ['afxdp', 'afpacket'] as const;
 
+  const patience = { timeout: 120_000 + HANDOVERS * 30_000 };
   it.each(over)(
     `over %s, ${HANDOVERS} times under ${CLIENTS} busy clients: nothing is reset, lost or doubled`,
+    patience,
     async (engine) => {
       const server = await LabServer.start(lab, {
         over: engine,
