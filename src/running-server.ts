@@ -219,10 +219,10 @@ export class RunningServer {
     server.start();
     taker.resume(server, state);
     transport.resume();
-    if (!taker.isFar) return;
+    // On another host the hardware address is another one, and here netdev.conf may have other addresses than before.
     transport.announce();
-    // The file is on the other host: this one begins with a base of its own.
-    if (server.config.appendonly) this.#files.setAppendOnly(true);
+    // A file that is on the other host: this one begins with a base of its own.
+    if (taker.isFar && server.config.appendonly) this.#files.setAppendOnly(true);
   }
 
   /** After `goOn`: what only one process can have, when the other one is gone. */

@@ -243,6 +243,7 @@ async function takePlace(
   server.loading = true;
   await loadModules(server, settings.unclaimed ?? unclaimedSetting);
   const calls = await socketCalls();
+  server.noteStartup();
   taker.load(server);
   const state = await taker.follow();
   const began = stopwatch();

@@ -736,9 +736,15 @@ export class Server {
 
   // --- at intervals ---
 
-  start(): void {
+  /** What the server needs by itself: to be called before a dataset is loaded. */
+  noteStartup(): void {
+    if (this.memory.startup > 0) return;
     this.measureMemory();
     this.memory.startup = this.usedMemory;
+  }
+
+  start(): void {
+    this.noteStartup();
     this.#cronAlarm = this.scheduler.createAlarm(() => this.#cron());
     this.#cronAlarm.arm(this.#cronPace.next(this));
   }
