@@ -14,7 +14,10 @@ const MIN_RTT_DIVISOR = 8;
 const N_RTT_SAMPLE = 8;
 const CSS_GROWTH_DIVISOR = 4;
 const CSS_ROUNDS = 5;
-/** HyStart: a longer gap ends a train of acknowledgements, and on a shorter path a train means nothing. */
+/**
+ * HyStart: a longer gap, and one of more than an eighth of the round trip, ends a train of acknowledgements; on a shorter path
+ * a train means nothing.
+ */
 const TRAIN_GAP_US = 2000;
 const TRAIN_RTT_MIN_US = 8000;
 /** Segments that one acknowledgement may add; without pacing RFC 9406 4.2 says 8. */
@@ -70,7 +73,7 @@ function nextRound(c: Connection, f: Flight): void {
 /** What came back without a gap is as long as what is on the way: conservative slow start finds the rest. */
 function followTrain(c: Connection, f: Flight): void {
   const { nowUs } = c.tcp;
-  if (distance(nowUs, f.trainUs) > TRAIN_GAP_US || c.minRttUs < TRAIN_RTT_MIN_US) return;
+  if (c.minRttUs < TRAIN_RTT_MIN_US || distance(nowUs, f.trainUs) > Math.max(TRAIN_GAP_US, c.minRttUs >> 3)) return;
   f.trainUs = nowUs;
   if (distance(nowUs, f.roundStartUs) < c.minRttUs >> 1) return;
   // No round trip is shorter than that: it does not end.

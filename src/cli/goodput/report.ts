@@ -1,6 +1,9 @@
 // The table of a goodput run as Markdown. Used by tool.ts; pure.
 import type { Cell, Flow } from './lab.ts';
 
+/** What two runs of the same cell differ by. */
+const NOISE = 0.05;
+
 export interface CellResult {
   readonly cell: Cell;
   /** At a time. */
@@ -50,18 +53,49 @@ export function table(results: readonly CellResult[]): string {
   return [...head, ...rows].join('\n');
 }
 
+/** Where we are behind, in words. */
+export function shortfalls(results: readonly CellResult[]): string {
+  const behind = results.flatMap(({ cell, rates }) => {
+    const linux = rates.get('linux') ?? 0;
+    const where = `${cell.rttMs} ms, ${cell.lossPercent} % lost, ${cell.reorderPercent} % reordered`;
+    return (['wiredis-sends', 'wiredis-receives'] as const).flatMap((flow) => {
+      const rate = rates.get(flow);
+      if (rate === undefined || rate >= linux) return [];
+      const who = flow === 'wiredis-sends' ? 'sending' : 'receiving';
+      return [{ share: rate / linux, text: `- ${who}: ${where}: ${ratio(rate, linux)}` }];
+    });
+  });
+  const directions = results.flatMap(({ rates }) => [rates.get('wiredis-sends'), rates.get('wiredis-receives')]);
+  const measured = directions.filter((rate) => rate !== undefined).length;
+  if (behind.length === 0) return `wiredis is not behind Linux in any of ${measured} comparisons.`;
+  const clear = behind.filter(({ share }) => share < 1 - NOISE).sort((a, b) => a.share - b.share);
+  const near = behind.length - clear.length;
+  const lines = [
+    `wiredis is behind Linux in ${behind.length} of ${measured} comparisons, in ${near} of them by no more than ` +
+      `${NOISE * 100} %, which is about what two runs of the same differ by${clear.length > 0 ? '. The others:' : '.'}`,
+  ];
+  if (clear.length > 0) lines.push('', ...clear.map(({ text }) => text));
+  return lines.join('\n');
+}
+
 /** The whole document. @param command what was run, as one would type it. */
 export function documentText(command: string, machine: string, facts: string, results: readonly CellResult[]): string {
   return [
     '# TCP goodput beside Linux',
     '',
-    `Megabits a second of one bulk transfer. Made by \`${command}\` on ${machine}.`,
+    `Megabits a second of bulk transfers, one connection's. Made by \`${command}\` on ${machine}.`,
     '',
-    `Both stacks send through the same bridge (\`wiredis impair\`) in the same run, alternating; ${facts}`,
-    'Linux uses cubic, in the last column bbr; wiredis uses cubic over afpacket. Segmentation offload is off on every link.',
-    'x is the ratio to Linux to Linux in the same row.',
+    `All send through the same bridge (\`wiredis impair\`) in the same run, alternating; ${facts}`,
+    'From the same seed the n-th packet in a direction meets the same fate, whoever sends it; a connection that reacts otherwise',
+    'has other n-th packets, so what is left is averaged over rounds, and, where losses and not the link are the limit, over',
+    'several connections at a time, so few that they leave the link half empty. Linux uses cubic, in the last column bbr; wiredis',
+    'uses cubic over afpacket. Segmentation offload is off on every link. x is the ratio to Linux to Linux in the same row.',
     '',
     table(results),
+    '',
+    '## Where we lose',
+    '',
+    shortfalls(results),
     '',
   ].join('\n');
 }
