@@ -22,6 +22,7 @@ interface FullReading extends Reading {
   readonly blocked: number;
   readonly memory: number;
   readonly cpu: number;
+  readonly latency: { readonly p50: number; readonly p99: number };
   readonly budget: Readonly<Record<string, number>>;
   readonly busiest: readonly { readonly name: string; readonly rate: number; readonly meanUs: number }[];
   readonly drops: readonly (readonly [name: string, count: number])[];
@@ -93,8 +94,8 @@ function tiles(reading: FullReading): void {
     element(`tile-${id}`).textContent = text;
   };
   tile('commands', count(reading.commands));
-  tile('p50', percentile(reading.heat, 0.5));
-  tile('p99', percentile(reading.heat, 0.99));
+  tile('p50', latency(reading.latency.p50));
+  tile('p99', latency(reading.latency.p99));
   tile('clients', reading.blocked > 0 ? `${reading.clients} (${reading.blocked} wait)` : String(reading.clients));
   tile('in', bytes(reading.bytesIn));
   tile('out', bytes(reading.bytesOut));
@@ -102,16 +103,9 @@ function tiles(reading: FullReading): void {
   tile('cpu', `${Math.round(reading.cpu * 100)} %`);
 }
 
-/** As far as the rows of the heat map tell. */
-function percentile(column: readonly number[], share: number): string {
-  const all = column.reduce((sum, times) => sum + times, 0);
-  if (all === 0) return '–';
-  let seen = 0;
-  for (let row = 0; row < column.length; row++) {
-    seen += column[row];
-    if (seen >= all * share) return row < heat.limitsUs.length ? `≤ ${micros(heat.limitsUs[row])}` : 'over 1 s';
-  }
-  return '–';
+/** 0: there were no commands. */
+function latency(us: number): string {
+  return us === 0 ? '–' : micros(us);
 }
 
 function budget(parts: Readonly<Record<string, number>>): void {

@@ -46,6 +46,8 @@ export class Throughput {
         width: this.#host.clientWidth,
         height: PLOT_HEIGHT,
         scales: {
+          // As the heat map beside it, also while there are few readings.
+          x: { range: (_plot, _min, max) => [(max ?? SPAN) - SPAN, max ?? SPAN] },
           commands: { range: (_plot, _min, max) => [0, Math.max(10, max * 1.1)] },
           bytes: { range: (_plot, _min, max) => [0, Math.max(1024, max * 1.1)] },
         },
