@@ -218,10 +218,9 @@ function restore(call: Call): void {
 
 /** The libraries of word 2. @returns what is wrong, or null. */
 function readPayload(call: Call, store: LibraryStore, set: LibrarySet): string | null {
-  const length = call.lengths[2] - TRAILER_BYTES;
-  const input = RdbInput.fromBytes(call.bytes, call.offsets[2], length);
+  const input = RdbInput.fromBytes(call.bytes, call.offsets[2], call.lengths[2] - TRAILER_BYTES);
   try {
-    while (input.offset < length) {
+    while (!input.atEnd) {
       const opcode = input.byte();
       if (opcode !== OPCODE_FUNCTION_2 && opcode !== OPCODE_FUNCTION_PRE_GA) return 'given type is not a function';
       const code = Buffer.from(readFunctions(input, opcode)).toString('latin1');

@@ -542,4 +542,19 @@ describe.skipIf(!redisInstalled)('scripts beside redis-server', { timeout: 60_00
     await Promise.all(peers.map((peer) => peer.run([['HELLO', '2']])));
     expect(await differences([...DATA, ...LIBRARIES])).toEqual([]);
   });
+
+  it('restores every library of a dump, wherever the dump lies among what was sent', async () => {
+    const code = (name: string): string =>
+      `#!lua name=${name}\nredis.register_function('${name}', function() return 1 end)`;
+    const names = ['one', 'two', 'three'];
+    await Promise.all(peers.map((peer) => peer.run([['FUNCTION', 'FLUSH']])));
+    for (const name of names) await Promise.all(peers.map((peer) => peer.run([['FUNCTION', 'LOAD', code(name)]])));
+    const [dump] = await peers[0].run([['FUNCTION', 'DUMP']]);
+    const payload = dump.reply as string;
+    const before = Array.from({ length: 50 }, () => ['PING', 'x'.repeat(50)]);
+    const after = names.map((name) => ['FCALL', name, '0']);
+    expect(await differences([...before, ['FUNCTION', 'RESTORE', payload, 'FLUSH'], ...after])).toEqual([]);
+    const [one] = await peers[1].run([['FCALL', 'three', '0']]);
+    expect(one.bytes.toString()).toBe(':1\r\n');
+  });
 });

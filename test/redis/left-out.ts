@@ -17,6 +17,11 @@ export const LEFT_OUT_EXTERNAL: readonly LeftOut[] = [
   ['SRANDMEMBER with a dict containing long chain', "it reads the server's process id, which no external server has"],
 ];
 
+/** With a server in another host's place, besides. */
+export const LEFT_OUT_ELSEWHERE: readonly LeftOut[] = [
+  ['CONFIG SET rollback on apply error', "it takes a port of the client's host to keep the server from having it"],
+];
+
 /** Where the units start servers. */
 export const LEFT_OUT_OWN: readonly LeftOut[] = [
   ['Active defrag', DEFRAG],

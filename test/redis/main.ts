@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { buildLab } from '../../src/cli/lab/build.ts';
 import type { Lab } from '../../src/cli/lab/lab.ts';
 import { defaultCores } from '../../src/cli/lab/plan.ts';
-import { DRAWN_UNITS, LEFT_OUT_EXTERNAL, LEFT_OUT_OWN, type LeftOut } from './left-out.ts';
+import { DRAWN_UNITS, LEFT_OUT_ELSEWHERE, LEFT_OUT_EXTERNAL, LEFT_OUT_OWN, type LeftOut } from './left-out.ts';
 import { byKind, compare, counted, type ReferenceUnit, readReference, readUnitOrder } from './reference.ts';
 import {
   compatibilityDocument,
@@ -116,7 +116,8 @@ function chooseUnits(options: Options): ReferenceUnit[] {
   });
 }
 
-function leftOutOf({ ownServers, script }: Options): readonly LeftOut[] {
+function leftOutOf({ ownServers, script, transport }: Options): readonly LeftOut[] {
+  if (transport === 'userspace') return [...LEFT_OUT_EXTERNAL, ...LEFT_OUT_ELSEWHERE];
   if (!ownServers) return LEFT_OUT_EXTERNAL;
   return script === null ? [] : LEFT_OUT_OWN;
 }
