@@ -1,22 +1,41 @@
 // `wiredis doctor --syscalls SECONDS`: the system calls of a running server, by name and by request.
+import { sleep } from '../../platform/sleep.ts';
 import { askServer } from '../observe/server-option.ts';
 import { tableLines } from '../observe/table.ts';
 import { EXIT_OK } from '../tool.ts';
 import type { ServerFacts } from './running-server.ts';
-import { countSyscalls } from './syscall-count.ts';
+import { countSyscalls, type SyscallCount } from './syscall-count.ts';
 
 export async function showSyscalls(server: string, seconds: number, asJson: boolean): Promise<number> {
   const { pid, transport } = await askServer<ServerFacts>(server, 'server');
-  const commands: number[] = [];
-  const counted = await countSyscalls(pid, seconds, async () => {
-    commands.push((await askServer<ServerFacts>(server, 'server')).commands ?? 0);
-  });
-  const requests = commands[1] - commands[0];
+  const { counted, requests } = await countBoth(server, pid, seconds);
   const total = [...counted.calls.values()].reduce((sum, count) => sum + count, 0);
   const facts = { pid, transport, by: counted.by, seconds, requests, total, calls: Object.fromEntries(counted.calls) };
   const lines = asJson ? [JSON.stringify(facts, null, 2)] : describe(facts);
   process.stdout.write(`${lines.join('\n')}\n`);
   return EXIT_OK;
+}
+
+/** How long a server is watched to tell whether it is idle. */
+const GLANCE_MS = 200;
+
+/**
+ * System calls and requests of the same time: a traced server is slower, so the control socket is asked for them while
+ * it is traced. It is left alone when nobody asks it for anything, or the calls would be mostly our own.
+ */
+async function countBoth(
+  server: string,
+  pid: number,
+  seconds: number,
+): Promise<{ counted: SyscallCount; requests: number }> {
+  const commands = async (): Promise<number> => (await askServer<ServerFacts>(server, 'server')).commands ?? 0;
+  const first = await commands();
+  await sleep(GLANCE_MS);
+  const isIdle = (await commands()) === first;
+  const seen: number[] = [];
+  const look = async (): Promise<void> => void seen.push(await commands());
+  const counted = await countSyscalls(pid, seconds, isIdle ? undefined : look);
+  return { counted, requests: isIdle ? (await commands()) - first : seen[1] - seen[0] };
 }
 
 interface Facts {
