@@ -696,9 +696,9 @@ export class Server {
     return this.arena.used + this.memory.overhead + this.memoryPools.bytes;
   }
 
-  /** What is kept for replicas that lag behind: evicting keys for it would only make it more. */
+  /** What is kept for replicas that lag behind, or for a snapshot: evicting keys for it would only make it more. */
   get bytesNotEvictedFor(): number {
-    return Math.max(0, this.replication.stream.memory - this.config.replBacklogSize);
+    return this.arena.held + Math.max(0, this.replication.stream.memory - this.config.replBacklogSize);
   }
 
   /** `measureMemory` unless it was done just now; the more clients there are, the longer that lasts. */

@@ -89,6 +89,8 @@ export class Arena {
   readonly words: Int32Array[] = [NO_WORDS];
   /** Bytes of all blocks in use, each rounded up to its class. */
   used = 0;
+  /** Of `used`: bytes that nothing but a snapshot needs, about; they are free when it is written. */
+  held = 0;
   /** How many keep blocks here: with a single one, `reset` is a way to free all of them. */
   tenants = 0;
   /** Bytes of all segments; the kernel backs only pages that were touched. */
@@ -157,6 +159,7 @@ export class Arena {
     this.#partial.fill(0);
     this.#bins.fill(0);
     this.used = 0;
+    this.held = 0;
   }
 
   /** Gives wholly empty segments back to the system: one is kept otherwise. */

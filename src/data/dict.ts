@@ -79,6 +79,8 @@ export class Dict {
   #mask = 0;
   #chunks = new Int32Array(1);
   #firstChunkBuckets = 1;
+  /** Bytes that were left to the watcher. */
+  #held = 0;
 
   /** @param extraWords int32 words of every entry for the owner, from word 2 on. */
   constructor(arena: Arena, extraWords = 0) {
@@ -408,9 +410,12 @@ export class Dict {
   releaseSome(buckets: number): boolean {
     const { arena } = this;
     if (this.watcher !== null) {
+      if (this.#held === 0) arena.held += this.#held = this.memory;
       this.watcher.released();
       return true;
     }
+    arena.held -= this.#held;
+    this.#held = 0;
     for (let rest = buckets; rest > 0 && this.bucketCount > 0; rest--) {
       const index = --this.bucketCount;
       this.#takeChain(this.#bucketAt(index));

@@ -64,6 +64,8 @@ export class Quicklist {
   /** What new nodes carry, for the watcher. */
   stamp = 0;
   #bytes = 0;
+  /** Bytes that were left to the watcher. */
+  #held = 0;
 
   constructor(arena: Arena, fill: number) {
     this.arena = arena;
@@ -82,9 +84,12 @@ export class Quicklist {
   /** Gives the memory of some nodes back. @returns whether that was all; nothing else may be called before. */
   releaseSome(nodes: number): boolean {
     if (this.watcher !== null) {
+      if (this.#held === 0) this.arena.held += this.#held = this.#bytes;
       this.watcher.released();
       return true;
     }
+    this.arena.held -= this.#held;
+    this.#held = 0;
     for (let rest = nodes; rest > 0 && this.head !== 0; rest--) {
       const next = this.nextNode(this.head);
       this.arena.free(this.head);

@@ -94,7 +94,7 @@ export class SortedSet implements Collection {
     // Who watches the table has it to himself from now on; the order of its members goes.
     if (table.watcher !== null && !this.#givenAway) {
       this.#givenAway = true;
-      table.watcher.released();
+      table.release();
     }
     if (this.#list !== null && !this.#list.releaseSome(elements)) return false;
     this.#list = null;

@@ -84,6 +84,12 @@ export class Stream implements Collection {
     return twin;
   }
 
+  /** A block that was shared is the frozen stream's alone from now on. */
+  #leave(block: number): void {
+    this.arena.held += this.arena.capacityOf(block);
+    this.#left.push(block);
+  }
+
   /** The block of a node, which is not shared afterwards. */
   #ownBlock(at: IdCursor): number {
     const { arena } = this;
@@ -95,7 +101,7 @@ export class Stream implements Collection {
     const copy = store(arena, bytes, base, listpack.totalBytes(bytes, base));
     this.#nodeBytes += arena.capacityOf(copy) - arena.capacityOf(block);
     this.nodes.setWord(at, BLOCK, copy);
-    this.#frozen.#left.push(block);
+    this.#frozen.#leave(block);
     return copy;
   }
 
@@ -133,7 +139,10 @@ export class Stream implements Collection {
 
   release(): void {
     if (this.#original !== null) {
-      for (const block of this.#left) this.arena.free(block);
+      for (const block of this.#left) {
+        this.arena.held -= this.arena.capacityOf(block);
+        this.arena.free(block);
+      }
       this.#original.#frozen = null;
     } else {
       for (let more = this.nodes.seekFirst(cursor); more; more = this.nodes.next(cursor)) this.#freeNode(cursor);
@@ -146,7 +155,7 @@ export class Stream implements Collection {
     const word = this.nodes.word(at, BLOCK);
     const block = word & ~MARKED;
     this.#nodeBytes -= this.arena.capacityOf(block);
-    if (word < 0 && this.#frozen !== null) this.#frozen.#left.push(block);
+    if (word < 0 && this.#frozen !== null) this.#frozen.#leave(block);
     else this.arena.free(block);
   }
 

@@ -37,7 +37,8 @@ const fail = (where, error) => {
   errors.set(text, (errors.get(text) ?? 0) + 1);
 };
 const open = () => {
-  const client = new Redis({ host, port, maxRetriesPerRequest: 0, retryStrategy: () => null });
+  // On a busy machine this process may get no turn for longer than the ten seconds that ioredis waits.
+  const client = new Redis({ host, port, maxRetriesPerRequest: 0, retryStrategy: () => null, connectTimeout: 60_000 });
   client.on('error', (error) => fail('connection', error));
   return client;
 };
