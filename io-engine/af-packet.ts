@@ -215,6 +215,8 @@ class AfPacketEngine implements FrameEngine {
     this.synGate = synFilter?.gate ?? null;
     this.#rxHeld = this.#rxNext = rxNext;
     this.#txNext = txNext;
+    // Of another process's the device may not have taken all.
+    this.#txPending = txNext !== 0;
     this.#fd = fd;
     this.#mapping = mapping;
     this.memory = new Uint8Array(mapping.buffer);

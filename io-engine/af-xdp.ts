@@ -206,6 +206,8 @@ class AfXdpEngine implements FrameEngine {
     const { rxRing, txRing } = options;
     this.#device = device;
     this.#rings = device.rings;
+    // Of another process's the device may not have taken all.
+    this.#txPending = device.rings.tx.waiting() > 0;
     this.synGate = device.program.synGate;
     this.memory = new Uint8Array(device.umem.buffer);
     this.#chunkMask = ~(chunkBytes - 1);
