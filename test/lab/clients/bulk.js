@@ -4,7 +4,6 @@
 // the built wiredis/net. Prints JSON: `{"listening":true}` when it serves, then what it received and in how many seconds.
 import { once } from 'node:events';
 import nodeNet from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 
 const [where, role, host, port, count] = process.argv.slice(2);
@@ -14,7 +13,7 @@ const pattern = Buffer.from({ length: 4 * PERIOD }, () => 0);
 for (let i = 0; i < pattern.length; i++) pattern[i] = ((i % PERIOD) * 7 + ((i % PERIOD) >> 8)) & 0xff;
 
 let net = nodeNet;
-let close = () => {};
+let close = async () => {};
 if (where !== 'kernel') {
   const [entry, netdev, engine] = where.split(',');
   const { openNet } = await import(pathToFileURL(entry).href);
@@ -85,9 +84,8 @@ async function transfer(socket) {
   const [hadError] = await closed;
   const seconds = Number(((performance.now() - begin) / 1000).toFixed(2));
   say({ received: checker.total, wrong: checker.wrong, hadError: hadError === true, seconds });
-  // A stack that ends with its process cannot send a lost FIN again.
-  if (where !== 'kernel') await sleep(1000);
-  close();
+  // A stack that ends with its process cannot send a lost FIN again: it waits for those connections.
+  await close();
   process.exit(0);
 }
 
