@@ -1,5 +1,6 @@
 // Bytes that the kernel reads: programs, addresses, headers, ring geometry; and the words for its errors.
 import { describe, expect, it } from 'vitest';
+import { runClassicBpf } from '../../test/support/classic-bpf.ts';
 import { ringRequest, slotLength } from '../af-packet.ts';
 import { chunkLength } from '../af-xdp.ts';
 import { errnoText, openingError, systemError } from './errno.ts';
@@ -25,43 +26,6 @@ describe('programs', () => {
     ]);
   });
 
-  /** Runs classic BPF as the kernel does, as far as our filter uses it. */
-  function run(program: Uint8Array, frame: Uint8Array, vlanTag: number | null): number {
-    const code = new DataView(program.buffer);
-    const packet = new DataView(frame.buffer);
-    let a = 0;
-    for (let pc = 0; ; pc++) {
-      const k = code.getUint32(pc * 8 + 4, true);
-      const branch = (taken: boolean): void => {
-        pc += code.getUint8(pc * 8 + (taken ? 2 : 3));
-      };
-      switch (code.getUint16(pc * 8, true)) {
-        case 0x20:
-          a = k === 0xfffff030 ? Number(vlanTag !== null) : k === 0xfffff02c ? (vlanTag ?? 0) : packet.getUint32(k);
-          break;
-        case 0x28:
-          a = packet.getUint16(k);
-          break;
-        case 0x30:
-          a = packet.getUint8(k);
-          break;
-        case 0x54:
-          a = (a & k) >>> 0;
-          break;
-        case 0x15:
-          branch(a === k);
-          break;
-        case 0x45:
-          branch((a & k) !== 0);
-          break;
-        case 0x06:
-          return k;
-        default:
-          throw new Error(`opcode at ${pc}`);
-      }
-    }
-  }
-
   const MAC = Uint8Array.of(0xfe, 0x11, 0x22, 0x33, 0xc4, 0xd5);
   const OTHER = Uint8Array.of(0xfe, 0x11, 0x22, 0x33, 0xc4, 0xd6);
   const BROADCAST = new Uint8Array(6).fill(255);
@@ -78,7 +42,7 @@ describe('programs', () => {
     ['VLAN 5 to all', BROADCAST, 0x0806, 0x6005, false],
     ['VLAN 0 with a priority', MAC, 0x0800, 0xe000, true],
   ] as const)('the socket filter on %s', (_case, to, ethertype, vlan, accepted) => {
-    expect(run(frameFilter(MAC, 0, false), frame(to, ethertype), vlan)).toBe(accepted ? 0x40000 : 0);
+    expect(runClassicBpf(frameFilter(MAC, 0, false), frame(to, ethertype), vlan)).toBe(accepted ? 0x40000 : 0);
   });
 
   it.each([
@@ -89,7 +53,7 @@ describe('programs', () => {
     ['untagged', MAC, 0x0800, null, false],
     ['our VLAN, to another', OTHER, 0x0800, 5, false],
   ] as const)('the filter of VLAN 5 with IPv6 on %s', (_case, to, ethertype, vlan, accepted) => {
-    expect(run(frameFilter(MAC, 5, true), frame(to, ethertype), vlan)).toBe(accepted ? 0x40000 : 0);
+    expect(runClassicBpf(frameFilter(MAC, 5, true), frame(to, ethertype), vlan)).toBe(accepted ? 0x40000 : 0);
   });
 });
 
