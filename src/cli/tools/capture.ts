@@ -16,8 +16,9 @@ output) until Ctrl-C. Wireshark and tshark open it; each packet's comment says w
 the connection (CLIENT LIST's id), why a segment was sent again, why a packet was dropped. The server serves on: what
 would hold it up is left out and counted.
 
-FILTER is tcpdump's language: [src|dst] host A, net A/N, port N, portrange A-B, tcp, udp, icmp, icmp6, arp, ip, ip6,
-tcp[tcpflags] & (tcp-syn|tcp-fin) != 0, less N, greater N, and, or, not, parentheses.
+FILTER is tcpdump's language: [src|dst] host A, net A/N, port N, portrange A-B, tcp, udp, icmp, icmp6, arp, ip, ip6, vlan [N],
+tcp[tcpflags] & (tcp-syn|tcp-fin) != 0, less N, greater N, not, parentheses, and and or, which bind alike, from left to
+right. Quote it where the shell would read it.
 
 Options:
   --decode            print Redis commands with their latency, from request frame to reply frame, instead
