@@ -9,6 +9,7 @@ import type { Scheduler } from '../../platform/timers.ts';
 const RING = 4096;
 /** Nearer arrivals are waited for awake: timers of the event loop are a millisecond coarse. */
 const AWAKE_US = 3000;
+const ETHERNET_HEADER = 14;
 /** One nap while awake. */
 const NAP_MS = 0.05;
 
@@ -18,6 +19,8 @@ export interface BridgeOptions {
   readonly seed: number;
   /** Frames on their way at a time, both directions together. */
   readonly inFlight: number;
+  /** Longer packets vanish without a word, as behind a router that sends no ICMP; 0: none is too long. */
+  readonly mtu: number;
 }
 
 export interface BridgeCounters {
@@ -28,6 +31,7 @@ export interface BridgeCounters {
   corrupted: number;
   /** Dropped before the rate: the queue was full, or too much was on its way. */
   queueFull: number;
+  tooLong: number;
 }
 
 export class Bridge {
@@ -38,6 +42,7 @@ export class Bridge {
     reordered: 0,
     corrupted: 0,
     queueFull: 0,
+    tooLong: 0,
   };
   readonly #engines: readonly [FrameEngine, FrameEngine];
   readonly #views: readonly DataView[];
@@ -46,6 +51,7 @@ export class Bridge {
   readonly #scheduler: Scheduler;
   readonly #alarm: ReturnType<Scheduler['createAlarm']>;
   readonly #startUs: number;
+  readonly #longest: number;
   #tickIsComing = false;
 
   constructor(
@@ -59,6 +65,7 @@ export class Bridge {
     this.#stopwatch = stopwatch;
     this.#scheduler = scheduler;
     this.#startUs = stopwatch();
+    this.#longest = options.mtu === 0 ? Number.POSITIVE_INFINITY : options.mtu + ETHERNET_HEADER;
     const ends = engines.map(({ link }) => ({ mtu: link.mtu, rxRing: RING, txRing: RING, batch: RING }));
     this.#wire = new MemoryWire({ seed: options.seed, wake: 'advance', inFlight: options.inFlight, ends });
     this.#wire.impair(options.impairments[0], 0, 1);
@@ -113,7 +120,8 @@ export class Bridge {
     for (;;) {
       const count = engine.receive();
       for (let i = 0; i < count; i++) {
-        this.#wire.send(from, memory, this.#views[from], batch.offset[i], batch.length[i], 0);
+        if (batch.length[i] > this.#longest) this.counters.tooLong++;
+        else this.#wire.send(from, memory, this.#views[from], batch.offset[i], batch.length[i], 0);
       }
       if (count < batch.capacity) return;
     }

@@ -25,12 +25,12 @@ describe('units', () => {
 
 describe('bridge', () => {
   /** host A - wire - bridge - wire - host B, in virtual time. */
-  function bridged(impairment: object, count: number) {
+  function bridged(impairment: object, count: number, mtu = 0) {
     const left = new MemoryWire({ wake: 'advance', ends: [{ txRing: 1024 }, { rxRing: 1024 }] });
     const right = new MemoryWire({ wake: 'advance', ends: [{ txRing: 1024 }, { rxRing: 1024 }] });
     let nowUs = 0;
     const scheduler = new VirtualScheduler();
-    const options = { impairments: [impairment, {}] as const, seed: 3, inFlight: 4096 };
+    const options = { impairments: [impairment, {}] as const, seed: 3, inFlight: 4096, mtu };
     const bridge = new Bridge([left.ends[1], right.ends[0]], options, () => nowUs, scheduler);
     for (let i = 0; i < count; i++) {
       const at = left.ends[0].reserve();
@@ -57,6 +57,13 @@ describe('bridge', () => {
     expect(arrivals.map(([number]) => number)).toEqual(Array.from({ length: 50 }, (_, i) => i));
     for (const [, at] of arrivals) expect(at).toBeGreaterThanOrEqual(20_000);
     expect(counters.forwarded).toBe(50);
+  });
+
+  it('takes packets up to its MTU and says nothing about longer ones', () => {
+    expect(bridged({}, 20, 86).counters).toMatchObject({ forwarded: 20, tooLong: 0 });
+    const narrow = bridged({}, 20, 85);
+    expect(narrow.counters).toMatchObject({ forwarded: 0, tooLong: 20 });
+    expect(narrow.arrivals).toEqual([]);
   });
 
   it('spaces frames by its rate, drops what its queue does not hold, loses its share', () => {

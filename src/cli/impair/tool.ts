@@ -26,6 +26,7 @@ Options (each also as --OPTION-back for the way from the second interface to the
   --corrupt SHARE     frames with a bit turned over
   --rate RATE         as 100mbit; none: as fast as it goes
   --queue SIZE        with a rate: bytes that may wait, the rest is dropped (default 256kb)
+  --mtu BYTES         longer packets vanish, as behind a router that sends no ICMP (default 0: none)
   --seed N            the same seed and frames give the same faults (default 1)
   --in-flight N       frames on their way at a time (default 32768)
 
@@ -37,7 +38,7 @@ type Given = Readonly<Record<string, string | boolean | undefined>>;
 
 async function run(args: string[]): Promise<number> {
   const text = { type: 'string' } as const;
-  const names = [...FAULTS, ...FAULTS.map((name) => `${name}-back`), 'seed', 'in-flight'];
+  const names = [...FAULTS, ...FAULTS.map((name) => `${name}-back`), 'mtu', 'seed', 'in-flight'];
   const { values, positionals } = parseOptions({
     args,
     allowPositionals: true,
@@ -48,6 +49,7 @@ async function run(args: string[]): Promise<number> {
   const options = {
     impairments: [impairment(given, ''), impairment(given, '-back')] as const,
     seed: wholeNumber(String(given.seed ?? '1'), 'seed', 0),
+    mtu: wholeNumber(String(given.mtu ?? '0'), 'mtu', 0),
     inFlight: wholeNumber(String(given['in-flight'] ?? '32768'), 'in-flight', 64),
   };
   const first = await open(positionals[0]);
