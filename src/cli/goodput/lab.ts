@@ -35,6 +35,8 @@ export interface Link {
   /** As `wiredis impair` takes them. */
   readonly rate: string;
   readonly queue: string;
+  /** Longer packets vanish; left out: none is too long. */
+  readonly mtu?: number;
 }
 
 /** One figure of the table. */
@@ -132,6 +134,7 @@ export class GoodputLab {
       'wire',
       [
         ...[process.execPath, wiredis, 'impair', 'near', 'far', '--delay', half, '--seed', String(transfer.seed)],
+        ...['--mtu', String(link.mtu ?? 0)],
         ...['--loss', `${cell.lossPercent}%`, '--rate', link.rate, '--queue', link.queue],
         // Held back for a quarter of a round trip: as RFC 8985 expects reordering to be.
         ...['--reorder', `${cell.reorderPercent}%`, '--reorder-by', `${Math.max(1, cell.rttMs / 4)}ms`],
