@@ -72,6 +72,11 @@ const RULES: readonly Rule[] = [
     text: 'of src/, only transports/userspace*.ts, server.ts and cli/ touch stack/ or io-engine/',
   },
   {
+    applies: (file) => under('src')(file) && !/^src\/(handover|cli)\/|^src\/(running-)?server\.ts$/.test(file),
+    allows: (imported) => !under('src/handover')(imported),
+    text: 'src/handover/ is for server.ts, running-server.ts and cli/',
+  },
+  {
     applies: under('src'),
     allows: (imported) => !ENGINE_PACKAGES.includes(imported),
     text: `${ENGINE_PACKAGES.join(', ')} belong to io-engine/`,
@@ -202,6 +207,7 @@ describe('import rules', () => {
     ['src/cli/wiredis.ts', "import koffi from 'koffi';", 'belong to io-engine/'],
     ['src/modules/modules.ts', "import { a } from '../commands/table.ts';", 'src/modules/ imports'],
     ['src/modules/bundled/a.ts', "import { a } from '../../core/call.ts';", 'bundled modules import'],
+    ['src/core/server.ts', "import { Giver } from '../handover/giver.ts';", 'src/handover/ is for'],
     ['src/core/server.ts', "import { x } from './call.js';", 'relative imports end in .ts'],
     ['src/core/expire.ts', 'const a = 1;\nconst now = Date.now();', 'Date.now outside'],
     ['stack/ip.ts', '/* a */ setTimeout(f, 1);', 'setTimeout outside'],
