@@ -6,7 +6,7 @@ import { copyBytes } from './wire/bytes.ts';
 const SMALLEST_SHIFT = 11;
 const LARGEST_SHIFT = 26;
 /** Free blocks kept a size, bytes: enough for the steady state, the rest goes back to the collector. */
-const IDLE_BYTES_MAX = 8 * 1024 * 1024;
+const IDLE_BYTES_MAX = 32 * 1024 * 1024;
 
 /** Blocks of 2^11 bytes and up, each size its own stack of free blocks. */
 export class BlockPool {

@@ -450,7 +450,7 @@ export class Client implements ConnectionHandler, RequestLimits {
     stats.netOutputBytes += length;
     const taken = this.#output.length === 0 ? this.connection.write(bytes, 0, length) : 0;
     if (taken === length) return;
-    this.#output.push(bytes.slice(taken, length));
+    this.#output.push(this.server.pieces.copy(bytes, taken, length));
     this.#outputBytes += length - taken;
     if (this.#outputBytes > OUTPUT_HIGH_WATER) this.hold(HELD_BY_OUTPUT);
     if (this.server.clientMemory.limit > 0) this.server.clientMemory.update(this);
@@ -498,6 +498,8 @@ export class Client implements ConnectionHandler, RequestLimits {
       const piece = output[done];
       const length = piece.length - this.#outputOffset;
       const taken = this.connection.write(piece, this.#outputOffset, length);
+      // It was closed in between, and all pieces are given back.
+      if (this.#output !== output) return;
       this.#outputBytes -= taken;
       if (taken < length) {
         this.#outputOffset += taken;
@@ -506,11 +508,17 @@ export class Client implements ConnectionHandler, RequestLimits {
       this.#outputOffset = 0;
       done++;
     }
-    if (done > 0) output.splice(0, done);
+    if (done > 0) for (const piece of output.splice(0, done)) this.server.pieces.give(piece);
     if (this.#outputBytes < OUTPUT_LOW_WATER) this.release(HELD_BY_OUTPUT);
     if (this.#outputBytes === 0) this.replica?.onDrain();
     this.#endIfDone();
     if (this.server.unsettled) this.server.settle();
+  }
+
+  #dropOutput(): void {
+    for (const piece of this.#output) this.server.pieces.give(piece);
+    this.#output = [];
+    this.#outputBytes = 0;
   }
 
   /** Whether `timeout` applies: not to who waits for something to come. */
@@ -543,8 +551,7 @@ export class Client implements ConnectionHandler, RequestLimits {
     if (this.gone) return;
     this.closeAfterReply();
     this.server.forget(this);
-    this.#output = [];
-    this.#outputBytes = 0;
+    this.#dropOutput();
     if (this.server.current !== this) this.#endIfDone();
   }
 
@@ -564,8 +571,7 @@ export class Client implements ConnectionHandler, RequestLimits {
       );
     }
     this.closing = true;
-    this.#output = [];
-    this.#outputBytes = 0;
+    this.#dropOutput();
     // Its own batch may be on the stack.
     if (this.server.current !== this && (this.#held & HELD_BY_SERVICE) === 0) this.#releaseQuery();
     this.server.forget(this);

@@ -45,6 +45,7 @@ import { MemoryPools } from './memory-pools.ts';
 import { monitorLine } from './monitor.ts';
 import { type ArgVector, NestedCalls } from './nested-call.ts';
 import { NOTIFY_KEYEVENT, NOTIFY_KEYSPACE } from './notify-flags.ts';
+import { OutputPieces } from './output-pieces.ts';
 import { type PausePurpose, Pauses } from './pause.ts';
 import { PendingShutdown } from './pending-shutdown.ts';
 import { Persistence, type PersistenceControl } from './persistence.ts';
@@ -188,6 +189,8 @@ export class Server {
   reply = new ReplyWriter();
   /** For what is sent to others than the caller. */
   readonly push = new ReplyWriter();
+  /** What connections have not taken of replies lies here. */
+  readonly pieces = new OutputPieces();
   readonly clients = new Map<number, Client>();
   readonly monitors = new Set<Client>();
   /** The client whose batch is running. */
@@ -627,7 +630,8 @@ export class Server {
 
   /** Bytes of the buffers that all clients share: replies being written and query buffers at rest. */
   get sharedBufferBytes(): number {
-    return this.reply.bytes.length + this.push.bytes.length + this.#queryBuffers.length * QUERY_BUFFER_LENGTH;
+    const queries = this.#queryBuffers.length * QUERY_BUFFER_LENGTH;
+    return this.reply.bytes.length + this.push.bytes.length + queries + this.pieces.idleBytes;
   }
 
   takeParser(): RequestParser {
@@ -802,6 +806,7 @@ export class Server {
       this.#saveIfDue(second);
       this.reply.shrink();
       this.push.shrink();
+      this.pieces.trim();
     }
   }
 
