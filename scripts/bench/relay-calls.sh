@@ -5,6 +5,7 @@
 set -eu
 name=relay-calls-$$
 first=$1
+node=$(node -p process.execPath)
 wiredis() { node "$first/src/cli/wiredis.js" "$@"; }
 trap 'wiredis lab down --name "$name" >/dev/null' EXIT
 wiredis lab up --name "$name" >/dev/null
@@ -21,7 +22,7 @@ measure() {
     sleep 0.2
   done
   pid=$(ip netns pids "$name-server" | while read -r one; do
-    if tr '\0' ' ' <"/proc/$one/cmdline" | grep -q wiredis-server.js; then echo "$one"; fi
+    if [ "$(readlink "/proc/$one/exe")" = "$node" ]; then echo "$one"; fi
   done | head -n 1)
   for depth in 1 16; do
     requests=$((depth == 1 ? 40000 : 300000))

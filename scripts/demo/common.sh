@@ -4,6 +4,7 @@
 # redis-cli paints otherwise.
 export TERM=dumb
 dist=${WIREDIS_DIST:-$root/dist}
+node=$(node -p process.execPath)
 wiredis() { node "$dist/src/cli/wiredis.js" "$@"; }
 client() { wiredis lab exec --name "$name" client -- "$@"; }
 title() { printf '\n== %s\n' "$*"; }
@@ -62,10 +63,10 @@ kill_host() {
   kill -KILL $(host_pids "$1")
 }
 
-# The pid of wiredis-server on that host.
+# The pid of wiredis-server on that host: its title is the server's own, its program is Node.
 server_pid() {
   for pid in $(host_pids "$1"); do
-    case $(tr '\0' ' ' <"/proc/$pid/cmdline") in *wiredis-server.js*) echo "$pid" ;; esac
+    if [ "$(readlink "/proc/$pid/exe")" = "$node" ]; then echo "$pid"; fi
   done
 }
 
