@@ -38,10 +38,7 @@ const CONNECTION: readonly Column[] = [
      rcvRoundSeq rcvAdv lastAckSent rcvMss rcvFin options ecn tsRecent tsFloor tsFloorNext srtt rttvar rtoMs backoff minRttUs cwnd ssthresh
      dsackStart dsackLength quickAcks events timers retries retransmitted keepaliveProbes keepaliveMs userTimeoutMs`,
   ),
-  ...columns(
-    'm',
-    'tsRecentAtMs tsFloorAtMs lastChallengeMs retransmitAt lossAt delayedAckAt lastReceivedMs lastSentMs progressMs',
-  ),
+  ...columns('m', 'tsRecentAtMs lastChallengeMs retransmitAt lossAt delayedAckAt lastReceivedMs lastSentMs progressMs'),
   ...columns('u', 'rcvRoundEndUs'),
   ...columns('o', 'tsOffset'),
   ...columns('b', 'finQueued finSent finReceived finAhead ackNow noDelay paused orphan writeBlocked forceSend'),

@@ -107,7 +107,6 @@ export class Connection implements TimerNode {
   /** What TS.Recent was a moment ago, and what that will be next, input.ts. */
   tsFloor = 0;
   tsFloorNext = 0;
-  tsFloorAtMs = 0;
   tsOffset = 0;
 
   // RFC 6298, microseconds; srtt scaled by 8 and rttvar by 4, 0: no sample yet.
@@ -223,7 +222,7 @@ export function resetConnection(c: Connection): void {
   c.rcvFin = 0;
   c.options = c.ecn = 0;
   c.provenMss = 0;
-  c.tsRecent = c.tsRecentAtMs = c.tsFloor = c.tsFloorNext = c.tsFloorAtMs = c.tsOffset = 0;
+  c.tsRecent = c.tsRecentAtMs = c.tsFloor = c.tsFloorNext = c.tsOffset = 0;
   c.srtt = c.rttvar = c.backoff = c.minRttUs = 0;
   c.synTimed = c.synAgain = false;
   c.inPlaceOffset = c.inPlaceLength = 0;

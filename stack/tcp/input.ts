@@ -44,7 +44,8 @@ import { armFinWait2, armRetransmit, disarmRetransmit } from './timers.ts';
 /** RFC 7323 5.5: a TS.Recent this old says nothing any more. */
 const TS_RECENT_MAX_MS = 24 * 24 * 3600 * 1000;
 /** How long TS.Recent may be ahead of segments that were overtaken: far less than a turn of the sequence space takes. */
-const OVERTAKEN_MS = 64;
+const OVERTAKEN_SHIFT = 6;
+const OVERTAKEN_MS = 1 << OVERTAKEN_SHIFT;
 /** Between answers to segments without data that lie outside the window: two confused peers must not chat. */
 const OUT_OF_WINDOW_ACK_MS = 500;
 
@@ -85,7 +86,7 @@ export function segmentArrives(
     atOrBefore(segment.seq, c.lastAckSent) &&
     !before(segment.tsVal, c.tsRecent)
   ) {
-    if (distance(tcp.nowMs, c.tsFloorAtMs) >= OVERTAKEN_MS) raiseTimestampFloor(tcp, c);
+    if (tcp.nowMs >> OVERTAKEN_SHIFT !== c.tsRecentAtMs >> OVERTAKEN_SHIFT) raiseTimestampFloor(c);
     c.tsRecent = segment.tsVal;
     c.tsRecentAtMs = tcp.nowMs;
   }
@@ -133,10 +134,9 @@ function timestampIsCurrent(tcp: Tcp, c: Connection, segment: TcpSegment): boole
  * way. They are no old duplicates of RFC 7323 5.2, which are a turn of the sequence space old: for a moment PAWS goes by
  * what TS.Recent was a moment ago.
  */
-function raiseTimestampFloor(tcp: Tcp, c: Connection): void {
+function raiseTimestampFloor(c: Connection): void {
   c.tsFloor = c.tsFloorNext;
   c.tsFloorNext = c.tsRecent;
-  c.tsFloorAtMs = tcp.nowMs;
 }
 
 /** First check: sequence number. Trims nothing; a closed window still lets acknowledgements through. */
@@ -370,6 +370,6 @@ function takeSynOptions(tcp: Tcp, c: Connection, segment: TcpSegment): void {
   }
   if (segment.hasTimestamps) {
     c.tsRecent = c.tsFloor = c.tsFloorNext = segment.tsVal;
-    c.tsRecentAtMs = c.tsFloorAtMs = tcp.nowMs;
+    c.tsRecentAtMs = tcp.nowMs;
   }
 }

@@ -384,7 +384,7 @@ function establish(tcp: Tcp, h: Handshake, segment: TcpSegment): Connection {
   c.sndWindShift = Math.max(h.windowShift, 0);
   c.rcvWindShift = h.windowShift < 0 ? 0 : tcp.windowShift;
   c.tsRecent = c.tsFloor = c.tsFloorNext = h.tsRecent;
-  c.tsRecentAtMs = c.tsFloorAtMs = tcp.nowMs;
+  c.tsRecentAtMs = tcp.nowMs;
   c.tsOffset = h.tsOffset;
   c.sndWnd = c.sndWndMax = segment.window << c.sndWindShift;
   c.sndWl1 = segment.seq;
