@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { Arena } from '../../src/data/arena.ts';
 import { datasetMemory } from './dataset-memory.ts';
 import { addressOf } from './libc.ts';
-import { externalMemory } from './v8-memory.ts';
 
 describe.skipIf(process.platform !== 'linux')('memory for the dataset', () => {
   it('is zeroed, of the length asked for, and starts at a cache line', () => {
@@ -10,15 +10,18 @@ describe.skipIf(process.platform !== 'linux')('memory for the dataset', () => {
       expect(memory.length).toBe(bytes);
       expect(memory.every((byte) => byte === 0)).toBe(true);
       expect(Number(addressOf(memory)) % 64).toBe(0);
-      datasetMemory.give(memory);
     }
   });
 
-  it('is nothing that the collector counts, until it is given back', () => {
-    const before = externalMemory.add(0);
-    const memory = datasetMemory.take(1 << 26);
-    expect(Math.abs(externalMemory.add(0) - before)).toBeLessThan(1 << 24);
-    datasetMemory.give(memory);
-    if (externalMemory.isKnown) expect(externalMemory.add(0) - before).toBeGreaterThan(1 << 25);
+  it('comes and goes in large pieces', () => {
+    const arena = new Arena(datasetMemory);
+    for (let i = 0; i < 30; i++) {
+      const ref = arena.alloc(160_000_000);
+      const at = arena.offsetOf(ref);
+      arena.bytesOf(ref)[at + 159_999_999] = i;
+      expect(arena.bytesOf(ref)[at + 159_999_999]).toBe(i);
+      arena.free(ref);
+    }
+    expect(arena.reserved).toBe(0);
   });
 });

@@ -76,11 +76,9 @@ export class ArenaFullError extends Error {
 export interface SegmentSource {
   /** Zeroed memory of that many bytes. */
   take(bytes: number): Uint8Array<ArrayBuffer>;
-  /** It is not used any more; the collector will find it. */
-  give(memory: Uint8Array): void;
 }
 
-const plainMemory: SegmentSource = { take: (bytes) => new Uint8Array(bytes), give: () => {} };
+const plainMemory: SegmentSource = { take: (bytes) => new Uint8Array(bytes) };
 
 export class Arena {
   // Index 0 stays empty, so that 0 is neither a ref nor a page number.
@@ -357,7 +355,6 @@ export class Arena {
   #dropSegment(segment: number): void {
     const memory = this.segments[segment];
     this.reserved -= memory.length;
-    this.#source.give(memory);
     this.segments[segment] = NO_BYTES;
     this.words[segment] = NO_WORDS;
     this.#pages[segment] = NO_WORDS;
