@@ -45,7 +45,8 @@ export class CommandHarness {
     const debug = new DebugSwitches();
     const { databases } = keyspace;
     const propagation = new Propagation();
-    const parts = { arena, clock, config, debug, keyspace, random, databases, propagation, hooks: {}, dirty: 0 };
+    const log = { verbose() {} };
+    const parts = { arena, clock, config, debug, keyspace, log, random, databases, propagation, hooks: {}, dirty: 0 };
     this.#call.server = parts as unknown as Server;
     this.#call.client = { caller: null } as unknown as Client;
     this.#call.reply = this.reply;
