@@ -404,7 +404,7 @@ describe.each([
     expect(performance.now() - began).toBeLessThan(6000);
   });
 
-  describe.skipIf(!redisInstalled)('a redis-server of its own', { timeout: 60_000 }, () => {
+  describe.skipIf(!redisInstalled)('a redis-server of its own', { timeout: 60_000, retry: 3 }, () => {
     const command = 'redis-server --save "" --enable-debug-command yes';
     const ask = async (client: Socket, line: string): Promise<string> => {
       client.write(`${line}\r\n`);
