@@ -1,6 +1,6 @@
 // A bounded, sorted set of sequence ranges: what arrived out of order (RFC 9293 3.10.7.4), reported as SACK blocks (RFC
 // 2018). Holds no data, only where it is. Used by stack/tcp.
-import { after, atOrBefore, before, distance, earlier, later } from './sequence.ts';
+import { atOrBefore, before, distance, earlier, later } from './sequence.ts';
 
 /**
  * Ranges a set can hold; a range that would be one more is refused, and its data dropped and sent again. Slow start that
@@ -78,13 +78,6 @@ export class Assembler {
   endOfRangeAt(edge: number): number {
     const i = this.#firstEndingFrom((edge + 1) | 0);
     return i < this.count && atOrBefore(this.starts[i], edge) ? this.ends[i] : edge;
-  }
-
-  /** Start of the first range after `edge`; `limit` when there is none before it. */
-  nextStart(edge: number, limit: number): number {
-    let i = this.#firstEndingFrom(edge);
-    if (i < this.count && !after(this.starts[i], edge)) i++;
-    return i < this.count ? earlier(this.starts[i], limit) : limit;
   }
 
   /** Bytes of `[start, end)` that the set covers. */

@@ -42,21 +42,19 @@ export const DROP_TCP_CHALLENGED = FIRST + 24;
 export const DROP_TCP_NO_ACK_BIT = FIRST + 25;
 /** In sequence or not, there was no buffer for it. */
 export const DROP_TCP_NO_BUFFER = FIRST + 26;
-/** Data for a connection whose owner is gone: answered with RST. */
-export const DROP_TCP_AFTER_CLOSE = FIRST + 27;
-export const DROP_TCP_BAD_FLAGS = FIRST + 28;
+export const DROP_TCP_BAD_FLAGS = FIRST + 27;
 /** A frame of another VLAN than ours, or of none while we are in one. */
-export const DROP_ETHERNET_OTHER_VLAN = FIRST + 29;
-export const DROP_IPV6_NOT_FOR_US = FIRST + 30;
-export const DROP_IPV6_BAD_SOURCE = FIRST + 31;
-export const DROP_IPV6_FRAGMENT = FIRST + 32;
-export const DROP_IPV6_UNKNOWN_PROTOCOL = FIRST + 33;
+export const DROP_ETHERNET_OTHER_VLAN = FIRST + 28;
+export const DROP_IPV6_NOT_FOR_US = FIRST + 29;
+export const DROP_IPV6_BAD_SOURCE = FIRST + 30;
+export const DROP_IPV6_FRAGMENT = FIRST + 31;
+export const DROP_IPV6_UNKNOWN_PROTOCOL = FIRST + 32;
 /** Neighbour discovery about others, or that we have no use for. */
-export const DROP_NDP_IGNORED = FIRST + 34;
+export const DROP_NDP_IGNORED = FIRST + 33;
 /** Somebody else uses, or asks for, one of our IPv6 addresses (RFC 4862 5.4). */
-export const DROP_NDP_CONFLICT = FIRST + 35;
+export const DROP_NDP_CONFLICT = FIRST + 34;
 /** More SYNs than we give cookies for. */
-export const DROP_TCP_SYN_FLOOD = FIRST + 36;
+export const DROP_TCP_SYN_FLOOD = FIRST + 35;
 
 /** Name of every drop reason, by index; index 0 (`ok`) never counts. */
 export const DROP_NAMES: readonly string[] = [
@@ -88,7 +86,6 @@ export const DROP_NAMES: readonly string[] = [
   'tcp-challenged',
   'tcp-no-ack-bit',
   'tcp-no-buffer',
-  'tcp-after-close',
   'tcp-bad-flags',
   'ethernet-other-vlan',
   'ipv6-not-for-us',

@@ -3,27 +3,15 @@
 
 import type { Call } from '../core/call.ts';
 import type { CommandSpec } from '../core/command.ts';
-import { STRING_CHANGED, STRING_MADE, STRING_STORED } from '../core/database.ts';
-import { NOT_A_FLOAT, NOT_AN_INTEGER } from '../core/errors.ts';
-import { keyModified, readString, WRONG, writeString } from '../core/lookup.ts';
+import { STRING_STORED } from '../core/database.ts';
+import { keyModified, readString, WRONG } from '../core/lookup.ts';
 import { NOTIFY_GENERIC, NOTIFY_STRING } from '../core/notify-flags.ts';
-import { copyBytes } from '../data/bytes.ts';
-import {
-  INTEGER_DIGITS_MAX,
-  isInt64,
-  parseBigInteger,
-  parseInteger,
-  writeInteger,
-  writeLatin1,
-} from '../data/integer.ts';
-import { addLongDouble, formatLongDouble, parseLongDouble } from '../data/long-double.ts';
 import { TYPE_STRING } from '../data/value-type.ts';
 import { alreadyExpired, expiryFromWord, NO_EXPIRY, UNIT_MS, UNIT_SECONDS } from './expiry-words.ts';
 import { deleteWord, propagateDeletion } from './key-deletion.ts';
 import { lcs } from './lcs.ts';
-
-const STRING_TOO_LONG = 'ERR string exceeds maximum allowed size (proto-max-bulk-len)';
-const OVERFLOW = 'ERR increment or decrement would overflow';
+import { add, addWord, incrbyfloat } from './string-numbers.ts';
+import { append, getrange, setrange } from './string-ranges.ts';
 
 /** Bits of what SET and GETEX were asked for. */
 const NX = 1;
@@ -258,180 +246,6 @@ function msetnx(call: Call): void {
   }
   storePairs(call);
   call.reply.integer(1);
-}
-
-const digits = new Uint8Array(INTEGER_DIGITS_MAX);
-
-/** Puts the first `length` of `digits` in the place of the string of word 1, keeping its expiry. */
-function storeDigits(call: Call, entry: number, length: number): void {
-  const { db } = call;
-  let target = entry;
-  if (entry === 0) target = db.addString(call.bytes, call.offsets[1], call.lengths[1], length);
-  else {
-    target = db.resizeString(entry, length, 0);
-    db.setStringKind(target, STRING_STORED);
-  }
-  copyBytes(db.bytesOf(target), db.valueOffset(target), digits, 0, length);
-  keyModified(call, 1, NOTIFY_STRING, 'incrby');
-}
-
-function add(call: Call, increment: number): void {
-  const { db } = call;
-  const entry = writeString(call, 1);
-  if (entry === WRONG) return;
-  const old = entry === 0 ? 0 : parseInteger(db.bytesOf(entry), db.valueOffset(entry), db.valueLength(entry));
-  if (Number.isNaN(old)) {
-    call.reply.error(NOT_AN_INTEGER);
-    return;
-  }
-  const sum = old + increment;
-  if (!Number.isSafeInteger(sum) || !Number.isSafeInteger(old) || !Number.isSafeInteger(increment)) {
-    addBig(call, entry, BigInt(increment));
-    return;
-  }
-  storeDigits(call, entry, writeInteger(digits, 0, sum));
-  call.reply.integer(sum);
-}
-
-/** As `add`, where doubles may not be exact. */
-function addBig(call: Call, entry: number, increment: bigint): void {
-  const { db } = call;
-  const old = entry === 0 ? 0n : parseBigInteger(db.bytesOf(entry), db.valueOffset(entry), db.valueLength(entry));
-  if (old === null) {
-    call.reply.error(NOT_AN_INTEGER);
-    return;
-  }
-  const sum = old + increment;
-  if (!isInt64(sum)) {
-    call.reply.error(OVERFLOW);
-    return;
-  }
-  storeDigits(call, entry, writeLatin1(digits, 0, sum.toString()));
-  call.reply.bigInteger(sum);
-}
-
-/** INCRBY and DECRBY: `sign` 1 or -1. */
-function addWord(call: Call, sign: number): void {
-  const increment = call.integer(2);
-  if (Number.isNaN(increment)) return;
-  if (Number.isSafeInteger(increment)) {
-    add(call, sign * increment);
-    return;
-  }
-  const exact = parseBigInteger(call.bytes, call.offsets[2], call.lengths[2])! * BigInt(sign);
-  if (!isInt64(exact)) {
-    call.reply.error('ERR decrement would overflow');
-    return;
-  }
-  const entry = writeString(call, 1);
-  if (entry !== WRONG) addBig(call, entry, exact);
-}
-
-function incrbyfloat(call: Call): void {
-  const { db } = call;
-  const entry = writeString(call, 1);
-  if (entry === WRONG) return;
-  const old = entry === 0 ? parseLongDouble('0') : parseLongDouble(textOf(call, entry));
-  const increment = old === null ? null : parseLongDouble(call.latin1(2));
-  if (old === null || increment === null) {
-    call.reply.error(NOT_A_FLOAT);
-    return;
-  }
-  const sum = addLongDouble(old, increment);
-  if (sum === null) {
-    call.reply.error('ERR increment would produce NaN or Infinity');
-    return;
-  }
-  const text = Buffer.from(formatLongDouble(sum), 'latin1');
-  const { bytes, offsets, lengths } = call;
-  db.setString(bytes, offsets[1], lengths[1], text, 0, text.length, true, STRING_MADE);
-  keyModified(call, 1, NOTIFY_STRING, 'incrbyfloat');
-  // Sums of floating point numbers may differ elsewhere.
-  if (call.propagates) call.propagateAs('SET', call.word(1), text, 'KEEPTTL');
-  call.reply.bulk(text, 0, text.length);
-}
-
-function textOf(call: Call, entry: number): string {
-  const bytes = call.db.bytesOf(entry);
-  const start = call.db.valueOffset(entry);
-  return Buffer.from(bytes.buffer, bytes.byteOffset + start, call.db.valueLength(entry)).toString('latin1');
-}
-
-/** Whether a string may have that length; false after an error reply. */
-function lengthAllowed(call: Call, length: number): boolean {
-  if (length <= call.server.config.protoMaxBulkLen) return true;
-  call.reply.error(STRING_TOO_LONG);
-  return false;
-}
-
-/** Bytes to leave behind a string that grows: as much again, at most a MiB. */
-function roomFor(length: number): number {
-  return Math.min(length, 1 << 20);
-}
-
-function append(call: Call): void {
-  const { bytes, offsets, lengths, db } = call;
-  let entry = writeString(call, 1);
-  if (entry === WRONG) return;
-  const extra = lengths[2];
-  if (entry === 0) {
-    entry = db.setString(bytes, offsets[1], lengths[1], bytes, offsets[2], extra);
-    keyModified(call, 1, NOTIFY_STRING, 'append');
-    call.reply.integer(extra);
-    return;
-  }
-  const old = db.valueLength(entry);
-  if (!lengthAllowed(call, old + extra)) return;
-  entry = db.resizeString(entry, old + extra, roomFor(old + extra));
-  db.setStringKind(entry, STRING_CHANGED);
-  copyBytes(db.bytesOf(entry), db.valueOffset(entry) + old, bytes, offsets[2], extra);
-  keyModified(call, 1, NOTIFY_STRING, 'append');
-  call.reply.integer(old + extra);
-}
-
-function setrange(call: Call): void {
-  const { bytes, offsets, lengths, db } = call;
-  const start = call.integer(2);
-  if (Number.isNaN(start)) return;
-  if (start < 0) {
-    call.reply.error('ERR offset is out of range');
-    return;
-  }
-  let entry = writeString(call, 1);
-  if (entry === WRONG) return;
-  const patch = lengths[3];
-  const old = entry === 0 ? 0 : db.valueLength(entry);
-  if (patch === 0) {
-    call.reply.integer(old);
-    return;
-  }
-  if (!lengthAllowed(call, start + patch)) return;
-  const length = Math.max(old, start + patch);
-  if (entry === 0) entry = db.addString(bytes, offsets[1], lengths[1], length);
-  else entry = db.resizeString(entry, length, roomFor(length));
-  db.setStringKind(entry, STRING_CHANGED);
-  const value = db.valueOffset(entry);
-  if (start > old) db.bytesOf(entry).fill(0, value + old, value + start);
-  copyBytes(db.bytesOf(entry), value + start, bytes, offsets[3], patch);
-  keyModified(call, 1, NOTIFY_STRING, 'setrange');
-  call.reply.integer(length);
-}
-
-function getrange(call: Call): void {
-  let start = call.integer(2);
-  if (Number.isNaN(start)) return;
-  let end = call.integer(3);
-  if (Number.isNaN(end)) return;
-  const { db } = call;
-  const entry = readString(call, 1);
-  if (entry === WRONG) return;
-  const length = entry === 0 ? 0 : db.valueLength(entry);
-  const reversed = start < 0 && end < 0 && call.isGreater(2, 3);
-  if (start < 0) start = Math.max(0, length + start);
-  if (end < 0) end = Math.max(0, length + end);
-  if (end >= length) end = length - 1;
-  if (reversed || start > end || length === 0) call.reply.bulk(call.bytes, 0, 0);
-  else call.reply.bulk(db.bytesOf(entry), db.valueOffset(entry) + start, end - start + 1);
 }
 
 function strlen(call: Call): void {

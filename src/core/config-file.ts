@@ -7,13 +7,6 @@ import { type Config, findDirective, type NamedDirective, refusedSettings, setDi
 import { globSync, readFileSync } from './config-source.ts';
 import { DirectiveError, MULTI_WORD } from './directive.ts';
 
-export interface LoadedConfig {
-  /** Pairs of `rename-command`; an empty new name removes the command. */
-  readonly renames: [from: string, to: string][];
-  /** Of `user` lines; their commands are looked up when there are any. */
-  readonly users: UserDefinition[];
-}
-
 export class ConfigFileError extends Error {
   readonly code = 'BAD_CONFIG';
   /**

@@ -2,7 +2,7 @@
 // time: a file is read and checked while the server goes on, and all that others can see of it happens at once, between
 // two ticks. The composition root makes one; commands reach it as `server.modules`.
 import type { Command } from '../core/command-table.ts';
-import { findAnyDirective, type NamedDirective, setDirective } from '../core/config.ts';
+import { type NamedDirective, setDirective } from '../core/config.ts';
 import { DirectiveError } from '../core/directive.ts';
 import type { Server } from '../core/server.ts';
 import { API_VERSION, definitionOf, type ModuleDefinition, ModuleError } from './definition.ts';
@@ -287,11 +287,6 @@ export class Modules {
     for (const module of this.#loaded.values()) {
       if (module.settings.includes(named)) module.settingChanged(named.name);
     }
-  }
-
-  /** Whether there is a setting of that name. */
-  hasSetting(name: string): boolean {
-    return findAnyDirective(this.#server.config, name) !== undefined;
   }
 
   // --- INFO ---

@@ -1,5 +1,5 @@
 // `net` over a transport of ours: what `node:net` exports, as an object, since there can be several stacks in a process.
-// `open-net.ts` makes one from a netdev.conf; tests make one over a memory wire.
+// `index.ts` makes one from a netdev.conf; tests make one over a memory wire.
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import type { Scheduler } from '../platform/timers.ts';
 import type { Transport } from '../transports/transport.ts';

@@ -8,7 +8,6 @@ import { dirname, join } from 'node:path';
 
 export const LUA_REGISTRYINDEX = -10000;
 export const LUA_GLOBALSINDEX = -10002;
-export const LUA_MULTRET = -1;
 
 export const LUA_TNIL = 0;
 export const LUA_TBOOLEAN = 1;
@@ -20,8 +19,6 @@ export const LUA_TFUNCTION = 6;
 
 export const LUA_MASKLINE = 4;
 export const LUA_MASKCOUNT = 8;
-
-export const LUA_ERRRUN = 2;
 
 export const LUA_GCCOLLECT = 2;
 export const LUA_GCCOUNT = 3;
@@ -68,7 +65,6 @@ export interface LuaApi {
   lua_isnumber(L: Pointer, index: number): number;
   lua_isstring(L: Pointer, index: number): number;
   lua_tonumber(L: Pointer, index: number): number;
-  lua_tointeger(L: Pointer, index: number): number;
   lua_toboolean(L: Pointer, index: number): number;
   lua_tolstring(L: Pointer, index: number, length: Pointer): Pointer;
   lua_touserdata(L: Pointer, index: number): Pointer;
@@ -100,9 +96,6 @@ export interface LuaApi {
   lua_error(L: Pointer): never;
   lua_gc(L: Pointer, what: number, data: number): number;
   lua_sethook(L: Pointer, hook: number, mask: number, count: number): number;
-  lua_getstack(L: Pointer, level: number, debug: Pointer): number;
-  lua_getinfo(L: Pointer, what: Pointer, debug: Pointer): number;
-  lua_getlocal(L: Pointer, debug: Pointer, n: number): Pointer;
   luaL_where(L: Pointer, level: number): void;
   luaL_argerror(L: Pointer, arg: number, message: Pointer): never;
   luaL_typerror(L: Pointer, arg: number, name: Pointer): never;

@@ -39,6 +39,7 @@ import type {
 } from './transport.ts';
 import { TransportError } from './transport.ts';
 import { Captures } from './userspace-capture.ts';
+import { ConnectionEvents, lingering, UserspaceConnection } from './userspace-connection.ts';
 
 export type {
   ConnectionFacts,
@@ -53,9 +54,6 @@ export type { ConnectionTraffic } from '../../stack/traffic-watch.ts';
 
 /** Ticks in which everyone is told what there is to tell, before a transport stands still. */
 const LAST_TICKS = 16;
-
-/** What a peer may go on sending to a session that is over. */
-const LINGER_BYTES_MAX = 64 * 1024;
 
 /** A transport that stands still. */
 export interface SuspendedTransport {
@@ -518,118 +516,6 @@ const PATH_SIZES = [84, 576, 1280, 1400, 1420, 1450, 1480, 1492, 1500, 4352, 816
 
 function pathSizes(mtu: number): number[] {
   return [...PATH_SIZES.filter((size) => size < mtu), mtu];
-}
-
-/** One object for every connection, so that the stack's calls stay monomorphic; `socket.user` says whose. */
-class ConnectionEvents implements SocketEvents {
-  readonly #onGone: (connection: UserspaceConnection) => void;
-
-  constructor(onGone: (connection: UserspaceConnection) => void) {
-    this.#onGone = onGone;
-  }
-
-  onOpen(): void {}
-
-  onReadable(socket: Socket, bytes: Uint8Array, offset: number, length: number): number {
-    (socket.user as UserspaceConnection).handler.onData(bytes, offset, length);
-    return length;
-  }
-
-  onWritable(socket: Socket): void {
-    (socket.user as UserspaceConnection).handler.onDrain();
-  }
-
-  onEnd(socket: Socket): void {
-    (socket.user as UserspaceConnection).handler.onEnd();
-  }
-
-  onClose(socket: Socket, reason: number): void {
-    const connection = socket.user as UserspaceConnection;
-    this.#onGone(connection);
-    connection.handler.onClose(CLOSE_REASONS[reason]);
-  }
-}
-
-class UserspaceConnection implements Connection {
-  readonly socket: Socket;
-  readonly #stack: Stack;
-  handler!: ConnectionHandler;
-
-  constructor(socket: Socket, stack: Stack) {
-    this.socket = socket;
-    this.#stack = stack;
-  }
-
-  get remoteAddress(): string {
-    return this.#stack.ip.format(this.socket.remoteIp);
-  }
-
-  get remotePort(): number {
-    return this.socket.remotePort;
-  }
-
-  get localAddress(): string {
-    return this.#stack.ip.format(this.socket.localIp);
-  }
-
-  get localPort(): number {
-    return this.socket.localPort;
-  }
-
-  get queuedBytes(): number {
-    return this.socket.queuedBytes;
-  }
-
-  write(bytes: Uint8Array, offset: number, length: number): number {
-    return this.socket.write(bytes, offset, length);
-  }
-
-  pause(): void {
-    this.socket.pause();
-  }
-
-  resume(): void {
-    this.socket.resume();
-  }
-
-  end(patient = false): void {
-    this.socket.end();
-    if (!patient) this.socket.letGo();
-  }
-
-  destroy(): void {
-    this.socket.abort();
-  }
-
-  close(): void {
-    this.handler = orphan(this.socket);
-    this.socket.end();
-    this.socket.letGo();
-    this.socket.resume();
-  }
-
-  setNoDelay(noDelay: boolean): void {
-    this.socket.setNoDelay(noDelay);
-  }
-
-  setKeepAlive(idleMs: number): void {
-    this.socket.setKeepAlive(idleMs);
-  }
-}
-
-/** Nobody reads any more: data that comes is answered with RST (RFC 9293 3.10.7.1, RFC 1122 4.2.2.13). */
-function orphan(socket: Socket): ConnectionHandler {
-  return { onData: () => socket.abort(), onDrain() {}, onEnd() {}, onClose() {} };
-}
-
-/** Whose session was over before its connection was: the rest is dropped, up to a limit. */
-function lingering(socket: Socket): ConnectionHandler {
-  let dropped = 0;
-  const onData = (_bytes: Uint8Array, _offset: number, length: number): void => {
-    dropped += length;
-    if (dropped > LINGER_BYTES_MAX) socket.abort();
-  };
-  return { onData, onDrain() {}, onEnd: () => socket.end(), onClose() {} };
 }
 
 /** Runs a call into the stack; what it refuses is refused in the transport's words. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { combine, copyAndSum, finish, pseudoHeaderSum, sum, update16, update32 } from './checksum.ts';
+import { combine, copyAndSum, finish, pseudoHeaderSum, sum } from './checksum.ts';
 
 /** RFC 1071, word by word, in exact arithmetic. */
 function naiveChecksum(bytes: Uint8Array, offset: number, length: number, initial = 0): number {
@@ -81,25 +81,6 @@ describe('checksum', () => {
         expect(finish(pseudoHeaderSum(source, destination, protocol, length))).toBe(expected);
       }),
       { seed: 4 },
-    );
-  });
-
-  it('updates a checksum as if it had been computed anew (RFC 1624)', () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ minLength: 20, maxLength: 20 }), fc.integer(), fc.nat(4), (bytes, value, word) => {
-        // All zeros has two representations; the RFC's own corner case, which a real header never is.
-        bytes[0] |= 1;
-        const view = new DataView(bytes.buffer);
-        const before = naiveChecksum(bytes, 0, 20);
-        const old32 = view.getInt32(4 + 2 * word);
-        view.setInt32(4 + 2 * word, value);
-        const after = naiveChecksum(bytes, 0, 20);
-        expect(update32(before, old32, value)).toBe(after);
-        const old16 = view.getUint16(2);
-        view.setUint16(2, 0x1234);
-        expect(update16(after, old16, 0x1234)).toBe(naiveChecksum(bytes, 0, 20));
-      }),
-      { seed: 5 },
     );
   });
 });

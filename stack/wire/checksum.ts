@@ -122,17 +122,6 @@ export function finishPartial(partial: number): number {
   return fold(fold(partial));
 }
 
-/** The checksum after one 16-bit word under it changed (RFC 1624, equation 3). */
-export function update16(checksum: number, oldWord: number, newWord: number): number {
-  return finish((~checksum & 0xffff) + (~oldWord & 0xffff) + (newWord & 0xffff));
-}
-
-/** The same for a 32-bit field that starts on an even byte. */
-export function update32(checksum: number, oldValue: number, newValue: number): number {
-  const afterHigh = update16(checksum, oldValue >>> 16, newValue >>> 16);
-  return update16(afterHigh, oldValue & 0xffff, newValue & 0xffff);
-}
-
 /** Adds the carries back in once: below 2^17 for anything below 2^32. */
 function fold(total: number): number {
   return (total & 0xffff) + (total >>> 16);

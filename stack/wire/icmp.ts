@@ -14,8 +14,6 @@ export const ICMP_PARAMETER_PROBLEM = 12;
 /** Code of ICMP_TIME_EXCEEDED when fragments are missing. */
 export const TIME_EXCEEDED_REASSEMBLY = 1;
 
-export const UNREACHABLE_NET = 0;
-export const UNREACHABLE_HOST = 1;
 export const UNREACHABLE_PROTOCOL = 2;
 export const UNREACHABLE_PORT = 3;
 export const UNREACHABLE_FRAGMENTATION_NEEDED = 4;
@@ -59,9 +57,4 @@ export function writeIcmp(
   writeUint16(bytes, offset + 2, 0);
   writeInt32(bytes, offset + 4, rest);
   writeUint16(bytes, offset + 2, finish(sum(bytes, offset, ICMP_HEADER_LENGTH + payloadLength, 0)));
-}
-
-/** Errors are never answered with errors (RFC 1122, 3.2.2). Types we do not know count as errors. */
-export function isIcmpError(type: number): boolean {
-  return type !== ICMP_ECHO_REQUEST && type !== ICMP_ECHO_REPLY && !(type >= 13 && type <= 18);
 }

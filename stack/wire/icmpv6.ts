@@ -19,9 +19,7 @@ export const NDP_NEIGHBOR_SOLICITATION = 135;
 export const NDP_NEIGHBOR_ADVERTISEMENT = 136;
 export const MLD2_REPORT = 143;
 
-export const UNREACHABLE_V6_NO_ROUTE = 0;
 export const UNREACHABLE_V6_PROHIBITED = 1;
-export const UNREACHABLE_V6_ADDRESS = 3;
 export const UNREACHABLE_V6_PORT = 4;
 export const PROBLEM_FIELD = 0;
 export const PROBLEM_NEXT_HEADER = 1;
@@ -29,14 +27,12 @@ export const PROBLEM_OPTION = 2;
 export const PROBLEM_FIRST_FRAGMENT = 3;
 
 /** Bits of a neighbour advertisement's first byte behind the checksum. */
-export const NA_ROUTER = 0x80;
 export const NA_SOLICITED = 0x40;
 export const NA_OVERRIDE = 0x20;
 
 export const NDP_OPTION_SOURCE_MAC = 1;
 export const NDP_OPTION_TARGET_MAC = 2;
 export const NDP_OPTION_PREFIX = 3;
-export const NDP_OPTION_MTU = 5;
 
 /** All errors are below (RFC 4443 2.1). */
 export function isIcmpv6Error(type: number): boolean {

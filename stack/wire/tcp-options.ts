@@ -2,7 +2,6 @@
 // leading NOPs to a multiple of four bytes and return what they wrote. For stack/.
 import { readInt32, readUint16, writeInt32, writeUint16 } from './bytes.ts';
 
-export const TCP_OPTIONS_LENGTH_MAX = 40;
 export const MSS_OPTION_LENGTH = 4;
 export const WINDOW_SCALE_OPTION_LENGTH = 4;
 export const SACK_PERMITTED_OPTION_LENGTH = 4;

@@ -1,5 +1,5 @@
 // Very many established, idle connections between two stacks in one process: what a stack keeps for each, and what the
-// others cost one that works. For the test beside the stack's and for scripts/bench/connections.ts.
+// others cost one that works. For the test beside the stack's and for scripts/bench/connections.sh.
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Socket, SocketEvents } from '../../stack/socket.ts';

@@ -24,7 +24,7 @@ function live(name: string, judge: (looks: Looks, situation: Situation) => Retur
 
 /** Drops that a sound server has as well: others' broadcasts, scans, and what comes for nobody here. */
 const USUAL_DROPS =
-  /^(ethernet-not-for-us|ethernet-unknown-type|ethernet-other-vlan|ipv4-broadcast|ipv[46]-not-for-us|icmp-|ndp-|udp-no-port|tcp-no-listener|tcp-after-close|arp-)/;
+  /^(ethernet-not-for-us|ethernet-unknown-type|ethernet-other-vlan|ipv4-broadcast|ipv[46]-not-for-us|icmp-|ndp-|udp-no-port|tcp-no-listener|arp-)/;
 
 /** What to do where a reason for dropping packets has a mend of its own. */
 const DROP_ADVICE: Readonly<Record<string, string>> = {

@@ -239,11 +239,4 @@ export class Selector {
     }
     if (!allowed) this.allCommands = false;
   }
-
-  /** Whether both allow the same whole commands. */
-  sameCommands(other: Selector): boolean {
-    if (this.#byDefault !== other.#byDefault || this.#exceptions.size !== other.#exceptions.size) return false;
-    for (const name of this.#exceptions) if (!other.#exceptions.has(name)) return false;
-    return true;
-  }
 }

@@ -17,7 +17,7 @@ import { formatIpv6, Ipv6Header, parseIpv6 } from '../../../stack/wire/ipv6.ts';
 import { STATUS_NAMES } from '../../../stack/wire/status.ts';
 import { parseTcp, TcpSegment } from '../../../stack/wire/tcp.ts';
 import { flagBits, type Hosts, patternBytes, pseudoSum, resolveIp, solicitedNode } from './build.ts';
-import { type Flow, PEER_PORT_BASE, stackByte } from './flow.ts';
+import { type Flow, stackByte } from './flow.ts';
 import type { IcmpPacket, IpFields, NdpPacketSpec, Packet, TcpOption, TcpPacket, Wild } from './syntax.ts';
 
 const LETTERS = ['F', 'S', 'R', 'P', '.', 'U', 'E', 'W'];
@@ -363,6 +363,3 @@ function optionDifferences(
   if (ts?.ecr !== undefined) rows.push(['TS ecr', ts.ecr, segment.tsEcr >>> 0]);
   return differing(rows);
 }
-
-/** Peer ports of a script's flows. */
-export const isFlowPort = (port: number): boolean => port >= PEER_PORT_BASE;

@@ -1,5 +1,5 @@
 // Ten thousand idle connections: what each of them costs, and that they cost nobody else anything. The script
-// scripts/bench/connections.ts does the same with 100,000.
+// scripts/bench/connections.sh does the same with 100,000.
 import { expect, it, vi } from 'vitest';
 import { measureIdle } from '../../support/idle-connections.ts';
 
