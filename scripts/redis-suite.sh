@@ -3,12 +3,13 @@
 # The suite comes from Debian's source package; it is kept outside of the repository, in $WIREDIS_SUITE
 # (default /var/tmp/wiredis-suite). Needs Debian or Ubuntu, and root only to install what is missing and for user space.
 #   scripts/redis-suite.sh [--units type/list,scan] [--transport kernel|userspace [--engine auto|afxdp|...]]
-#                          [--own-servers] [--core embedded|relay] [--server wiredis|redis] [--record] [--port N] [--jobs 1]
-#                          [--no-progress SECONDS] [--cap SECONDS] [--dist FOLDER]
+#                          [--own-servers] [--core embedded|relay [--upstream unix|tcp]] [--server wiredis|redis]
+#                          [--record] [--port N] [--jobs 1] [--no-progress SECONDS] [--cap SECONDS] [--dist FOLDER]
 #   --units        only these, and every failing test by name; without it all units run and docs/compatibility.md is written
 #   --transport    userspace: the client runs in another network namespace, joined by a veth (wiredis lab)
 #   --own-servers  the units that start their own servers, with ours in the place of src/redis-server
 #   --core relay   with a redis-server behind ours (core relay), which has to pass as it does alone
+#   --upstream tcp the relay reaches that redis-server by TCP, not by a socket file, where clients have no addresses
 #   --server redis the redis-server that is installed, to see that the count is right
 #   --record       with --own-servers --server redis: keeps its results as the reference, test/redis/own-servers.tsv
 #   --port         first of 500 ports to use (default 21000)
@@ -26,7 +27,7 @@ fail() { printf 'redis-suite: %s\n' "$*" >&2; exit 2; }
 dist=
 for word in "$@"; do
   case $word in
-    --help | -h) sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help | -h) sed -n '2,20s/^# \{0,1\}//p' "$0"; exit 0 ;;
   esac
   if [ "$dist" = next ]; then dist=$word; fi
   if [ "$word" = --dist ]; then dist=next; fi

@@ -10,17 +10,14 @@ import { join } from 'node:path';
 import tls from 'node:tls';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import * as calls from '../../io-engine/linux/libc.ts';
-import { MemoryWire } from '../../io-engine/memory-wire.ts';
-import { createConfig, findDirective, setDirective } from '../../src/core/config.ts';
 import { Net } from '../../src/net/net.ts';
-import { SystemClock } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
-import { SeededRandom } from '../../src/platform/random.ts';
 import { SystemScheduler } from '../../src/platform/timers.ts';
 import { createServer, RunningServer, systemWorld } from '../../src/server.ts';
 import type { Connection, ConnectionHandler } from '../../src/transports/transport.ts';
-import { UserspaceTransport } from '../../src/transports/userspace.ts';
-import { parseNetdevConf } from '../../stack/config.ts';
+import type { UserspaceTransport } from '../../src/transports/userspace.ts';
+import { configOf } from '../support/config-of.ts';
+import { openUserspacePair, PAIR_HOST } from '../support/userspace-pair.ts';
 
 const BUSY = '-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n';
 const BUSY_FUNCTION = '-BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.\r\n';
@@ -92,16 +89,6 @@ class Client implements ConnectionHandler {
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'wiredis-busy-'));
   clients = [];
-  const wire = new MemoryWire({ seed: 8 });
-  const scheduler = new SystemScheduler();
-  const open = (end: number): UserspaceTransport =>
-    new UserspaceTransport({
-      engine: wire.ends[end],
-      config: parseNetdevConf(`interface = memory${end}\naddress = 10.9.0.${end + 1}/24`, 'netdev.conf'),
-      clock: new SystemClock(),
-      scheduler,
-      random: new SeededRandom(end),
-    });
   execFileSync(
     'openssl',
     'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=s -keyout s.key -out s.crt'.split(
@@ -109,9 +96,8 @@ beforeEach(async () => {
     ),
     { cwd: folder, stdio: 'ignore' },
   );
-  const config = createConfig();
-  const all = {
-    bind: '10.9.0.1',
+  const config = configOf({
+    bind: PAIR_HOST,
     save: '',
     'protected-mode': 'no',
     'busy-reply-threshold': 5,
@@ -120,11 +106,11 @@ beforeEach(async () => {
     'tls-auth-clients': 'no',
     'tls-cert-file': join(folder, 's.crt'),
     'tls-key-file': join(folder, 's.key'),
-  };
-  for (const [name, value] of Object.entries(all)) setDirective(config, findDirective(name)!, [String(value)]);
-  other = open(1);
+  });
+  const [here, there] = openUserspacePair({ seed: 8 });
+  other = there;
   const server = createServer({ config }, { ...systemWorld(config), log: silentLog }, 'userspace');
-  running = new RunningServer(server, open(0), undefined, calls);
+  running = new RunningServer(server, here, undefined, calls);
   await running.start();
   const { serveClients } = server.hooks;
   const loopEndsAt = performance.now() + LOOP_MS;

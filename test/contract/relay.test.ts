@@ -10,20 +10,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import * as calls from '../../io-engine/linux/libc.ts';
-import { MemoryWire } from '../../io-engine/memory-wire.ts';
-import { createConfig, findDirective, setDirective } from '../../src/core/config.ts';
 import { Net } from '../../src/net/net.ts';
 import { SystemClock } from '../../src/platform/clock.ts';
 import { Log } from '../../src/platform/log.ts';
-import { SeededRandom } from '../../src/platform/random.ts';
 import { SystemScheduler } from '../../src/platform/timers.ts';
 import { RelayServer } from '../../src/relay/relay-server.ts';
 import { refuseCoreSettings } from '../../src/relay/relay-settings.ts';
 import { KernelTransport } from '../../src/transports/kernel.ts';
 import type { Transport } from '../../src/transports/transport.ts';
-import { UserspaceTransport } from '../../src/transports/userspace.ts';
-import { parseNetdevConf } from '../../stack/config.ts';
+import { configOf } from '../support/config-of.ts';
 import { freePort, redisInstalled } from '../support/redis-server.ts';
+import { openUserspacePair, PAIR_HOST } from '../support/userspace-pair.ts';
 
 interface Ground {
   readonly transport: Transport;
@@ -43,25 +40,11 @@ function kernelGround(): Ground {
 }
 
 function userspaceGround(): Ground {
-  const wire = new MemoryWire({ seed: 3 });
-  const open = (end: number): UserspaceTransport =>
-    new UserspaceTransport({
-      engine: wire.ends[end],
-      config: parseNetdevConf(`interface = memory${end}\naddress = 10.9.0.${end + 1}/24`, 'netdev.conf'),
-      clock: new SystemClock(),
-      scheduler,
-      random: new SeededRandom(end),
-    });
-  const net = new Net(open(1), scheduler);
+  const [transport, there] = openUserspacePair();
+  const net = new Net(there, scheduler);
   const connect = (port: number): Socket =>
-    net.connect({ port, host: '10.9.0.1', allowHalfOpen: true }) as unknown as Socket;
-  return { transport: open(0), host: '10.9.0.1', connect, close: () => net.close() };
-}
-
-function configOf(directives: Readonly<Record<string, string | number>>): ReturnType<typeof createConfig> {
-  const config = createConfig();
-  for (const [name, value] of Object.entries(directives)) setDirective(config, findDirective(name)!, [String(value)]);
-  return config;
+    net.connect({ port, host: PAIR_HOST, allowHalfOpen: true }) as unknown as Socket;
+  return { transport, host: PAIR_HOST, connect, close: () => net.close() };
 }
 
 /** Everything until the end, or until the connection breaks. */
@@ -87,6 +70,37 @@ async function settled(value: () => number): Promise<number> {
     last = value();
   }
   return last;
+}
+
+/** More than all buffers on the way hold. */
+const TOTAL = 12 * 1024 * 1024;
+
+/** Sends TOTAL bytes, as the socket takes them, and ends it. @returns how many it was given so far. */
+function sendAll(socket: Socket): () => number {
+  const chunk = Buffer.alloc(64 * 1024, 'abcdefgh');
+  let sent = 0;
+  const pump = (): void => {
+    while (sent < TOTAL) {
+      sent += chunk.length;
+      if (!socket.write(chunk)) return;
+    }
+    socket.end();
+  };
+  socket.on('drain', pump);
+  pump();
+  return () => sent;
+}
+
+/** What `sendAll` sent, until its end: how many bytes, and how many of those looked at are others. */
+async function receiveAll(socket: Socket): Promise<{ received: number; wrong: number }> {
+  let received = 0;
+  let wrong = 0;
+  socket.on('data', (piece: Buffer) => {
+    for (let i = 0; i < piece.length; i += 1021) if (piece[i] !== 97 + ((received + i) % 8)) wrong++;
+    received += piece.length;
+  });
+  await once(socket.resume(), 'end');
+  return { received, wrong };
 }
 
 describe.each([
@@ -213,50 +227,18 @@ describe.each([
     await start();
     const [client, upstream] = await pair();
     client.pause();
-    const total = 12 * 1024 * 1024;
-    const chunk = Buffer.alloc(64 * 1024, 'abcdefgh');
-    let sent = 0;
-    const pump = (): void => {
-      while (sent < total) {
-        sent += chunk.length;
-        if (!upstream.write(chunk)) return;
-      }
-      upstream.end();
-    };
-    upstream.on('drain', pump);
-    pump();
-    expect(await settled(() => sent)).toBeLessThan(total);
-    let received = 0;
-    let wrong = 0;
-    client.on('data', (piece: Buffer) => {
-      for (let i = 0; i < piece.length; i += 1021) if (piece[i] !== 97 + ((received + i) % 8)) wrong++;
-      received += piece.length;
-    });
-    await once(client.resume(), 'end');
-    expect([received, wrong]).toEqual([total, 0]);
+    const sent = sendAll(upstream);
+    expect(await settled(sent)).toBeLessThan(TOTAL);
+    expect(await receiveAll(client)).toEqual({ received: TOTAL, wrong: 0 });
   });
 
   test('an upstream that does not read stops the client; nothing is lost', async () => {
     await start();
     const [client, upstream] = await pair();
     upstream.pause();
-    const total = 12 * 1024 * 1024;
-    const chunk = Buffer.alloc(64 * 1024, 'abcdefgh');
-    let sent = 0;
-    const pump = (): void => {
-      while (sent < total) {
-        sent += chunk.length;
-        if (!client.write(chunk)) return;
-      }
-      client.end();
-    };
-    client.on('drain', pump);
-    pump();
-    expect(await settled(() => relay.facts().bytesIn)).toBeLessThan(total);
-    let received = 0;
-    upstream.on('data', (piece: Buffer) => (received += piece.length));
-    await once(upstream.resume(), 'end');
-    expect(received).toBe(total);
+    sendAll(client);
+    expect(await settled(() => relay.facts().bytesIn)).toBeLessThan(TOTAL);
+    expect(await receiveAll(upstream)).toEqual({ received: TOTAL, wrong: 0 });
   });
 
   test('an upstream that is down: -LOADING after some tries, and a line in the log', async () => {
@@ -404,7 +386,7 @@ describe.each([
     expect(performance.now() - began).toBeLessThan(6000);
   });
 
-  describe.skipIf(!redisInstalled)('a redis-server of its own', { timeout: 60_000, retry: 3 }, () => {
+  describe.skipIf(!redisInstalled)('a redis-server of its own', { timeout: 60_000 }, () => {
     const command = 'redis-server --save "" --enable-debug-command yes';
     const ask = async (client: Socket, line: string): Promise<string> => {
       client.write(`${line}\r\n`);

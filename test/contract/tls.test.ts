@@ -8,18 +8,14 @@ import { join } from 'node:path';
 import tls from 'node:tls';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { MemoryWire } from '../../io-engine/memory-wire.ts';
-import { createConfig, findDirective, setDirective } from '../../src/core/config.ts';
 import { Net } from '../../src/net/net.ts';
-import { SystemClock } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
-import { SeededRandom } from '../../src/platform/random.ts';
 import { SystemScheduler } from '../../src/platform/timers.ts';
 import { createServer, RunningServer, systemWorld } from '../../src/server.ts';
-import { UserspaceTransport } from '../../src/transports/userspace.ts';
-import { parseNetdevConf } from '../../stack/config.ts';
+import { configOf } from '../support/config-of.ts';
 import { OurServer } from '../support/our-server.ts';
 import { freePort, type Peer } from '../support/redis-server.ts';
+import { openUserspacePair, PAIR_HOST } from '../support/userspace-pair.ts';
 
 let folder: string;
 const path = (name: string): string => join(folder, name);
@@ -196,32 +192,22 @@ test.each([
 });
 
 test('over the user-space stack: a TLS client on a stack of its own', async () => {
-  const wire = new MemoryWire({ seed: 5 });
-  const scheduler = new SystemScheduler();
-  const open = (end: number): UserspaceTransport =>
-    new UserspaceTransport({
-      engine: wire.ends[end],
-      config: parseNetdevConf(`interface = memory${end}\naddress = 10.9.0.${end + 1}/24`, 'netdev.conf'),
-      clock: new SystemClock(),
-      scheduler,
-      random: new SeededRandom(end),
-    });
-  const config = createConfig();
-  const all = { bind: '10.9.0.1', port: 6379, save: '', 'tls-port': 6390, 'protected-mode': 'no', ...certificates() };
-  for (const [name, value] of Object.entries(all)) setDirective(config, findDirective(name)!, [String(value)]);
+  const [here, there] = openUserspacePair({ seed: 5 });
+  const own = { bind: PAIR_HOST, port: 6379, save: '', 'tls-port': 6390, 'protected-mode': 'no' };
+  const config = configOf({ ...own, ...certificates() });
   const world = { ...systemWorld(config), log: silentLog };
-  const running = new RunningServer(createServer({ config }, world, 'userspace'), open(0));
+  const running = new RunningServer(createServer({ config }, world, 'userspace'), here);
   await running.start();
-  const net = new Net(open(1), scheduler);
+  const net = new Net(there, new SystemScheduler());
   try {
-    const plain = net.connect({ host: '10.9.0.1', port: 6390, allowHalfOpen: true });
+    const plain = net.connect({ host: PAIR_HOST, port: 6390, allowHalfOpen: true });
     const secure = tls.connect({ socket: plain as unknown as Socket, ...as('client') });
     await once(secure, 'secureConnect');
     expect(await ask(secure, 'SET wire secret')).toBe('+OK\r\n');
     expect(await ask(secure, 'GET wire')).toBe('$6\r\nsecret\r\n');
     expect(await ask(secure, 'CLIENT INFO')).toMatch(/addr=10\.9\.0\.2:\d+ laddr=10\.9\.0\.1:6390/);
     const stranger = tls.connect({
-      socket: net.connect({ host: '10.9.0.1', port: 6390 }) as unknown as Socket,
+      socket: net.connect({ host: PAIR_HOST, port: 6390 }) as unknown as Socket,
       ...as(null),
     });
     stranger.on('error', () => {});

@@ -2,7 +2,6 @@
 import { Buffer } from 'node:buffer';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import * as calls from '../../io-engine/linux/libc.ts';
-import { MemoryWire } from '../../io-engine/memory-wire.ts';
 import { SystemClock } from '../../src/platform/clock.ts';
 import { SeededRandom } from '../../src/platform/random.ts';
 import { SystemScheduler } from '../../src/platform/timers.ts';
@@ -14,8 +13,7 @@ import type {
   Listener,
   Transport,
 } from '../../src/transports/transport.ts';
-import { UserspaceTransport } from '../../src/transports/userspace.ts';
-import { parseNetdevConf } from '../../stack/config.ts';
+import { openUserspacePair, PAIR_HOST } from '../support/userspace-pair.ts';
 
 export interface TransportPair {
   readonly server: Transport;
@@ -64,23 +62,11 @@ const userspaceFixture: TransportFixture = {
   name: 'userspace',
   connectsNow: true,
   async open() {
-    const wire = new MemoryWire({ seed: 3 });
-    const make = (end: number): UserspaceTransport => {
-      const address = `10.9.0.${end + 1}`;
-      return new UserspaceTransport({
-        engine: wire.ends[end],
-        config: parseNetdevConf(`interface = memory${end}\naddress = ${address}/24`, 'netdev.conf'),
-        clock: new SystemClock(),
-        scheduler: new SystemScheduler(),
-        random: new SeededRandom(end),
-      });
-    };
-    const server = make(0);
-    const client = make(1);
+    const [server, client] = openUserspacePair();
     return {
       server,
       client,
-      address: '10.9.0.1',
+      address: PAIR_HOST,
       port: 6379,
       async close() {
         await client.close(0);

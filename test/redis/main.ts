@@ -19,10 +19,10 @@ import {
 } from './report.ts';
 import { type Limits, runUnit, type UnitRun } from './run-unit.ts';
 import { OUTSIDE, type UnitOutcome } from './runner-output.ts';
-import { kernelPlace, type Place, portTaken, SuiteServer, userspacePlace } from './servers.ts';
+import { type Kind, kernelPlace, type Place, portTaken, SuiteServer, userspacePlace } from './servers.ts';
 import { OWN_SERVER_UNITS, prepareTree } from './suite-tree.ts';
 
-interface Options {
+interface Options extends Kind {
   /** The repository. */
   readonly root: string;
   /** Folder with the unpacked suite, results and logs. */
@@ -32,8 +32,6 @@ interface Options {
   readonly units: readonly string[] | null;
   readonly transport: string;
   readonly engine: string;
-  /** `embedded` or `relay`. */
-  readonly core: string;
   readonly port: number;
   readonly ownServers: boolean;
   readonly record: boolean;
@@ -57,6 +55,7 @@ function readOptions(): Options {
       transport: { type: 'string', default: 'kernel' },
       engine: { type: 'string', default: 'auto' },
       core: { type: 'string', default: 'embedded' },
+      upstream: { type: 'string', default: 'unix' },
       port: { type: 'string', default: '21000' },
       jobs: { type: 'string', default: '1' },
       'own-servers': { type: 'boolean', default: false },
@@ -67,8 +66,11 @@ function readOptions(): Options {
   });
   if (values.jobs !== '1') throw new Error('--jobs: units run one by one, only 1 is possible');
   if (!['kernel', 'userspace'].includes(values.transport)) throw new Error('--transport wants kernel or userspace');
-  if (!['embedded', 'relay'].includes(values.core)) throw new Error('--core wants embedded or relay');
-  if (values.core === 'relay' && (values['own-servers'] || values.server === 'redis'))
+  const { core, upstream } = values;
+  if (core !== 'embedded' && core !== 'relay') throw new Error('--core wants embedded or relay');
+  if (upstream !== 'unix' && upstream !== 'tcp') throw new Error('--upstream wants unix or tcp');
+  if (core === 'embedded' && upstream === 'tcp') throw new Error('--upstream wants --core relay');
+  if (core === 'relay' && (values['own-servers'] || values.server === 'redis'))
     throw new Error('--core relay is for wiredis as an external server');
   if (!['wiredis', 'redis'].includes(values.server)) throw new Error('--server wants wiredis or redis');
   if (values['own-servers'] && values.transport !== 'kernel')
@@ -87,7 +89,8 @@ function readOptions(): Options {
     units: values.units === undefined ? null : values.units.split(',').map(fullName),
     transport: values.transport,
     engine: values.engine,
-    core: values.core,
+    core,
+    upstream,
     port: number('port'),
     ownServers: values['own-servers'],
     record: values.record,
@@ -218,12 +221,14 @@ function missedLines(report: UnitReport): string[] {
 function modeName(options: Options): string {
   if (options.ownServers) return 'own-servers';
   const way = options.transport === 'kernel' ? 'kernel' : options.engine;
-  return `${options.core === 'relay' ? 'relay' : 'external'}-${way}`;
+  if (options.core === 'embedded') return `external-${way}`;
+  return options.upstream === 'unix' ? `relay-${way}` : `relay-tcp-${way}`;
 }
 
 function describeMode(options: Options): string {
   if (options.ownServers) return 'Units that start their own servers, kernel sockets';
-  const which = options.core === 'relay' ? 'redis-server behind the relay' : 'External server';
+  const relay = `redis-server behind the relay${options.upstream === 'tcp' ? ', by TCP' : ''}`;
+  const which = options.core === 'relay' ? relay : 'External server';
   return options.transport === 'kernel'
     ? `${which}, kernel sockets`
     : `${which}, user-space stack over ${options.engine}, from another host`;
@@ -235,6 +240,7 @@ function commandLine(options: Options): string {
   if (options.ownServers) words.push('--own-servers');
   if (options.transport !== 'kernel') words.push('--transport', options.transport, '--engine', options.engine);
   if (options.core !== 'embedded') words.push('--core', options.core);
+  if (options.upstream !== 'unix') words.push('--upstream', options.upstream);
   if (options.script === null) words.push('--server', 'redis');
   if (options.record) words.push('--record');
   const { noProgressSeconds, capSeconds } = options.limits;
@@ -288,11 +294,11 @@ async function main(): Promise<void> {
   let place: Place | null = null;
   if (options.transport === 'kernel' && !options.ownServers) {
     if (await portTaken(options.port)) throw new Error(`port ${options.port} is taken: choose one with --port`);
-    place = kernelPlace(options.script, options.port, options.core);
+    place = kernelPlace(options.script, options.port, options);
   } else if (!options.ownServers) {
     if (options.script === null) throw new Error('--server redis has no user-space transport');
     lab = await buildLab({ name: `wdsuite-${process.pid}`, cores: defaultCores(), progress: () => {} });
-    place = userspacePlace(lab, options.script, options.engine, options.port, options.core);
+    place = userspacePlace(lab, options.script, options.engine, options.port, options);
   }
   try {
     const run = new SuiteRun(options, folder, place);
