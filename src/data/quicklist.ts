@@ -38,8 +38,8 @@ export interface ListWatcher {
   beforeChange(node: number): void;
   /** The node, `from` until now, is this block now. */
   moved(from: number, to: number): void;
-  /** The node is going, as it is; `next` follows it. */
-  dropping(node: number, next: number): void;
+  /** The node is going, as it is; `next` follows it. @returns whether the watcher takes it over. */
+  dropping(node: number, next: number): boolean;
   /** The owner gives the list up. It stays as it is, until the watcher, now its owner, releases it. */
   released(): void;
 }
@@ -190,14 +190,14 @@ export class Quicklist {
   #dropNode(node: number): void {
     const previous = this.previousNode(node);
     const next = this.nextNode(node);
-    if (this.watcher !== null) this.watcher.dropping(node, next);
+    const isTaken = this.watcher?.dropping(node, next) === true;
     if (previous === 0) this.head = next;
     else this.#setWord(previous, NEXT, next);
     if (next === 0) this.tail = previous;
     else this.#setWord(next, PREVIOUS, previous);
     this.#bytes -= this.arena.capacityOf(node);
     this.nodes--;
-    this.arena.free(node);
+    if (!isTaken) this.arena.free(node);
   }
 
   /** Room for `extra` more payload bytes; the node may move. */

@@ -18,16 +18,24 @@ function line(out: RdbOutput, prefix: number, value: number): void {
 }
 
 export function bulk(out: RdbOutput, bytes: Uint8Array, offset: number, length: number): void {
-  line(out, 36 /* $ */, length);
+  beginBulk(out, length);
   out.raw(bytes, offset, length);
+  endBulk(out);
+}
+
+/** A word of so many bytes follows, and then `endBulk`. */
+export function beginBulk(out: RdbOutput, length: number): void {
+  line(out, 36 /* $ */, length);
+}
+
+export function endBulk(out: RdbOutput): void {
   out.byte(13);
   out.byte(10);
 }
 
 /** @param value Latin-1. */
 export function text(out: RdbOutput, value: string): void {
-  line(out, 36, value.length);
+  beginBulk(out, value.length);
   out.latin1(value);
-  out.byte(13);
-  out.byte(10);
+  endBulk(out);
 }

@@ -13,13 +13,13 @@ import { SetValue } from '../data/set.ts';
 import { SortedSet } from '../data/sorted-set.ts';
 import { Stream } from '../data/stream.ts';
 import { TYPE_STRING } from '../data/value-type.ts';
-import { bulk, header, text } from './command-words.ts';
+import { beginBulk, bulk, endBulk, header, text } from './command-words.ts';
 import {
   type DatasetFormat,
+  isSliced,
   type Saving,
+  SLICE_BYTES,
   SLICE_ELEMENTS,
-  SLICED_FROM,
-  SLICED_FROM_NODES,
   SliceSaving,
   type Slices,
   StreamSaving,
@@ -74,7 +74,7 @@ export class CommandFormat implements DatasetFormat {
     const key = { bytes: db.keyOf(entry), expiry: db.expiryOf(entry) };
     if (db.typeOf(entry) !== TYPE_STRING) {
       const value = db.collectionOf(entry);
-      if (live && value instanceof List && value.nodes >= SLICED_FROM_NODES) {
+      if (live && value instanceof List && isSliced(value.length, value.nodeBytes)) {
         return new ListSaving(out, value, new CommandNodes(key));
       }
       if (live && value instanceof Stream) {
@@ -84,20 +84,38 @@ export class CommandFormat implements DatasetFormat {
         });
       }
       const table = value instanceof List || value instanceof Stream ? null : (value as Tabled).table;
-      if (!live || table === null || value.length < SLICED_FROM) {
+      if (!live || table === null || !isSliced(value.length, table.memory)) {
         return new SliceSaving(out, collectionSlices(out, key, value));
       }
       return new TableSaving(out, table, new CommandElements(key, value as Tabled), null);
     }
-    header(out, 3);
-    text(out, 'SET');
-    bulk(out, key.bytes, 0, key.bytes.length);
-    bulk(out, db.bytesOf(entry), db.valueOffset(entry), db.valueLength(entry));
-    writeExpiry(out, key);
-    return null;
+    return openString(out, db, entry, key);
   }
 
   end(): void {}
+}
+
+function openString(out: RdbOutput, db: Database, entry: number, key: Key): Saving | null {
+  const bytes = db.bytesOf(entry);
+  const start = db.valueOffset(entry);
+  const length = db.valueLength(entry);
+  header(out, 3);
+  text(out, 'SET');
+  bulk(out, key.bytes, 0, key.bytes.length);
+  if (isSliced(1, length)) return new SliceSaving(out, stringSlices(out, key, bytes, start, length));
+  bulk(out, bytes, start, length);
+  writeExpiry(out, key);
+  return null;
+}
+
+function* stringSlices(out: RdbOutput, key: Key, bytes: Uint8Array, start: number, length: number): Slices {
+  beginBulk(out, length);
+  for (let at = 0; at < length; at += SLICE_BYTES) {
+    out.raw(bytes, start + at, Math.min(SLICE_BYTES, length - at));
+    yield;
+  }
+  endBulk(out);
+  writeExpiry(out, key);
 }
 
 function writeExpiry(out: RdbOutput, key: Key): void {

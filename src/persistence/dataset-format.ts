@@ -37,13 +37,17 @@ export interface DatasetFormat {
   end(out: RdbOutput): void;
 }
 
-/** From this many elements on a value is written in slices. */
-export const SLICED_FROM = 512;
-/** A list, which has nodes of 8 KiB by default. */
-export const SLICED_FROM_NODES = 8;
+/** From this many elements on, or so many bytes, a value is written in slices. */
+const SLICED_FROM = 512;
+const SLICED_FROM_BYTES = 128 * 1024;
 /** Elements between two pauses, and their bytes, about. */
 export const SLICE_ELEMENTS = 256;
 export const SLICE_BYTES = 64 * 1024;
+
+/** Whether it would take long to write the value whole. @param bytes of its elements, about. */
+export function isSliced(elements: number, bytes: number): boolean {
+  return elements >= SLICED_FROM || bytes >= SLICED_FROM_BYTES;
+}
 
 /** A value that has to stay as it is while it is written in slices. */
 export class SliceSaving implements Saving {

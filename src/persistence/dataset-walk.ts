@@ -1,8 +1,8 @@
 // The dataset as it was at one moment, written bit by bit while commands go on. The walk follows the tables; a key that
 // is about to change or go before the walk has come to it is written at that moment (copy on write, key by key). Each
 // entry's epoch tells whether it is written already or newer than the walk, so nothing is kept per key. A big value may
-// change while it is written, and is begun at once when it is about to; what is written of it before its turn waits in a
-// buffer. One walk at a time. Imported by snapshot jobs.
+// change while it is written, and is begun at once when it is about to. What is written before its turn is only copied
+// while the command waits; it is handed on piece by piece later. One walk at a time. Imported by snapshot jobs.
 import type { Database } from '../core/database.ts';
 import type { Keyspace, SnapshotGuard } from '../core/keyspace.ts';
 import { EntryList } from '../data/dict.ts';
@@ -45,11 +45,14 @@ export class DatasetWalk implements SnapshotGuard {
   /** Of the source that is walked. */
   #at = 0;
   #current: Open | null = null;
-  /** Keys that had to be written while another one was half written. */
-  #aside: { source: Source; out: RdbOutput }[] = [];
+  /** Keys that had to be written while another one was half written, and the database they are in at its end. */
+  readonly #aside = RdbOutput.kept();
+  #selectedAside = -1;
   /** Values that had to be begun before their turn, because they were going to change. */
   readonly #waiting: Open[] = [];
   #selected = -1;
+  /** For the next key that is written before its turn. */
+  #early = RdbOutput.kept();
   #ended = false;
 
   /** Begins: what is in the keyspace now is what will be written. */
@@ -58,6 +61,7 @@ export class DatasetWalk implements SnapshotGuard {
     this.#keyspace = keyspace;
     this.#format = format;
     this.#out = out;
+    out.patient = true;
     this.#epoch = takeEpoch(keyspace);
     for (const db of keyspace.databases) {
       if (db.size === 0) continue;
@@ -71,11 +75,12 @@ export class DatasetWalk implements SnapshotGuard {
   }
 
   /**
-   * Writes on for a short piece: a bucket of the table, or a slice of a big value.
+   * Writes on for a short piece: a bucket of the table, a slice of a big value, or what waits to be handed on.
    * @returns whether there is more.
    */
   step(): boolean {
     if (this.#ended) return false;
+    if (this.#out.emit()) return true;
     if (this.#current !== null) {
       if (!this.#current.saving.step()) this.#finishCurrent();
       return true;
@@ -121,9 +126,8 @@ export class DatasetWalk implements SnapshotGuard {
 
   /** It is the turn of a value that was begun before. */
   #continue(open: Open): void {
-    const begun = open.saving.out;
     this.#select(open.source);
-    this.#out.raw(begun.bytes, 0, begun.length);
+    this.#out.append(open.saving.out);
     open.saving.out = this.#out;
     this.#current = open;
   }
@@ -140,12 +144,10 @@ export class DatasetWalk implements SnapshotGuard {
     if (!saving.live) source.db.setEpoch(entry, this.#epoch);
     this.keysDone++;
     this.#close(saving);
-    const aside = this.#aside;
-    this.#aside = [];
-    for (const one of aside) {
-      this.#select(one.source);
-      this.#out.raw(one.out.bytes, 0, one.out.length);
-    }
+    if (this.#selectedAside === -1) return;
+    this.#out.append(this.#aside);
+    this.#selected = this.#selectedAside;
+    this.#selectedAside = -1;
   }
 
   #close(saving: Saving): void {
@@ -185,7 +187,6 @@ export class DatasetWalk implements SnapshotGuard {
     for (const source of this.#sources) if (source.owned && !source.done) this.#release(source.db);
     this.#keyspace.snapshot = null;
     this.#current = null;
-    this.#aside = [];
   }
 
   // --- what happens meanwhile ---
@@ -194,6 +195,7 @@ export class DatasetWalk implements SnapshotGuard {
     const current = this.#current;
     if (current !== null && current.entry === entry && current.source.db === db) {
       // A live one carries the epoch.
+      this.#out.hold();
       while (current.saving.step());
       this.#finishCurrent();
       return;
@@ -201,21 +203,31 @@ export class DatasetWalk implements SnapshotGuard {
     const source = this.#sources.find((one) => one.db === db);
     // Without a source: a database that was empty.
     if (source === undefined) return;
-    const out = new RdbOutput(null, this.#out.compress);
+    const out = this.#early;
     const saving = this.#format.open(out, db, entry);
     db.setEpoch(entry, this.#epoch);
     if (saving?.live === true) {
       this.#waiting.push({ source, entry, saving });
+      this.#early = RdbOutput.kept();
       return;
     }
     if (saving !== null) while (saving.step());
     this.keysDone++;
-    if (current !== null) {
-      this.#aside.push({ source, out });
+    this.#put(source, out);
+  }
+
+  /** Puts a whole key where it fits: behind the one that is half written. */
+  #put(source: Source, out: RdbOutput): void {
+    if (this.#current === null) {
+      this.#select(source);
+      this.#out.append(out);
       return;
     }
-    this.#select(source);
-    this.#out.raw(out.bytes, 0, out.length);
+    if (this.#selectedAside !== source.index) {
+      this.#selectedAside = source.index;
+      this.#format.database(this.#aside, source.index, source.keys, source.expiries);
+    }
+    this.#aside.append(out);
   }
 
   cleared(db: Database, kept: Database): void {

@@ -1,6 +1,6 @@
-// A big list that is written bit by bit while commands change it: node after node, and of a node that is about to change or
-// go before its turn the bytes are kept, in its place in the order. Each node's stamp tells whether there is still
-// something of it to write. Imported by the formats.
+// A big list that is written bit by bit while commands change it: node after node. Of a node that is about to change before
+// its turn the bytes are kept, in its place in the order, and one that goes is taken over. Each node's stamp tells
+// whether there is still something of it to write. Imported by the formats.
 import type { List } from '../data/list.ts';
 import type { ListWatcher } from '../data/quicklist.ts';
 import type { Leftover, Saving } from './dataset-format.ts';
@@ -14,11 +14,8 @@ export interface NodeWriter {
   end(out: RdbOutput): void;
 }
 
-/** A node as it was. */
-interface Kept {
-  readonly bytes: Uint8Array;
-  readonly plain: boolean;
-}
+/** A node as it was: a copy, or the node itself. */
+type Kept = { readonly bytes: Uint8Array; readonly plain: boolean } | number;
 
 /** One for each saving, so that no node carries it by chance. */
 let stamps = 0;
@@ -51,21 +48,43 @@ export class ListSaving implements Saving, ListWatcher {
   step(): boolean {
     const list = this.#list;
     const node = this.#next;
-    for (const { bytes, plain } of this.#kept.get(node) ?? []) {
-      this.#writer.node(this.out, bytes, 0, bytes.length, plain);
+    const kept = this.#kept.get(node);
+    if (kept !== undefined) {
+      this.#writeKept(kept.shift() as Kept);
+      if (kept.length === 0) this.#kept.delete(node);
+      return true;
     }
-    this.#kept.delete(node);
     if (node === 0) {
       this.#writer.end(this.out);
       return false;
     }
     if (list.stampOf(node) !== this.#stamp) {
       list.setStamp(node, this.#stamp);
-      const bytes = list.arena.bytesOf(node);
-      this.#writer.node(this.out, bytes, list.payloadOf(node), list.payloadBytes(node), list.isPlain(node));
+      this.#writeNode(node);
     }
     this.#next = list.nextNode(node);
     return true;
+  }
+
+  #writeNode(node: number): void {
+    const list = this.#list;
+    const bytes = list.arena.bytesOf(node);
+    this.#writer.node(this.out, bytes, list.payloadOf(node), list.payloadBytes(node), list.isPlain(node));
+  }
+
+  #writeKept(kept: Kept): void {
+    if (typeof kept !== 'number') {
+      this.#writer.node(this.out, kept.bytes, 0, kept.bytes.length, kept.plain);
+      return;
+    }
+    this.#writeNode(kept);
+    this.#free(kept);
+  }
+
+  #free(node: number): void {
+    const { arena } = this.#list;
+    arena.held -= arena.capacityOf(node);
+    arena.free(node);
   }
 
   beforeChange(node: number): void {
@@ -94,15 +113,21 @@ export class ListSaving implements Saving, ListWatcher {
     this.#kept.set(to, kept);
   }
 
-  dropping(node: number, next: number): void {
-    this.beforeChange(node);
+  dropping(node: number, next: number): boolean {
+    const list = this.#list;
+    const isTaken = list.stampOf(node) !== this.#stamp;
+    if (isTaken) {
+      this.#keptBefore(node).push(node);
+      list.arena.held += list.arena.capacityOf(node);
+    }
     if (this.#next === node) this.#next = next;
     const kept = this.#kept.get(node);
-    if (kept === undefined) return;
+    if (kept === undefined) return false;
     this.#kept.delete(node);
     const behind = this.#kept.get(next);
     if (behind !== undefined) for (const one of behind) kept.push(one);
     this.#kept.set(next, kept);
+    return isTaken;
   }
 
   released(): void {
@@ -111,6 +136,7 @@ export class ListSaving implements Saving, ListWatcher {
 
   end(): Leftover | null {
     this.#list.watcher = null;
+    for (const kept of this.#kept.values()) for (const one of kept) if (typeof one === 'number') this.#free(one);
     return this.#isReleased ? this.#list : null;
   }
 }

@@ -1,5 +1,6 @@
 // Where RDB bytes go: a buffer that is either emptied into a file whenever it is full, or grows (DUMP). Knows the
-// format's lengths and strings, not its records. Only src/persistence/ and DUMP import this file.
+// format's lengths and strings, not its records. What a save in the background cannot hand on at once without holding
+// others up waits in pieces, in order, until `emit` is called. Only src/persistence/ and DUMP import this file.
 import { INT64_MAX, parseInteger, writeInteger } from '../data/integer.ts';
 import type { Crc64 } from './crc64.ts';
 import { lzfCompress } from './lzf.ts';
@@ -7,21 +8,34 @@ import { ENCODED_INT8, ENCODED_INT16, ENCODED_INT32, ENCODED_LZF } from './rdb-f
 
 export const FILE_BUFFER_BYTES = 1 << 20;
 const COMPRESS_ABOVE = 20;
+/** Compression cannot pause: a patient output leaves longer strings as they are. */
+export const PATIENT_COMPRESS_MAX = 256 * 1024;
+const KEPT_PIECE_BYTES = 64 * 1024;
+const GROWING_BYTES = 256;
 const INTEGER_DIGITS = 11;
 
+const NO_BYTES = new Uint8Array(0);
 const eightBytes = new Uint8Array(8);
 const words = new DataView(eightBytes.buffer);
+
+type Drain = (bytes: Uint8Array, length: number) => void;
 
 export class RdbOutput {
   bytes: Uint8Array;
   length = 0;
   /** Bytes that went to `drain`. */
   drained = 0;
-  readonly #drain: ((bytes: Uint8Array, length: number) => void) | null;
+  /** Its owner calls `emit` again and again: nothing long is done at once. */
+  patient = false;
+  readonly #drain: Drain | null;
   readonly #checksum: Crc64 | null;
   readonly compress: boolean;
   readonly #bufferBytes: number;
   #scratch = new Uint8Array(0);
+  /** What comes before the buffer and is not handed on yet, from `#emitted` on. */
+  #pieces: Uint8Array[] = [];
+  #emitted = 0;
+  #holding = false;
 
   /**
    * @param drain takes the buffer's contents when it is full; null: the buffer grows.
@@ -29,33 +43,83 @@ export class RdbOutput {
    * @param bufferBytes what is drained at once.
    */
   constructor(
-    drain: ((bytes: Uint8Array, length: number) => void) | null,
+    drain: Drain | null,
     compress: boolean,
     checksum: Crc64 | null = null,
-    bufferBytes = FILE_BUFFER_BYTES,
+    bufferBytes = drain === null ? Number.POSITIVE_INFINITY : FILE_BUFFER_BYTES,
   ) {
     this.#drain = drain;
     this.compress = compress;
     this.#bufferBytes = bufferBytes;
     this.#checksum = checksum;
-    this.bytes = new Uint8Array(drain === null ? 256 : bufferBytes);
+    this.bytes = new Uint8Array(drain === null ? GROWING_BYTES : bufferBytes);
+  }
+
+  /** An output for what is written before its turn, while a command waits: in pieces and as it is, for `append`. */
+  static kept(): RdbOutput {
+    return new RdbOutput(null, false, null, KEPT_PIECE_BYTES);
   }
 
   /** Hands everything on. */
   flush(): void {
-    if (this.#drain === null || this.length === 0) return;
-    this.#checksum?.update(this.bytes, 0, this.length);
-    this.#drain(this.bytes, this.length);
-    this.drained += this.length;
+    if (this.#drain === null) return;
+    while (this.emit());
+    if (this.length > 0) this.#handOn(this.bytes, this.length);
+    this.length = 0;
+  }
+
+  /** Hands on a piece of what waits. @returns false when nothing does. */
+  emit(): boolean {
+    if (this.#emitted === this.#pieces.length) {
+      if (this.#emitted > 0) this.#pieces = [];
+      this.#emitted = 0;
+      this.#holding = false;
+      return false;
+    }
+    const piece = this.#pieces[this.#emitted];
+    this.#pieces[this.#emitted++] = NO_BYTES;
+    this.#handOn(piece, piece.length);
+    return true;
+  }
+
+  /** What is written from here on waits for `emit`. */
+  hold(): void {
+    this.#holding = true;
+  }
+
+  /** Takes over what a kept one holds, which is empty then. */
+  append(kept: RdbOutput): void {
+    if (kept.#pieces.length > 0) {
+      this.hold();
+      this.#putAway();
+      for (const piece of kept.#pieces) this.#pieces.push(piece);
+      kept.#pieces = [];
+    }
+    this.raw(kept.bytes, 0, kept.length);
+    kept.length = 0;
+  }
+
+  #handOn(bytes: Uint8Array, length: number): void {
+    this.#checksum?.update(bytes, 0, length);
+    this.#drain?.(bytes, length);
+    this.drained += length;
+  }
+
+  /** Empties the buffer. */
+  #putAway(): void {
+    if (this.length === 0) return;
+    if (this.#drain === null || this.#holding) this.#pieces.push(this.bytes.slice(0, this.length));
+    else this.#handOn(this.bytes, this.length);
     this.length = 0;
   }
 
   #ensure(size: number): void {
-    if (this.length + size <= this.bytes.length) return;
-    this.flush();
-    if (this.length + size <= this.bytes.length) return;
-    const grown = new Uint8Array(Math.max(this.bytes.length * 2, this.length + size));
-    grown.set(this.bytes.subarray(0, this.length));
+    const { bytes } = this;
+    if (this.length + size <= bytes.length) return;
+    if (this.length + size > this.#bufferBytes) this.#putAway();
+    if (this.length + size <= bytes.length) return;
+    const grown = new Uint8Array(Math.max(Math.min(bytes.length * 2, this.#bufferBytes), this.length + size));
+    grown.set(bytes.subarray(0, this.length));
     this.bytes = grown;
   }
 
@@ -65,10 +129,10 @@ export class RdbOutput {
   }
 
   raw(from: Uint8Array, offset: number, length: number): void {
-    if (this.#drain !== null && length > this.#bufferBytes) {
-      for (let at = 0; at < length; at += this.#bufferBytes) {
-        this.raw(from, offset + at, Math.min(this.#bufferBytes, length - at));
-      }
+    const most = this.#bufferBytes;
+    if (length > most) {
+      if (this.patient) this.hold();
+      for (let at = 0; at < length; at += most) this.raw(from, offset + at, Math.min(most, length - at));
       return;
     }
     this.#ensure(length);
@@ -109,9 +173,13 @@ export class RdbOutput {
       const value = parseInteger(from, offset, length);
       if ((value | 0) === value && this.#encodedInteger(value)) return;
     }
-    if (this.compress && length > COMPRESS_ABOVE && this.#compressed(from, offset, length)) return;
+    if (this.#compresses(length) && this.#compressed(from, offset, length)) return;
     this.size(length);
     this.raw(from, offset, length);
+  }
+
+  #compresses(length: number): boolean {
+    return this.compress && length > COMPRESS_ABOVE && !(this.patient && length > PATIENT_COMPRESS_MAX);
   }
 
   #encodedInteger(value: number): boolean {

@@ -10,14 +10,7 @@ import { SetValue } from '../data/set.ts';
 import { SortedSet } from '../data/sorted-set.ts';
 import { Stream } from '../data/stream.ts';
 import { TYPE_STRING } from '../data/value-type.ts';
-import {
-  type Saving,
-  SLICED_FROM,
-  SLICED_FROM_NODES,
-  SliceSaving,
-  type Slices,
-  StreamSaving,
-} from './dataset-format.ts';
+import { isSliced, type Saving, SLICE_BYTES, SliceSaving, type Slices, StreamSaving } from './dataset-format.ts';
 import { ListSaving, type NodeWriter } from './list-saving.ts';
 import {
   NODE_PACKED,
@@ -32,7 +25,7 @@ import {
   RDB_ZSET_2,
   RDB_ZSET_LISTPACK,
 } from './rdb-format.ts';
-import type { RdbOutput } from './rdb-output.ts';
+import { PATIENT_COMPRESS_MAX, type RdbOutput } from './rdb-output.ts';
 import { streamSlices } from './rdb-stream-writer.ts';
 import { type ElementWriter, TableSaving } from './table-saving.ts';
 
@@ -52,9 +45,6 @@ function collectionType(value: Collection): number {
   throw new Error(`assert: type ${value.type} cannot be saved`);
 }
 
-/** Strings above this are written as they are when they are written in slices: compression cannot pause. */
-const SLICE_STRING_BYTES = 256 * 1024;
-
 /** Writes the value behind its type byte, whole. */
 export function writeValue(out: RdbOutput, db: Database, entry: number): void {
   if (db.typeOf(entry) === TYPE_STRING) {
@@ -71,7 +61,7 @@ export function writeValue(out: RdbOutput, db: Database, entry: number): void {
 export function openValue(out: RdbOutput, db: Database, entry: number): Saving | null {
   if (db.typeOf(entry) === TYPE_STRING) {
     const length = db.valueLength(entry);
-    if (length > SLICE_STRING_BYTES) {
+    if (length > PATIENT_COMPRESS_MAX) {
       return new SliceSaving(out, stringSlices(out, db.bytesOf(entry), db.valueOffset(entry), length));
     }
     out.string(db.bytesOf(entry), db.valueOffset(entry), length);
@@ -79,7 +69,7 @@ export function openValue(out: RdbOutput, db: Database, entry: number): Saving |
   }
   const value = db.collectionOf(entry);
   if (value instanceof List) {
-    if (value.nodes < SLICED_FROM_NODES) {
+    if (!isSliced(value.length, value.nodeBytes)) {
       writeList(out, value);
       return null;
     }
@@ -89,12 +79,13 @@ export function openValue(out: RdbOutput, db: Database, entry: number): Saving |
   if (value instanceof Stream) return new StreamSaving(out, value, streamSlices);
   if (writePacked(out, value)) return null;
   const big = value as Hash | SetValue | SortedSet;
-  if (big.length < SLICED_FROM) {
+  const table = big.table as Dict;
+  if (!isSliced(big.length, table.memory)) {
     writeTable(out, big);
     return null;
   }
   out.size(big.length);
-  return new TableSaving(out, big.table as Dict, elementWriter(big), big instanceof SortedSet ? big : null);
+  return new TableSaving(out, table, elementWriter(big), big instanceof SortedSet ? big : null);
 }
 
 function finish(slices: Slices): void {
@@ -160,8 +151,8 @@ function eachElement(write: (out: RdbOutput, handle: number) => void): ElementWr
 
 function* stringSlices(out: RdbOutput, bytes: Uint8Array, offset: number, length: number): Slices {
   out.size(length);
-  for (let at = 0; at < length; at += SLICE_STRING_BYTES) {
-    out.raw(bytes, offset + at, Math.min(SLICE_STRING_BYTES, length - at));
+  for (let at = 0; at < length; at += SLICE_BYTES) {
+    out.raw(bytes, offset + at, Math.min(SLICE_BYTES, length - at));
     yield;
   }
 }
