@@ -4,7 +4,7 @@
 # (default /var/tmp/wiredis-suite). Needs Debian or Ubuntu, and root only to install what is missing and for user space.
 #   scripts/redis-suite.sh [--units type/list,scan] [--transport kernel|userspace [--engine auto|afxdp|...]]
 #                          [--own-servers] [--core embedded|relay [--upstream unix|tcp]] [--server wiredis|redis]
-#                          [--record] [--port N] [--jobs 1] [--no-progress SECONDS] [--cap SECONDS] [--dist FOLDER]
+#                          [--record] [--merge] [--port N] [--jobs 1] [--no-progress SECONDS] [--cap SECONDS] [--dist FOLDER]
 #   --units        only these, and every failing test by name; without it all units run and docs/compatibility.md is written
 #   --transport    userspace: the client runs in another network namespace, joined by a veth (wiredis lab)
 #   --own-servers  the units that start their own servers, with ours in the place of src/redis-server
@@ -12,6 +12,7 @@
 #   --upstream tcp the relay reaches that redis-server by TCP, not by a socket file, where clients have no addresses
 #   --server redis the redis-server that is installed, to see that the count is right
 #   --record       with --own-servers --server redis: keeps its results as the reference, test/redis/own-servers.tsv
+#   --merge        with --units: what they did takes its place in the latest whole run, and the document is written
 #   --port         first of 500 ports to use (default 21000)
 #   --no-progress  a unit is given up when no test ends for so long (default 120); --cap: or after so long in all (600)
 #   --dist         a build to test, instead of one made from the sources here

@@ -35,6 +35,8 @@ interface Options extends Kind {
   readonly port: number;
   readonly ownServers: boolean;
   readonly record: boolean;
+  /** A run of some units takes their place in the stored one. */
+  readonly merge: boolean;
   readonly limits: Limits;
 }
 
@@ -60,6 +62,7 @@ function readOptions(): Options {
       jobs: { type: 'string', default: '1' },
       'own-servers': { type: 'boolean', default: false },
       record: { type: 'boolean', default: false },
+      merge: { type: 'boolean', default: false },
       'no-progress': { type: 'string', default: String(NO_PROGRESS_SECONDS) },
       cap: { type: 'string', default: String(CAP_SECONDS) },
     },
@@ -94,6 +97,7 @@ function readOptions(): Options {
     port: number('port'),
     ownServers: values['own-servers'],
     record: values.record,
+    merge: values.merge,
     limits: { noProgressSeconds: number('no-progress'), capSeconds: number('cap') },
   };
 }
@@ -250,9 +254,11 @@ function commandLine(options: Options): string {
 }
 
 /** Keeps the run and writes the document from the last whole run of each mode. */
-function publish(options: Options, units: readonly UnitReport[]): void {
+function publish(options: Options, reports: readonly UnitReport[]): void {
   const results = join(options.cache, 'results');
+  const file = join(results, `${modeName(options)}.json`);
   mkdirSync(results, { recursive: true });
+  const units = options.units === null ? reports : merged(file, reports);
   const date = new Date().toISOString().slice(0, 10);
   const report: RunReport = {
     title: describeMode(options),
@@ -261,7 +267,7 @@ function publish(options: Options, units: readonly UnitReport[]): void {
     units,
     leftOut: leftOutOf(options),
   };
-  writeFileSync(join(results, `${modeName(options)}.json`), JSON.stringify(report));
+  writeFileSync(file, JSON.stringify(report));
   const runs = readdirSync(results)
     .sort()
     .map((name) => JSON.parse(readFileSync(join(results, name), 'utf8')) as RunReport);
@@ -269,6 +275,12 @@ function publish(options: Options, units: readonly UnitReport[]): void {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'compatibility.md'), compatibilityDocument(runs));
   say('docs/compatibility.md is written');
+}
+
+/** The stored run with these units in it. */
+function merged(file: string, reports: readonly UnitReport[]): UnitReport[] {
+  const { units } = JSON.parse(readFileSync(file, 'utf8')) as RunReport;
+  return units.map((stored) => reports.find(({ unit }) => unit === stored.unit) ?? stored);
 }
 
 /** Rows of units that were not run stay. */
@@ -304,7 +316,7 @@ async function main(): Promise<void> {
     const run = new SuiteRun(options, folder, place);
     const reports = await runAll(options, units, run);
     if (options.record) record(options, units, run.seen);
-    else if (options.units === null && options.script !== null) publish(options, reports);
+    else if ((options.units === null || options.merge) && options.script !== null) publish(options, reports);
     for (const [name, reason] of leftOutOf(options)) say(`left out: '${name}': ${reason}`);
     process.exitCode = reports.every((report) => report.missed.length === 0) ? 0 : 1;
   } finally {
