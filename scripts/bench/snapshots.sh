@@ -1,7 +1,8 @@
 #!/bin/sh
 # usage: scripts/bench/snapshots.sh [ELEMENTS]
-# How long a save in the background holds others up: a hash, set, sorted set, list and stream of ELEMENTS (1000000) are
-# saved while commands write to them; the longest piece of work of the save, and the longest command.
+# How long a save in the background holds others up: ELEMENTS (1000000) keys, a hash, set, sorted set, list and stream of as
+# many, and lists, hashes and strings of 1 MiB elements (one for 4096) are saved while commands write to them; the
+# longest piece of work of the save, and the longest command.
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
 cd "$root"
