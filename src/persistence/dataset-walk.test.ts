@@ -128,6 +128,44 @@ describe('a walk over the dataset', () => {
     }
   });
 
+  it('hands on a bounded piece at a time, however large an element is and whatever is done to it', () => {
+    const walked = new Walked();
+    const { harness } = walked;
+    const large = (name: string): string => name + 'abc'.repeat(400_000);
+    for (const name of ['a', 'b', 'c', 'd']) {
+      harness.run('SET', `string:${name}`, large(name));
+      harness.run('HSET', `hash:${name}`, 'field', large(name));
+      harness.run('RPUSH', `list:${name}`, ...['1', '2', '3', '4'].map(large));
+    }
+    harness.run('RPUSH', 'long', ...Array.from({ length: 20_000 }, (_, i) => `element ${i}`));
+    const before = walked.digest();
+    const sizes = (): number => walked.chunks.reduce((sum, { length }) => sum + length, 0);
+    let most = 0;
+    const measure = (task: () => void): void => {
+      const handedOn = sizes();
+      task();
+      most = Math.max(most, sizes() - handedOn);
+    };
+    const walk = walked.start();
+    const changes = ['a', 'b', 'c'].flatMap((name) => [
+      ['SETRANGE', `string:${name}`, '3', 'xyz'],
+      ['HSET', `hash:${name}`, 'field', 'small'],
+      ['LTRIM', `list:${name}`, '1', '1'],
+    ]);
+    for (const words of [...changes, ['LTRIM', 'long', '5', '6'], ['DEL', 'string:d', 'hash:d', 'list:d']]) {
+      measure(() => void walk.step());
+      measure(() => void harness.run(...words));
+    }
+    for (let more = true; more; ) {
+      measure(() => {
+        more = walk.step();
+      });
+    }
+    expect(walked.written()).toBe(before);
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThan(2 * 64 * 1024);
+  });
+
   it('keeps no memory of a database that was emptied', () => {
     const walked = new Walked();
     fill(walked.harness);
