@@ -31,7 +31,14 @@ class Found {
 
 const found = new Found();
 
-/** @param idOf the owner's number for what it has put into `socket.user`. @returns words, or empty. */
+/** Good until the tick ends. */
+export interface PacketNote {
+  /** Whose segment it is; null: nobody's, or not yet a connection. */
+  readonly connection: Connection | null;
+  /** Empty: nothing to say. */
+  readonly words: string;
+}
+
 export function noteReceived(
   stack: Stack,
   bytes: Uint8Array,
@@ -39,13 +46,12 @@ export function noteReceived(
   length: number,
   isEthernet: boolean,
   drop: number,
-  idOf: (user: unknown) => number,
-): string {
-  const dropped = drop === 0 ? '' : `dropped: ${DROP_NAMES[drop]}`;
-  if (!findSegment(stack, bytes, offset, length, isEthernet)) return dropped;
+): PacketNote {
+  const words = drop === 0 ? '' : `dropped: ${DROP_NAMES[drop]}`;
+  if (!findSegment(stack, bytes, offset, length, isEthernet)) return { connection: null, words };
   const { tcp, sourceIp, destinationIp } = found;
   const flow = stack.tcp.flows.find(sourceIp, readUint16(bytes, tcp), readUint16(bytes, tcp + 2), destinationIp);
-  return joined(flow === null ? '' : connectionNote(flow as Connection, idOf), dropped);
+  return { connection: flow?.kind === FLOW_CONNECTION ? (flow as Connection) : null, words };
 }
 
 /** As `noteReceived`, for a frame that leaves. */
@@ -56,31 +62,37 @@ export function noteSent(
   length: number,
   isEthernet: boolean,
   segmentSize: number,
-  idOf: (user: unknown) => number,
-): string {
-  if (!findSegment(stack, bytes, offset, length, isEthernet)) return '';
+): PacketNote {
+  const nobodys = (...notes: string[]): PacketNote => ({ connection: null, words: joined(...notes) });
+  if (!findSegment(stack, bytes, offset, length, isEthernet)) return nobodys();
   const { tcp, sourceIp, destinationIp, payload } = found;
   const flow = stack.tcp.flows.find(destinationIp, readUint16(bytes, tcp + 2), readUint16(bytes, tcp), sourceIp);
-  if (flow === null) return (bytes[tcp + 13] & RST) !== 0 ? 'reset: it belongs to no connection' : '';
+  if (flow === null) return nobodys((bytes[tcp + 13] & RST) !== 0 ? 'reset: it belongs to no connection' : '');
   const cut = segmentSize > 0 ? `the device cuts it into segments of ${segmentSize}` : '';
   if (flow.kind === FLOW_HANDSHAKE) {
     const { retries } = flow as Handshake;
-    return joined(retries > 0 ? `SYN,ACK again: no answer, ${retries} times` : '', cut);
+    return nobodys(retries > 0 ? `SYN,ACK again: no answer, ${retries} times` : '', cut);
   }
-  if (flow.kind !== FLOW_CONNECTION) return 'TIME-WAIT';
+  if (flow.kind !== FLOW_CONNECTION) return nobodys('TIME-WAIT');
   const c = flow as Connection;
   const why = againBecause(c, readInt32(bytes, tcp + 4), payload, bytes[tcp + 13]);
-  return joined(connectionNote(c, idOf), why, cut);
+  return { connection: c, words: joined(why, cut) };
+}
+
+/** Whether the connection will have a number when the tick is over: its listener's application has yet to hear of it. */
+export function isUnnumbered({ connection }: PacketNote): boolean {
+  return connection !== null && connection.listener !== null;
+}
+
+/** @param idOf the owner's number for what it has put into `socket.user`; 0: none. @returns words, or empty. */
+export function noteText({ connection, words }: PacketNote, idOf: (user: unknown) => number): string {
+  const socket = connection?.socket ?? null;
+  const id = socket === null ? 0 : idOf(socket.user);
+  return joined(id === 0 ? '' : `conn ${id}`, words);
 }
 
 function joined(...notes: string[]): string {
   return notes.filter((note) => note !== '').join('; ');
-}
-
-function connectionNote(c: Connection, idOf: (user: unknown) => number): string {
-  if (c.kind !== FLOW_CONNECTION || c.socket === null) return '';
-  const id = idOf(c.socket.user);
-  return id === 0 ? '' : `conn ${id}`;
 }
 
 /** New data begins at SND.NXT, which moves on only after the segment has left. */

@@ -4,7 +4,7 @@ import type { FrameEngine } from '../../io-engine/frame-engine.ts';
 import { LiveCapture } from '../../io-engine/live-capture.ts';
 import { DIRECTION_IN, DIRECTION_OUT } from '../../io-engine/pcapng.ts';
 import type { FrameTap } from '../../stack/frame-tap.ts';
-import { noteReceived, noteSent } from '../../stack/packet-notes.ts';
+import { isUnnumbered, noteReceived, noteSent, noteText, type PacketNote } from '../../stack/packet-notes.ts';
 import type { Stack } from '../../stack/stack.ts';
 import type { CaptureRequest } from './transport.ts';
 
@@ -13,10 +13,12 @@ interface Running {
   readonly file: LiveCapture;
 }
 
-interface Answer {
+/** A frame that was put aside, copied. */
+interface Kept {
   readonly unixUs: number;
+  readonly direction: number;
   readonly bytes: Uint8Array;
-  readonly note: string;
+  readonly note: PacketNote;
 }
 
 export class Captures implements FrameTap {
@@ -32,7 +34,9 @@ export class Captures implements FrameTap {
   #length = 0;
   #receivedUs = 0;
   /** What was sent meanwhile: an answer does not stand before its question, whose fate is known only at the end. */
-  readonly #answers: Answer[] = [];
+  readonly #answers: Kept[] = [];
+  /** Frames since one of a connection that is yet to get its number: data may come together with the handshake's end. */
+  readonly #held: Kept[] = [];
 
   /** @param unixUs the wall clock, whole microseconds. @param idOf the number of what is in `socket.user`. */
   constructor(stack: Stack, engine: FrameEngine, unixUs: () => number, idOf: (user: unknown) => number) {
@@ -51,6 +55,7 @@ export class Captures implements FrameTap {
     this.#stack.tap = this;
     return () => {
       if (!this.#running.includes(running)) return;
+      this.#writeHeld();
       this.#running = this.#running.filter((other) => other !== running);
       if (this.#running.length === 0) this.#stack.tap = null;
       file.finish(this.#unixUs());
@@ -67,40 +72,64 @@ export class Captures implements FrameTap {
     const { memory } = this.#engine;
     const length = this.#length;
     this.#length = 0;
-    const note = (): string =>
-      noteReceived(this.#stack, memory, this.#offset, length, this.#isEthernet, drop, this.#idOf);
+    const note = (): PacketNote => noteReceived(this.#stack, memory, this.#offset, length, this.#isEthernet, drop);
     this.#record(this.#receivedUs, DIRECTION_IN, memory, this.#offset, length, note);
-    for (const { unixUs, bytes, note } of this.#answers)
-      this.#record(unixUs, DIRECTION_OUT, bytes, 0, bytes.length, () => note);
-    this.#answers.length = 0;
+    this.#recordAll(this.#answers);
   }
 
   sent(bytes: Uint8Array, offset: number, length: number, segmentSize: number): void {
     const unixUs = this.#unixUs();
-    const note = (): string => noteSent(this.#stack, bytes, offset, length, this.#isEthernet, segmentSize, this.#idOf);
+    const note = (): PacketNote => noteSent(this.#stack, bytes, offset, length, this.#isEthernet, segmentSize);
     if (this.#length === 0) this.#record(unixUs, DIRECTION_OUT, bytes, offset, length, note);
-    else this.#answers.push({ unixUs, bytes: bytes.slice(offset, offset + length), note: note() });
+    else this.#answers.push(kept(unixUs, DIRECTION_OUT, bytes, offset, length, note()));
   }
 
   flushed(): void {
+    this.#writeHeld();
     const now = this.#unixUs();
     for (const { file } of this.#running) file.tick(now);
   }
 
-  /** @param note called when somebody wants the frame. */
+  #recordAll(frames: Kept[]): void {
+    for (const { unixUs, direction, bytes, note } of frames.splice(0))
+      this.#record(unixUs, direction, bytes, 0, bytes.length, () => note);
+  }
+
+  /** @param look called when somebody wants the frame. */
   #record(
     unixUs: number,
     direction: number,
     bytes: Uint8Array,
     offset: number,
     length: number,
-    note: () => string,
+    look: () => PacketNote,
   ): void {
-    let comment: string | null = null;
-    for (const { request, file } of this.#running) {
-      if (!request.matches(bytes, offset, length)) continue;
-      comment ??= note();
-      file.frame(unixUs, direction, bytes, offset, length, comment);
-    }
+    if (!this.#running.some(({ request }) => request.matches(bytes, offset, length))) return;
+    const note = look();
+    if (this.#held.length > 0 || isUnnumbered(note)) {
+      this.#held.push(kept(unixUs, direction, bytes, offset, length, note));
+    } else this.#write(unixUs, direction, bytes, offset, length, note);
   }
+
+  #writeHeld(): void {
+    for (const { unixUs, direction, bytes, note } of this.#held.splice(0))
+      this.#write(unixUs, direction, bytes, 0, bytes.length, note);
+  }
+
+  #write(unixUs: number, direction: number, bytes: Uint8Array, offset: number, length: number, note: PacketNote): void {
+    const comment = noteText(note, this.#idOf);
+    for (const { request, file } of this.#running)
+      if (request.matches(bytes, offset, length)) file.frame(unixUs, direction, bytes, offset, length, comment);
+  }
+}
+
+function kept(
+  unixUs: number,
+  direction: number,
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  note: PacketNote,
+): Kept {
+  return { unixUs, direction, bytes: bytes.slice(offset, offset + length), note };
 }

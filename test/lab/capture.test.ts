@@ -103,9 +103,7 @@ describeLab('captures of a running server', () => {
 
     it.skipIf(!hasProgram('tshark'))(`open in tshark, comments and all${needs('tshark')}`, async () => {
       expect(await tshark('load-0.pcapng', 'frame.number', '_ws.malformed')).toEqual([]);
-      const all = await tshark('load-0.pcapng', 'frame.comment', 'tcp.len > 0');
-      const comments = all.filter((comment) => comment !== '');
-      expect(comments.length).toBeGreaterThan(all.length * 0.9);
+      const comments = await tshark('load-0.pcapng', 'frame.comment', 'tcp.len > 0');
       for (const comment of comments) expect(comment).toMatch(/^conn \d+/);
       // Each connection with its own number.
       const numbers = new Set(comments.map((comment) => Number.parseInt(comment.slice(5), 10)));

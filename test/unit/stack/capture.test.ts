@@ -7,7 +7,7 @@ import { Captures } from '../../../src/transports/userspace-capture.ts';
 import { parseNetdevConf } from '../../../stack/config.ts';
 import { ACK, SYN } from '../../../stack/wire/tcp.ts';
 import { inject } from './inject.ts';
-import { PORT, Recorder, TwoStacks, type TwoStacksOptions } from './two-stacks.ts';
+import { IP_A, PORT, Recorder, TwoStacks, type TwoStacksOptions } from './two-stacks.ts';
 
 class Capture {
   readonly #pieces: Uint8Array[] = [];
@@ -28,10 +28,13 @@ class Capture {
 }
 
 /** The stack `a` is captured; its connections have the number 7. */
-function capturing(options: TwoStacksOptions = {}): { net: TwoStacks; captures: Captures } {
+function capturing(
+  options: TwoStacksOptions = {},
+  idOf: (user: unknown) => number = () => 7,
+): { net: TwoStacks; captures: Captures } {
   const net = new TwoStacks({ wire: { impairment: { delayUs: 1000 } }, ...options });
   const unixUs = (): number => net.clock.preciseUnixUs();
-  return { net, captures: new Captures(net.a, net.wire.ends[0], unixUs, () => 7) };
+  return { net, captures: new Captures(net.a, net.wire.ends[0], unixUs, idOf) };
 }
 
 const comments = (packets: readonly CapturedPacket[]): string[] => packets.map(({ comment }) => comment);
@@ -53,6 +56,35 @@ describe('a capture of a running stack', () => {
     client.write('more');
     net.run(100);
     expect(capture.stop()).toHaveLength(2);
+  });
+
+  it('has the number of a connection whose first data comes together with the end of its handshake', () => {
+    const { net, captures } = capturing({}, (user) => (user === null ? 0 : Number(user)));
+    const accepted: Recorder[] = [];
+    net.a.listen(PORT, 16, (socket) => {
+      const server = new Recorder();
+      server.echo = true;
+      accepted.push(server);
+      const events = server.attach(socket);
+      socket.user = 40 + accepted.length;
+      return events;
+    });
+    const all = new Capture(captures);
+    const payloads = new Capture(captures, `dst port ${PORT} and greater 60`);
+    const clients = [1, 2, 3].map((number) => {
+      const client = new Recorder();
+      client.onOpen = () => void client.write(`question ${number}, which is long enough`);
+      return client.attach(net.b.connect(IP_A, PORT, client));
+    });
+    net.run(1000, () => clients.every(({ text }) => text.length > 0));
+    const packets = all.stop();
+    const withData = packets.filter(({ bytes }) => Buffer.from(bytes).includes('question'));
+    // Each there and back, in the order in which they passed.
+    expect(withData).toHaveLength(6);
+    for (const { comment } of withData) expect(comment).toMatch(/^conn 4[123]$/);
+    expect(new Set(comments(withData)).size).toBe(3);
+    for (let i = 1; i < packets.length; i++) expect(packets[i].unixUs).toBeGreaterThanOrEqual(packets[i - 1].unixUs);
+    expect(comments(payloads.stop()).filter((comment) => comment.startsWith('conn 4'))).toHaveLength(3);
   });
 
   it('serves several at a time, each with its own filter and snap length', () => {
