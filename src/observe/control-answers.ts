@@ -6,7 +6,8 @@ import type { Server } from '../core/server.ts';
 import type { ConnectionHandler, StackInsight, Transport } from '../transports/transport.ts';
 import { compileFilter } from './capture/filter.ts';
 import { type ControlAnswers, ControlError, type ControlRequest, type ControlStream } from './control-server.ts';
-import { handlerId } from './handler-id.ts';
+import { coreSubject } from './core-subject.ts';
+import type { Subject } from './subject.ts';
 import { topFeed } from './top-feed.ts';
 
 /** Connections in one answer unless the asker wants others: building them all could hold up a busy server. */
@@ -30,16 +31,17 @@ export interface ClientFacts {
 export function controlAnswers(server: Server, transport: Transport): ControlAnswers {
   return {
     server: () => serverFacts(server, transport),
-    ...stackAnswers(transport, handlerId),
-    top: (request, stream) => topFeed(server, transport, request, stream),
+    ...subjectAnswers(coreSubject(server, transport)),
     clients: () => [...server.clients.values()].slice(0, CONNECTIONS_MAX).map((client) => clientFacts(server, client)),
   };
 }
 
-/** What is asked of the transport. @param idOf the number of a connection's handler. */
-export function stackAnswers(transport: Transport, idOf: (handler: ConnectionHandler) => number): ControlAnswers {
+/** What the Redis core and a relay answer alike. */
+export function subjectAnswers(subject: Subject): ControlAnswers {
+  const { transport, idOf } = subject;
   let captures = 0;
   return {
+    top: (request, stream) => topFeed(subject, request, stream),
     stack: () => insightOf(transport).stackFacts(),
     connections: (request) => {
       const limit = Math.min(CONNECTIONS_MAX, numberOf(request, 'limit', CONNECTIONS_DEFAULT));

@@ -1,33 +1,29 @@
 // One reading a second for the page: rates, the latency distribution of that second, where the core's time went, drops.
 // Reads only while a page listens. observe-server.ts imports it.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Server } from '../core/server.ts';
 import type { Alarm } from '../platform/timers.ts';
-import type { Transport } from '../transports/transport.ts';
 import { EventStream } from './event-stream.ts';
 import { HEAT_LIMITS_US, Readings } from './readings.ts';
-import { serverIdentity } from './server-identity.ts';
+import type { Subject } from './subject.ts';
 
 const INTERVAL_MS = 1000;
 
 export class LiveFeed {
-  readonly #server: Server;
-  readonly #transport: Transport;
+  readonly #subject: Subject;
   readonly #streams = new Set<EventStream>();
   readonly #alarm: Alarm;
   #readings: Readings | null = null;
 
-  constructor(server: Server, transport: Transport) {
-    this.#server = server;
-    this.#transport = transport;
-    this.#alarm = server.scheduler.createAlarm(() => this.#read(), true);
+  constructor(subject: Subject) {
+    this.#subject = subject;
+    this.#alarm = subject.scheduler.createAlarm(() => this.#read(), true);
   }
 
   add(request: IncomingMessage, response: ServerResponse): void {
     const stream: EventStream = new EventStream(request, response, () => this.#remove(stream));
     if (this.#streams.size === 0) this.#begin();
     this.#streams.add(stream);
-    stream.send({ kind: 'hello', limitsUs: HEAT_LIMITS_US, ...serverIdentity(this.#server) });
+    stream.send({ kind: 'hello', limitsUs: HEAT_LIMITS_US, ...this.#subject.identity() });
   }
 
   close(): void {
@@ -36,7 +32,7 @@ export class LiveFeed {
   }
 
   #begin(): void {
-    this.#readings = new Readings(this.#server, this.#transport);
+    this.#readings = new Readings(this.#subject);
     this.#alarm.arm(INTERVAL_MS);
   }
 

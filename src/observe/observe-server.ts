@@ -1,35 +1,37 @@
-// What the metrics port shows of a server: /metrics for Prometheus, the web page and its data. It listens on the kernel's
-// sockets, on loopback unless told otherwise, and costs nothing while nobody asks. src/server.ts starts it.
+// What the metrics port shows of a server or a relay: /metrics for Prometheus, the web page and its data. It listens on the
+// kernel's sockets, on loopback unless told otherwise, and costs nothing while nobody asks. open-observe.ts and relay-observe.ts start it.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Server } from '../core/server.ts';
-import type { Transport } from '../transports/transport.ts';
 import { type Asset, pageAssets } from './assets.ts';
 import { connectionRows } from './connection-rows.ts';
 import { LiveFeed } from './live-feed.ts';
-import { Metrics } from './metrics.ts';
 import { ObserveDoor, type ObserveSettings, send, sendJson } from './observe-door.ts';
 import { SequenceFeed } from './sequence-feed.ts';
+import type { Subject } from './subject.ts';
 
 /** More rows than a person reads; the page says how many there are. */
 const ROWS_MAX = 1000;
 
+/** Prometheus's text. */
+export interface MetricsText {
+  readonly contentType: string;
+  text(): Promise<string>;
+}
+
 export class ObserveServer {
-  readonly #server: Server;
-  readonly #transport: Transport;
+  readonly #subject: Subject;
   readonly #door: ObserveDoor;
-  readonly #metrics: Metrics;
+  readonly #metrics: MetricsText;
   readonly #live: LiveFeed;
   readonly #sequences: SequenceFeed;
   readonly #assets: ReadonlyMap<string, Asset>;
 
-  constructor(server: Server, transport: Transport, settings: ObserveSettings) {
-    this.#server = server;
-    this.#transport = transport;
-    this.#metrics = new Metrics(server, transport);
-    this.#live = new LiveFeed(server, transport);
-    this.#sequences = new SequenceFeed(server, transport);
+  constructor(subject: Subject, metrics: MetricsText, settings: ObserveSettings) {
+    this.#subject = subject;
+    this.#metrics = metrics;
+    this.#live = new LiveFeed(subject);
+    this.#sequences = new SequenceFeed(subject);
     this.#assets = pageAssets();
-    this.#door = new ObserveDoor(settings, server.log, (url, request, response) =>
+    this.#door = new ObserveDoor(settings, subject.log, (url, request, response) =>
       this.#answer(url, request, response),
     );
   }
@@ -37,7 +39,7 @@ export class ObserveServer {
   /** @throws ObserveError with one line. */
   async start(): Promise<void> {
     await this.#door.open();
-    this.#transport.measureTicks?.(this.#server.stopwatch);
+    this.#subject.measure();
   }
 
   close(): void {
@@ -53,7 +55,7 @@ export class ObserveServer {
     if (path === '/metrics') return send(response, 200, this.#metrics.contentType, await this.#metrics.text());
     if (path === '/api/live') return this.#live.add(request, response);
     if (path === '/api/connections') {
-      return sendJson(response, connectionRows(this.#server, this.#transport, ROWS_MAX));
+      return sendJson(response, connectionRows(this.#subject, ROWS_MAX));
     }
     const sequence = /^\/api\/connections\/(\d{1,15})\/sequence$/.exec(path);
     if (sequence !== null && this.#sequences.add(Number(sequence[1]), request, response)) return;

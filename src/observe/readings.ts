@@ -1,29 +1,19 @@
 // Readings of a running server: rates, the latency distribution, where the core's time went, drops, each of them the difference
 // between two looks at what the server counts anyway. Read only while somebody listens. live-feed.ts (the web page) and
 // top-feed.ts (`wiredis top`) import it.
-import type { Command } from '../core/command-table.ts';
-import { LatencyHistogram } from '../core/latency-histogram.ts';
+import type { LatencyHistogram } from '../core/latency-histogram.ts';
 import { processorTime } from '../core/process-facts.ts';
-import type { Server } from '../core/server.ts';
-import type { TickBudget, Transport } from '../transports/transport.ts';
-import { usedCommands } from './metrics.ts';
+import type { TickBudget } from '../transports/transport.ts';
+import type { Subject, Totals } from './subject.ts';
 
 /** Upper edges of the heat map's rows, microseconds: every power of two. */
 export const HEAT_LIMITS_US: readonly number[] = Array.from({ length: 21 }, (_, i) => 2 ** i - 1).slice(1);
 const BUSIEST = 8;
 
-/** Totals at one moment; two of them make a reading. */
-interface Totals {
+/** One moment; two of them make a reading. */
+interface Moment extends Totals {
   readonly atUs: number;
-  readonly commands: number;
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-  readonly errors: number;
   readonly cpuUs: number;
-  readonly commandUs: number;
-  /** Of all commands together. */
-  readonly latency: LatencyHistogram;
-  readonly byCommand: ReadonlyMap<string, { readonly calls: number; readonly timeUs: number }>;
   readonly budget: TickBudget | null;
   readonly retransmissions: number;
 }
@@ -62,62 +52,53 @@ export interface Reading {
 }
 
 export class Readings {
-  readonly #server: Server;
-  readonly #transport: Transport;
-  #before: Totals;
+  readonly #subject: Subject;
+  #before: Moment;
 
   /** The first reading begins now. */
-  constructor(server: Server, transport: Transport) {
-    this.#server = server;
-    this.#transport = transport;
-    this.#before = this.#totals();
+  constructor(subject: Subject) {
+    this.#subject = subject;
+    this.#before = this.#look();
   }
 
   /** What happened since the last one. */
   take(): Reading {
     const before = this.#before;
-    const now = this.#totals();
+    const now = this.#look();
     this.#before = now;
     return this.#reading(before, now);
   }
 
-  #totals(): Totals {
-    const { stats } = this.#server;
-    const commands = usedCommands(this.#server);
+  #look(): Moment {
+    const { transport, stopwatch } = this.#subject;
     const cpu = processorTime();
-    const facts = this.#server.hooks.transportFacts?.() ?? [];
+    const facts = transport.facts?.() ?? [];
     return {
-      atUs: this.#server.stopwatch(),
-      commands: stats.commandsProcessed,
-      bytesIn: stats.netInputBytes,
-      bytesOut: stats.netOutputBytes,
-      errors: stats.errorReplies,
+      ...this.#subject.totals(),
+      atUs: stopwatch(),
       cpuUs: cpu.user + cpu.system,
-      commandUs: sum(commands, (command) => command.timeUs),
-      latency: latencyOf(commands),
-      byCommand: new Map(commands.map(({ spec, calls, timeUs }) => [spec.name, { calls, timeUs }])),
-      budget: this.#transport.tickBudget?.() ?? null,
+      budget: transport.tickBudget?.() ?? null,
       retransmissions: Number(facts.find(([name]) => name === 'tcpRetransSegs')?.[1] ?? 0),
     };
   }
 
-  #reading(before: Totals, now: Totals): Reading {
+  #reading(before: Moment, now: Moment): Reading {
     const seconds = Math.max(0.001, (now.atUs - before.atUs) / 1e6);
     const rate = (a: number, b: number): number => Math.max(0, Math.round((b - a) / seconds));
     const share = (us: number): number => Math.max(0, us / (seconds * 1e6));
-    const { clock, clients, blocking } = this.#server;
+    const { unixMs, clients, blocked, memory } = this.#subject.state();
     const latency = now.latency.since(before.latency);
     return {
       kind: 'reading',
-      t: clock.unixMs,
+      t: unixMs,
       commands: rate(before.commands, now.commands),
       bytesIn: rate(before.bytesIn, now.bytesIn),
       bytesOut: rate(before.bytesOut, now.bytesOut),
       errors: rate(before.errors, now.errors),
       retransmissions: rate(before.retransmissions, now.retransmissions),
-      clients: clients.size,
-      blocked: blocking.count(),
-      memory: this.#server.usedMemory,
+      clients,
+      blocked,
+      memory,
       cpu: share(now.cpuUs - before.cpuUs),
       budget: budgetShares(before, now, share),
       latency: {
@@ -134,7 +115,7 @@ export class Readings {
   }
 
   #drops(): [name: string, count: number][] {
-    return (this.#server.hooks.transportFacts?.() ?? [])
+    return (this.#subject.transport.facts?.() ?? [])
       .filter(([name, value]) => name.startsWith('drop-') && Number(value) > 0)
       .map(([name, value]): [string, number] => [name.slice(5), Number(value)])
       .sort((a, b) => b[1] - a[1]);
@@ -147,14 +128,8 @@ function heatColumn(latency: LatencyHistogram): number[] {
   return upTo.map((count, i) => count - (i === 0 ? 0 : upTo[i - 1]));
 }
 
-function latencyOf(commands: readonly Command[]): LatencyHistogram {
-  const all = new LatencyHistogram();
-  for (const { histogram } of commands) if (histogram !== null) all.add(histogram);
-  return all;
-}
-
 /** Shares of one core: what of each tick was receiving, commands, persistence and sending. */
-function budgetShares(before: Totals, now: Totals, share: (us: number) => number): Record<string, number> {
+function budgetShares(before: Moment, now: Moment, share: (us: number) => number): Record<string, number> {
   const commands = share(now.commandUs - before.commandUs);
   const cpu = share(now.cpuUs - before.cpuUs);
   const { budget: a } = before;
@@ -168,7 +143,7 @@ function budgetShares(before: Totals, now: Totals, share: (us: number) => number
   return { receive, commands, persistence, transmit, other, idle: Math.max(0, 1 - cpu) };
 }
 
-function busiest(before: Totals, now: Totals, seconds: number): { name: string; rate: number; meanUs: number }[] {
+function busiest(before: Moment, now: Moment, seconds: number): { name: string; rate: number; meanUs: number }[] {
   const rows = [...now.byCommand].map(([name, { calls, timeUs }]) => {
     const past = before.byCommand.get(name) ?? { calls: 0, timeUs: 0 };
     const count = Math.max(0, calls - past.calls);
@@ -178,8 +153,4 @@ function busiest(before: Totals, now: Totals, seconds: number): { name: string; 
     .filter(({ rate }) => rate > 0)
     .sort((a, b) => b.rate - a.rate)
     .slice(0, BUSIEST);
-}
-
-function sum<T>(list: readonly T[], of: (item: T) => number): number {
-  return list.reduce((total, item) => total + of(item), 0);
 }

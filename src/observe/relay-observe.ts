@@ -1,35 +1,49 @@
-// The metrics port of `core relay`: /metrics with the relay's figures and the stack's. The Redis server behind it has its own exporter.
-// relay-server.ts opens it.
-import type { Log } from '../platform/log.ts';
-import { systemStopwatch } from '../platform/stopwatch.ts';
+// The metrics port of `core relay`: the web page, and /metrics with the relay's figures and the stack's. The Redis server behind
+// it has its own exporter. relay-server.ts opens it.
 import type { RelayFacts } from '../relay/relay.ts';
 import type { RelayServerFacts } from '../relay/relay-server.ts';
-import type { Transport } from '../transports/transport.ts';
 import { MetricsPage } from './metrics-page.ts';
-import { ObserveDoor, type ObserveSettings, send } from './observe-door.ts';
-import { counter, gauge, Samples, type Series, SeriesBook } from './series.ts';
-import { TransportMetrics } from './transport-metrics.ts';
+import type { ObserveSettings } from './observe-door.ts';
+import { type MetricsText, ObserveServer } from './observe-server.ts';
+import { counter, gauge, histogram, Samples, type Series, SeriesBook } from './series.ts';
+import type { Subject } from './subject.ts';
+import { LATENCY_LIMITS_US, TransportMetrics } from './transport-metrics.ts';
 
 /** @throws ObserveError with one line. */
 export async function openRelayObserve(
   settings: ObserveSettings,
-  log: Log,
-  transport: Transport,
+  subject: Subject,
   facts: () => RelayServerFacts,
-): Promise<ObserveDoor> {
+): Promise<ObserveServer> {
+  const observe = new ObserveServer(subject, relayText(subject, facts), settings);
+  await observe.start();
+  return observe;
+}
+
+function relayText(subject: Subject, facts: () => RelayServerFacts): MetricsText {
   const page = new MetricsPage();
   const relay = new RelayMetrics();
-  const network = new TransportMetrics(transport);
-  const door = new ObserveDoor(settings, log, async (url, _request, response) => {
-    if (url.pathname !== '/metrics') return send(response, 404, 'text/plain', 'not found; try /metrics\n');
+  const network = new TransportMetrics(subject.transport);
+  const text = (): Promise<string> => {
     const samples = new Samples();
     relay.add(samples, facts());
+    addAnswers(samples, subject);
     network.add(samples);
-    send(response, 200, page.contentType, await page.text(samples));
-  });
-  await door.open();
-  transport.measureTicks?.(systemStopwatch);
-  return door;
+    return page.text(samples);
+  };
+  return { contentType: page.contentType, text };
+}
+
+const ANSWERS = histogram(
+  'wiredis_relay_answer_usec',
+  "From a client's bytes to the first that the upstream answers, microseconds",
+  LATENCY_LIMITS_US,
+);
+
+function addAnswers(samples: Samples, subject: Subject): void {
+  const { latency, byCommand } = subject.totals();
+  const sumUs = [...byCommand.values()].reduce((sum, { timeUs }) => sum + timeUs, 0);
+  samples.addHistogram(ANSWERS, latency.countsUpTo(LATENCY_LIMITS_US), latency.total, sumUs);
 }
 
 const CHILD_RESTARTS = counter(

@@ -3,9 +3,11 @@
 import type { Config } from '../core/config.ts';
 import { ServerStartError } from '../core/server.ts';
 import { Listening } from '../listening.ts';
-import { stackAnswers } from '../observe/control-answers.ts';
+import { subjectAnswers } from '../observe/control-answers.ts';
 import type { ControlAnswers } from '../observe/control-server.ts';
 import { openControl } from '../observe/open-control.ts';
+import { relaySubject } from '../observe/relay-subject.ts';
+import type { Subject } from '../observe/subject.ts';
 import type { ServerClock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import { PidFile } from '../platform/pid-file.ts';
@@ -14,7 +16,6 @@ import type { Listener, Transport } from '../transports/transport.ts';
 import { type ChildAccount, RedisChild } from './child.ts';
 import { Relay, type RelayFacts } from './relay.ts';
 import { idleSettings } from './relay-settings.ts';
-import { Session } from './session.ts';
 import { Upstream, type UpstreamCalls } from './upstream.ts';
 
 /** How long ended connections have to deliver what was written to them, milliseconds. */
@@ -48,6 +49,8 @@ export class RelayServer {
   onOpened: () => void = () => {};
   /** Called when everything is closed. @param failed whether the Redis server behind it had to be given up. */
   onStopped: (failed: boolean) => void = () => {};
+  /** For the tools that show what it does. */
+  readonly subject: Subject;
   readonly #listening: Listening;
   readonly #child: RedisChild | null;
   /** By port. */
@@ -73,6 +76,7 @@ export class RelayServer {
     for (const { port, upstream } of config.relayForward) {
       this.#forwards.set(port, new Relay(upstreamAt(upstream), scheduler, config, false));
     }
+    this.subject = relaySubject(this, this.relay, clock);
     const { accept } = this.relay;
     this.#listening = new Listening({ config, log, clock, scheduler, accept, beforeOutput: () => {} }, transport);
   }
@@ -80,6 +84,11 @@ export class RelayServer {
   /** The Redis server of relay-spawn is that user's from the beginning. Before `start`. */
   runChildAs(account: ChildAccount): void {
     this.#child?.runAs(account);
+  }
+
+  /** All of them by port, the main one first. */
+  get relays(): ReadonlyMap<number, Relay> {
+    return new Map([[this.config.port, this.relay], ...this.#forwards]);
   }
 
   get listeners(): readonly Listener[] {
@@ -115,15 +124,15 @@ export class RelayServer {
   }
 
   async #openCompanions(): Promise<void> {
-    const { config, log, transport } = this;
+    const { config, log, subject } = this;
     const control = await openControl(config, log, this.#answers());
     if (control !== null) this.#companions.push(control);
     const { metricsPort: port, metricsBind: bind, metricsToken: token } = config;
     if (port === 0) return;
     // Only now: without metrics neither HTTP nor the metrics library is needed.
     const { openRelayObserve } = await import('../observe/relay-observe.ts');
-    this.#companions.push(await openRelayObserve({ port, bind, token }, log, transport, () => this.facts()));
-    log.notice(`Metrics on http://${bind.includes(':') ? `[${bind}]` : bind}:${port}/metrics`);
+    this.#companions.push(await openRelayObserve({ port, bind, token }, subject, () => this.facts()));
+    log.notice(`Metrics and the web page on http://${bind.includes(':') ? `[${bind}]` : bind}:${port}/`);
   }
 
   /**
@@ -176,7 +185,7 @@ export class RelayServer {
   #answers(): ControlAnswers {
     const { config, transport, relay } = this;
     return {
-      ...stackAnswers(transport, (handler) => (handler instanceof Session ? handler.id : 0)),
+      ...subjectAnswers(this.subject),
       server: () => ({
         pid: process.pid,
         transport: transport.name,

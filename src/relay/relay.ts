@@ -5,6 +5,7 @@ import type { Config } from '../core/config.ts';
 import { TOO_MANY, turnAway } from '../core/rejected-connection.ts';
 import type { Scheduler } from '../platform/timers.ts';
 import type { Connection, ConnectionHandler } from '../transports/transport.ts';
+import { AnswerMeter } from './answer-meter.ts';
 import { type Figures, Session, type SessionHost } from './session.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -38,6 +39,7 @@ export class Relay implements SessionHost {
   readonly scheduler: Scheduler;
   readonly speaksRedis: boolean;
   readonly figures: Figures = { bytesIn: 0, bytesOut: 0, turnedAway: 0 };
+  meter: AnswerMeter | null = null;
   readonly #config: Config;
   readonly #sessions = new Set<Session>();
   #accepted = 0;
@@ -54,6 +56,11 @@ export class Relay implements SessionHost {
 
   get sessions(): ReadonlySet<Session> {
     return this.#sessions;
+  }
+
+  /** From now on it is measured how long the upstream takes to answer. @param stopwatch microseconds. */
+  measure(stopwatch: () => number): void {
+    this.meter ??= new AnswerMeter(stopwatch);
   }
 
   /** For `Transport.listen`. */

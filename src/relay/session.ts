@@ -2,6 +2,7 @@
 // looked at; each side's pace, end and reset become the other's. Only src/relay/ imports it.
 import type { Alarm, Scheduler } from '../platform/timers.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transports/transport.ts';
+import type { AnswerMeter } from './answer-meter.ts';
 import type { Upstream, UpstreamHandler, UpstreamSocket } from './upstream.ts';
 
 /** An upstream that cannot be reached is tried again after 20, 40, ... 640 ms: 1.26 seconds in all. */
@@ -25,6 +26,8 @@ export interface SessionHost {
   readonly scheduler: Scheduler;
   readonly figures: Figures;
   readonly speaksRedis: boolean;
+  /** Null: nobody wants to know how long answers take. */
+  readonly meter: AnswerMeter | null;
   forget(session: Session): void;
 }
 
@@ -49,6 +52,8 @@ export class Session implements ConnectionHandler, UpstreamHandler {
   #finished = false;
   /** The client has spoken last. */
   #owesReply = false;
+  /** When, by the relay's meter; -1: that is not measured. */
+  #askedUs = -1;
   #movedSinceLook = false;
 
   /** @param client just accepted; it is not read before the upstream is there. */
@@ -75,6 +80,7 @@ export class Session implements ConnectionHandler, UpstreamHandler {
     }
     if (this.#upstreamFate !== undefined) return;
     this.#host.figures.bytesIn += length;
+    if (this.#host.meter !== null && !this.#owesReply) this.#askedUs = this.#host.meter.stopwatch();
     this.#owesReply = true;
     this.#movedSinceLook = true;
     // Node may hold it until the kernel takes it, and the range is ours only now.
@@ -116,6 +122,10 @@ export class Session implements ConnectionHandler, UpstreamHandler {
 
   upstreamBytes(bytes: Uint8Array, length: number): boolean {
     this.#host.figures.bytesOut += length;
+    if (this.#askedUs >= 0) {
+      this.#host.meter?.answered(this.#askedUs);
+      this.#askedUs = -1;
+    }
     this.#owesReply = false;
     this.#movedSinceLook = true;
     if (this.#gone) return true;

@@ -1,6 +1,8 @@
 // The metrics port over kernel sockets: what /metrics tells, who may read, and the page's data.
 import { request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { coreSubject } from '../../src/observe/core-subject.ts';
+import { Metrics } from '../../src/observe/metrics.ts';
 import { settingsProblem } from '../../src/observe/observe-door.ts';
 import { ObserveServer } from '../../src/observe/observe-server.ts';
 import { OurServer } from '../support/our-server.ts';
@@ -18,7 +20,12 @@ let port: number;
 
 async function open(token = ''): Promise<void> {
   port = await freePort();
-  observe = new ObserveServer(server.server, server.transport, { port, bind: '127.0.0.1', token });
+  const { server: core, transport } = server;
+  observe = new ObserveServer(coreSubject(core, transport), new Metrics(core, transport), {
+    port,
+    bind: '127.0.0.1',
+    token,
+  });
   await observe.start();
 }
 

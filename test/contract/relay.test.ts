@@ -10,7 +10,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import * as calls from '../../io-engine/linux/libc.ts';
+import { screenLines } from '../../src/cli/observe/top-screen.ts';
 import { Net } from '../../src/net/net.ts';
+import { openStream } from '../../src/observe/control-client.ts';
+import type { TopReading } from '../../src/observe/top-feed.ts';
 import { SystemClock } from '../../src/platform/clock.ts';
 import { Log } from '../../src/platform/log.ts';
 import { SystemScheduler } from '../../src/platform/timers.ts';
@@ -307,7 +310,61 @@ describe.each([
     expect(text).toContain('wiredis_relay_clients{port="main"} 1\n');
     expect(text).toContain('wiredis_relay_bytes_from_upstream_total{port="main"} 7\n');
     expect(text.includes('node_netstat_Tcp_PassiveOpens')).toBe(ground.transport.name === 'userspace');
-    expect((await fetch(`${url}/`)).status).toBe(404);
+    expect(await (await fetch(`${url}/`)).text()).toContain('<title>wiredis</title>');
+    // Measured since the port is open.
+    expect(text).toContain('wiredis_relay_answer_usec_count 1\n');
+    const { rows, total } = (await (await fetch(`${url}/api/connections`)).json()) as {
+      total: number;
+      rows: { address: string; tcp: object | null; memory: number | null }[];
+    };
+    expect(total).toBe(1);
+    expect(rows).toMatchObject([{ id: 1, memory: null }]);
+    expect(rows[0].tcp !== null).toBe(ground.transport.name === 'userspace');
+    const sequence = await fetch(`${url}/api/connections/1/sequence`);
+    expect(sequence.status).toBe(ground.transport.name === 'userspace' ? 200 : 404);
+    await sequence.body?.cancel();
+  });
+
+  test('top: answers and how long they take, from when somebody looks', async () => {
+    const control = join(folder, 'control.sock');
+    await listen((socket) =>
+      socket.on('data', () => {
+        const answer = scheduler.createAlarm(() => socket.write('+PONG\r\n'));
+        answer.arm(30);
+        cleanup.push(() => answer.disarm());
+      }),
+    );
+    await start({ 'control-socket': control });
+    const client = dial();
+    const ask = async (): Promise<void> => {
+      client.write('PING\r\n');
+      await once(client, 'data');
+    };
+    await ask();
+    expect(relay.relay.meter).toBeNull();
+    const stream = await openStream(control, 'top', { intervalMs: 500 });
+    cleanup.push(() => stream.close());
+    const next = stream.line();
+    await expect.poll(() => relay.relay.meter).not.toBeNull();
+    for (let i = 0; i < 3; i++) await ask();
+    const { server, reading, connections } = (await next) as TopReading;
+    expect(server).toMatchObject({ isRelay: true, port, pid: process.pid, transport: ground.transport.name });
+    expect(reading).toMatchObject({ clients: 1, blocked: 0, errors: 0 });
+    expect(reading.commands).toBeGreaterThan(0);
+    expect(reading.bytesIn).toBeGreaterThan(0);
+    // The upstream waits for that long; a timer may be a millisecond early.
+    expect(reading.latency.p50).toBeGreaterThanOrEqual(28_000);
+    expect(reading.busiest).toMatchObject([{ name: `${port} to unix:${path}` }]);
+    expect(reading.busiest[0].meanUs).toBeGreaterThanOrEqual(28_000);
+    expect(connections).toMatchObject([{ id: 1, command: '' }]);
+    const text = screenLines(
+      { server, reading, connections, seconds: 1 },
+      { width: 200, height: 40, colour: false, sort: 'traffic', isPaused: false, keys: false },
+    ).join('\n');
+    expect(text).toMatch(/ relay {2}/);
+    expect(text).toMatch(/^answers\/s [1-9]/m);
+    expect(text).toMatch(/^upstream {2}p50 [\d.]+ms {2}p90 /m);
+    expect(text).toMatch(/^Upstream +Answers\/s +Mean/m);
   });
 
   test('tls-port: TLS ends here, the upstream speaks plain', async () => {

@@ -2,17 +2,32 @@
 // and go, tshark opens what comes out, and what the two tools say is what the lab did: losses made with nftables on the
 // client's host, its own tcpdump as the second witness.
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Lab } from '../../src/cli/lab/lab.ts';
 import { hasProgram, type Result } from '../../src/cli/lab/process.ts';
 import type { ConnectionReport } from '../../src/observe/capture/explain.ts';
-import { cliScript, describeLab, eventually, LabServer, linkOf, OVER, openLab } from './fixture.ts';
+import {
+  cliScript,
+  describeLab,
+  eventually,
+  LabServer,
+  linkOf,
+  OVER,
+  openLab,
+  PORT,
+  root,
+  serverCommand,
+} from './fixture.ts';
 
 const over = OVER.find((name) => name === 'afxdp' || name === 'afpacket');
 const needs = (program: string): string => (hasProgram(program) ? '' : ` [skipped: needs ${program}]`);
+
+/** A client over our own stack. */
+const netProgram = join(root, 'test', 'lab', 'clients', 'net-redis.js');
+const netEntry = join(dirname(dirname(cliScript)), 'net', 'index.js');
 
 /** The client's host loses every twentieth large segment of the server's, behind where tcpdump looks. */
 const LOSSY = `table ip lossy {
@@ -22,6 +37,39 @@ const LOSSY = `table ip lossy {
   }
 }
 `;
+
+/** A capture that has begun; `result` when it is over. */
+interface Begun {
+  readonly result: Promise<Result>;
+  /** Ctrl-C. */
+  end(): void;
+}
+
+async function beginCapture(
+  lab: Lab,
+  { pid }: { readonly pid?: number | undefined },
+  ...words: string[]
+): Promise<Begun> {
+  const all = ['timeout', '60', process.execPath, cliScript, 'capture', '--server', String(pid), ...words];
+  const child = lab.start('server', all, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  child.stdout!.on('data', (data) => (stdout += data));
+  child.stderr!.on('data', (data) => (stderr += data));
+  const result = once(child, 'close').then(([code]) => ({ code: Number(code ?? -1), stdout, stderr }));
+  await eventually(
+    async () => stderr,
+    (text) => text.includes('capturing on'),
+    20_000,
+  );
+  return { result, end: () => void child.kill('SIGINT') };
+}
+
+/** One field of each packet, as tshark reads it. */
+async function fields(lab: Lab, path: string, field: string, filter = ''): Promise<string[]> {
+  const words = ['tshark', '-n', '-r', path, '-T', 'fields', '-e', field];
+  return (await lab.must('server', filter === '' ? words : [...words, '-Y', filter])).split('\n').slice(0, -1);
+}
 
 describeLab('captures of a running server', () => {
   let lab: Lab;
@@ -45,29 +93,11 @@ describeLab('captures of a running server', () => {
   const tool = (...words: string[]): Promise<Result> =>
     lab.run('server', ['timeout', '60', process.execPath, cliScript, ...words]);
   const capture = (...words: string[]): Promise<Result> => tool('capture', '--server', String(server.pid), ...words);
-  /** One that has begun; `result` when it is over. */
-  async function capturing(...words: string[]): Promise<{ readonly result: Promise<Result> }> {
-    const all = ['timeout', '60', process.execPath, cliScript, 'capture', '--server', String(server.pid), ...words];
-    const child = lab.start('server', all, { stdio: ['ignore', 'pipe', 'pipe'] });
-    let stdout = '';
-    let stderr = '';
-    child.stdout!.on('data', (data) => (stdout += data));
-    child.stderr!.on('data', (data) => (stderr += data));
-    const result = once(child, 'close').then(([code]) => ({ code: Number(code ?? -1), stdout, stderr }));
-    await eventually(
-      async () => stderr,
-      (text) => text.includes('capturing on'),
-      20_000,
-    );
-    return { result };
-  }
+  const capturing = (...words: string[]): Promise<Begun> => beginCapture(lab, server, ...words);
   const file = (name: string): string => join(folder, name);
 
-  /** One field of each packet, as tshark reads it. */
-  async function tshark(name: string, field: string, filter = ''): Promise<string[]> {
-    const words = ['tshark', '-n', '-r', file(name), '-T', 'fields', '-e', field];
-    return (await lab.must('server', filter === '' ? words : [...words, '-Y', filter])).split('\n').slice(0, -1);
-  }
+  const tshark = (name: string, field: string, filter = ''): Promise<string[]> =>
+    fields(lab, file(name), field, filter);
 
   /** redis-benchmark on the client's host, again and again until `work` is done. Every run must go through. */
   async function underLoad<T>(words: readonly string[], work: () => Promise<T>): Promise<T> {
@@ -214,4 +244,87 @@ describeLab('captures of a running server', () => {
       expect(await said()).toMatch(/packets captured, [1-9]\d* left out/);
     });
   });
+});
+
+describeLab('captures of IPv6 and of a VLAN', () => {
+  let lab: Lab;
+  let folder = '';
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'wiredis-capture6-'));
+    lab = await openLab();
+  });
+  afterAll(async () => {
+    await lab?.down();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** What tshark reads of all packets with data, when `work` is done; each of them has to belong to a connection. */
+  async function seen(server: { readonly pid?: number | undefined }, filter: string, work: () => Promise<void>) {
+    const path = join(folder, 'seen.pcapng');
+    const { result, end } = await beginCapture(lab, server, path, filter);
+    await work();
+    end();
+    const { code, stderr } = await result;
+    expect(code, stderr).toBe(0);
+    expect(await fields(lab, path, 'frame.number', '_ws.malformed')).toEqual([]);
+    const comments = await fields(lab, path, 'frame.comment', 'tcp.len > 0');
+    expect(comments.length).toBeGreaterThanOrEqual(2);
+    for (const comment of comments) expect(comment).toMatch(/^conn \d+$/);
+    const explained = await lab.must('server', [process.execPath, cliScript, 'explain', path, '--json']);
+    return { path, connections: JSON.parse(explained).connections as ConnectionReport[] };
+  }
+
+  for (const engine of OVER.filter((name) => name === 'afxdp' || name === 'afpacket')) {
+    it.skipIf(!hasProgram('tshark'))(`${engine}: IPv6 as tshark reads it${needs('tshark')}`, async () => {
+      const { veth } = linkOf(lab, engine);
+      await lab.must('client', ['sysctl', '-qw', `net.ipv6.conf.${veth}.disable_ipv6=0`]);
+      await lab.must('client', ['ip', 'addr', 'add', 'fd77::2/64', 'dev', veth, 'nodad']);
+      const options = { over: engine, netdev: 'address = fd77::1/64', address: 'fd77::1', bind: 'fd77::1' };
+      const server = await LabServer.start(lab, options);
+      try {
+        const { path, connections } = await seen(server, 'ip6 and tcp port 6379', async () => {
+          await server.cli(['SET', 'six', 'yes']);
+          await server.cli(['GET', 'six']);
+        });
+        expect(new Set(await fields(lab, path, 'ipv6.src', 'tcp'))).toEqual(new Set(['fd77::1', 'fd77::2']));
+        expect(await fields(lab, path, 'frame.number', 'not ipv6')).toEqual([]);
+        expect(connections.map(({ client }) => client.replace(/\d+$/, ''))).toEqual(['[fd77::2]:', '[fd77::2]:']);
+      } finally {
+        await server.stop();
+        await lab.run('client', ['sysctl', '-qw', `net.ipv6.conf.${veth}.disable_ipv6=1`]);
+      }
+    });
+
+    it.skipIf(!hasProgram('tshark'))(`${engine}: a VLAN as tshark reads it${needs('tshark')}`, async () => {
+      const { veth } = linkOf(lab, engine);
+      const netdevFile = join(folder, `${engine}.conf`);
+      const base = readFileSync(lab.netdevFile('direct'), 'utf8');
+      writeFileSync(netdevFile, `${base.replace(/^address = .*$/m, 'address = 10.78.0.1/24')}\nvlan = 42\n`);
+      const clientFile = join(folder, 'client.conf');
+      writeFileSync(clientFile, `interface = ${veth}\naddress = 10.78.0.2/24\nvlan = 42\n`);
+      const command = serverCommand(lab, { over: engine, address: '10.78.0.1' }, netdevFile);
+      const server = lab.start('server', command, { cwd: folder, stdio: 'ignore' });
+      const ended = once(server, 'exit');
+      try {
+        // Linux's own stack knows no VLAN everywhere, ours does.
+        const words = [process.execPath, netProgram, netEntry, clientFile, '10.78.0.1', String(PORT)];
+        const ask = async (...commands: string[]) => JSON.parse(await lab.must('client', [...words, ...commands]));
+        await eventually(
+          () => ask('PING'),
+          ({ error }) => error === undefined,
+          20_000,
+        );
+        const { path, connections } = await seen(server, 'vlan 42 and tcp port 6379', async () => {
+          expect((await ask('SET tagged yes', 'GET tagged')).received).toContain('yes');
+        });
+        expect(new Set(await fields(lab, path, 'vlan.id'))).toEqual(new Set(['42']));
+        expect(new Set(await fields(lab, path, 'ip.src', 'tcp'))).toEqual(new Set(['10.78.0.1', '10.78.0.2']));
+        expect(connections.map(({ client }) => client.replace(/\d+$/, ''))).toEqual(['10.78.0.2:']);
+      } finally {
+        server.kill('SIGKILL');
+        await ended;
+      }
+    });
+  }
 });

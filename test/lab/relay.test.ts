@@ -4,7 +4,19 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { parseBenchmark } from '../../src/cli/bench/load.ts';
 import type { Lab } from '../../src/cli/lab/lab.ts';
-import { Capture, describeLab, eventually, LabServer, linkOf, OVER, openLab, REQUESTS, RST_FILTER } from './fixture.ts';
+import type { TopReading } from '../../src/observe/top-feed.ts';
+import {
+  Capture,
+  cliScript,
+  describeLab,
+  eventually,
+  LabServer,
+  linkOf,
+  OVER,
+  openLab,
+  REQUESTS,
+  RST_FILTER,
+} from './fixture.ts';
 
 const ENGINES = OVER.filter((over) => over === 'afxdp' || over === 'afpacket');
 
@@ -36,6 +48,37 @@ describeLab('relay', () => {
         expect(parseBenchmark(load.stdout).map(({ test }) => test.split(' ')[0])).toContain('GET');
         expect(await resets.stop()).toEqual([]);
       } finally {
+        await server.stop();
+      }
+    });
+
+    it(`over ${engine}: top, netstat and capture show what passes, and cost no request`, async () => {
+      const server = await start();
+      const words = ['-h', server.address, '-t', 'set', '-n', '100000000', '-c', '4', '-d', '500', '-q'];
+      const load = lab.start('client', ['redis-benchmark', ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
+      let said = '';
+      for (const stream of [load.stdout!, load.stderr!]) stream.on('data', (data) => (said += data));
+      try {
+        const tool = (name: string, ...more: string[]): Promise<string> =>
+          lab.must('server', [process.execPath, cliScript, name, '--server', String(server.pid), ...more]);
+        const top = async (): Promise<TopReading> => JSON.parse(await tool('top', '--once', '--json'));
+        const busy = ({ reading, connections }: TopReading): boolean => reading.commands > 0 && connections.length >= 4;
+        const { server: identity, reading, connections } = await eventually(top, busy, 20_000);
+        expect(identity).toMatchObject({ isRelay: true, engine });
+        expect(reading.bytesIn).toBeGreaterThan(reading.commands * 500);
+        expect(reading.latency.p50).toBeGreaterThan(0);
+        for (const part of ['receive', 'transmit', 'other']) expect(reading.budget[part]).toBeGreaterThan(0);
+        for (const { received, sent, id } of connections.slice(0, 4)) {
+          expect(id).toBeGreaterThan(0);
+          expect(received!).toBeGreaterThan(sent!);
+        }
+        expect(await tool('top', '--once')).toMatch(/^answers\/s /m);
+        expect(JSON.parse(await tool('netstat', '--json')).connections.length).toBeGreaterThanOrEqual(4);
+        expect(await tool('capture', '--decode', '--count', '5', 'port', '6379')).toMatch(/SET \S+ .* -> OK/);
+        expect(load.exitCode).toBeNull();
+        expect(said).not.toMatch(/error/i);
+      } finally {
+        load.kill('SIGKILL');
         await server.stop();
       }
     });

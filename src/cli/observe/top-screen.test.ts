@@ -18,6 +18,7 @@ const connection = (id: number, more: Partial<TopConnection> = {}): TopConnectio
 
 const TOP: TopReading = {
   server: {
+    isRelay: false,
     transport: 'userspace',
     engine: 'afxdp',
     interface: 'eth1',

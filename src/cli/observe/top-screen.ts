@@ -24,7 +24,7 @@ const BY: Readonly<Record<Sort, (c: TopConnection) => number>> = {
   rtt: ({ rttUs }) => rttUs ?? 0,
   queue: ({ sendQueue }) => sendQueue ?? 0,
   again: ({ retransmissions }) => retransmissions ?? 0,
-  idle: ({ idleMs }) => idleMs,
+  idle: ({ idleMs }) => idleMs ?? 0,
   id: ({ id }) => -id,
 };
 
@@ -65,6 +65,7 @@ function painter(colour: boolean): Paint {
 }
 
 function headLines({ server, reading }: TopReading, { isPaused }: ScreenOptions, paint: Paint): string[] {
+  const relay = server.isRelay ? 'relay  ' : '';
   const how = server.engine === null ? 'kernel sockets' : `${server.engine} on ${server.interface}`;
   const clock = new Date(reading.t).toTimeString().slice(0, 8);
   const { latency } = reading;
@@ -73,12 +74,12 @@ function headLines({ server, reading }: TopReading, { isPaused }: ScreenOptions,
   const errors = `errors/s ${shortCount(reading.errors)}`;
   const waiting = reading.blocked > 0 ? ` (${reading.blocked} wait)` : '';
   return [
-    `${paint(BOLD, 'wiredis')} ${server.addresses} port ${server.port}  ${how}  up ${duration(server.uptimeMs)}  ` +
+    `${paint(BOLD, 'wiredis')} ${server.addresses} port ${server.port}  ${relay}${how}  up ${duration(server.uptimeMs)}  ` +
       `pid ${server.pid}  ${clock}${isPaused ? `  ${paint(RED, 'paused')}` : ''}`,
-    `commands/s ${paint(BOLD, shortCount(reading.commands))}  in ${shortBytes(reading.bytesIn)}/s  ` +
+    `${server.isRelay ? 'answers' : 'commands'}/s ${paint(BOLD, shortCount(reading.commands))}  in ${shortBytes(reading.bytesIn)}/s  ` +
       `out ${shortBytes(reading.bytesOut)}/s  clients ${reading.clients}${waiting}  memory ${shortBytes(reading.memory)}  ` +
       `${reading.errors > 0 ? paint(YELLOW, errors) : errors}  ${again}`,
-    `latency  ${(
+    `${server.isRelay ? 'upstream' : 'latency'}  ${(
       [
         ['p50', latency.p50],
         ['p90', latency.p90],
@@ -109,11 +110,12 @@ function budgetLine(cpu: number, budget: Readonly<Record<string, number>>, paint
   return `core ${paint(BOLD, percent(cpu))} [${bar}${' '.repeat(BAR_WIDTH - filled)}] ${words.join('  ')}`;
 }
 
-function commandLines({ reading }: TopReading, paint: Paint): string[] {
+function commandLines({ server, reading }: TopReading, paint: Paint): string[] {
   const rows = reading.busiest
     .slice(0, COMMANDS_MAX)
     .map(({ name, rate, meanUs }): Cell[] => [name, shortCount(rate), shortMicroseconds(meanUs)]);
-  return headed(tableLines(['Command', 'Calls/s', 'Mean'], rows), paint);
+  const heading = server.isRelay ? ['Upstream', 'Answers/s', 'Mean'] : ['Command', 'Calls/s', 'Mean'];
+  return headed(tableLines(heading, rows), paint);
 }
 
 function dropLines({ reading }: TopReading, paint: Paint): string[] {
@@ -138,7 +140,7 @@ function connectionRow(c: TopConnection): Cell[] {
     known(c.rttUs, shortMicroseconds),
     known(c.sendQueue, shortBytes),
     known(c.retransmissions, shortCount),
-    shortMicroseconds(Math.max(1, c.idleMs * 1000)),
+    known(c.idleMs, (ms) => shortMicroseconds(Math.max(1, ms * 1000))),
   ];
 }
 

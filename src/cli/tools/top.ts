@@ -11,6 +11,9 @@ A running server at a glance, renewed every second: rates, percentiles of comman
 (receiving and TCP, commands, transmitting, persistence), the busiest commands, drop reasons and the connections that
 move the most bytes.
 
+Of 'core relay', which passes bytes on unread, it shows answers instead of commands: how many the upstream gave, and how
+long each took from a client's bytes to the first that came back (a pipeline counts as one).
+
 Keys: q quit, s sort by the next column, p pause and go on.
 
 Options:

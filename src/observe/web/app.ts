@@ -9,6 +9,7 @@ import { bytes, count, element, fillRows, micros } from './text.ts';
 interface Hello {
   readonly kind: 'hello';
   readonly limitsUs: readonly number[];
+  readonly isRelay: boolean;
   readonly transport: string;
   readonly engine: string | null;
   readonly interface: string | null;
@@ -62,10 +63,26 @@ function status(state: string, text: string): void {
 
 function hello(message: Hello): void {
   heat.limitsUs = message.limitsUs;
+  if (message.isRelay) relayLabels();
   const where = `${message.addresses} port ${message.port}`;
   const how = message.engine === null ? 'kernel sockets' : `${message.engine} on ${message.interface}`;
   element('identity').textContent = `${where} · ${how}`;
   void table.refresh();
+}
+
+/** A relay passes bytes on unread: what it knows of is answers. */
+function relayLabels(): void {
+  const labels = {
+    'label-commands': 'Answers/s',
+    'label-p50': 'Median answer',
+    'h-latency': "Upstream's latency",
+    'latency-note':
+      "Each column is a second, each row a range of times from a client's bytes to the upstream's first; darker rows hold more.",
+    'h-busiest': 'Upstreams',
+    'label-busiest': 'Upstream',
+    'label-calls': 'Answers/s',
+  };
+  for (const [id, text] of Object.entries(labels)) element(id).textContent = text;
 }
 
 function read(reading: FullReading): void {
@@ -79,7 +96,7 @@ function read(reading: FullReading): void {
   fillRows(
     element('busiest'),
     reading.busiest.map(({ name, rate, meanUs }) => [name, count(rate), micros(meanUs)]),
-    'no commands',
+    'nothing',
   );
   fillRows(
     element('drops'),

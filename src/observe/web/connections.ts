@@ -19,11 +19,12 @@ export interface Row {
   readonly address: string;
   readonly name: string;
   readonly flags: string;
-  readonly db: number;
-  readonly ageSeconds: number;
-  readonly idleSeconds: number;
+  /** Null: not known, as of a relay's clients. */
+  readonly db: number | null;
+  readonly ageSeconds: number | null;
+  readonly idleSeconds: number | null;
   readonly command: string;
-  readonly memory: number;
+  readonly memory: number | null;
   readonly tcp: Tcp | null;
 }
 
@@ -39,6 +40,16 @@ const tcp = (title: string, of: (tcp: Tcp) => number, show: (value: number) => s
   value: (row) => (row.tcp === null ? -1 : of(row.tcp)),
   show: (row) => (row.tcp === null ? '–' : show(of(row.tcp))),
   className: `number ${className}`.trim(),
+});
+
+const known = (title: string, of: (row: Row) => number | null, show: (value: number) => string): Column => ({
+  title,
+  value: (row) => of(row) ?? -1,
+  show: (row) => {
+    const value = of(row);
+    return value === null ? '–' : show(value);
+  },
+  className: 'number',
 });
 
 const COLUMNS: readonly Column[] = [
@@ -62,9 +73,9 @@ const COLUMNS: readonly Column[] = [
     ({ rtoMs }) => rtoMs,
     (value) => (value === 0 ? '–' : `${value} ms`),
   ),
-  { title: 'Idle', value: (row) => row.idleSeconds, show: (row) => seconds(row.idleSeconds), className: 'number' },
-  { title: 'Age', value: (row) => row.ageSeconds, show: (row) => seconds(row.ageSeconds), className: 'number' },
-  { title: 'Memory', value: (row) => row.memory, show: (row) => bytes(row.memory), className: 'number' },
+  known('Idle', ({ idleSeconds }) => idleSeconds, seconds),
+  known('Age', ({ ageSeconds }) => ageSeconds, seconds),
+  known('Memory', ({ memory }) => memory, bytes),
 ];
 
 export class ConnectionTable {

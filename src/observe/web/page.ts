@@ -17,7 +17,7 @@ const TILES = [
   ['memory', 'Memory'],
   ['cpu', 'Core in use'],
 ]
-  .map(([id, label]) => `<div class="tile"><dt>${label}</dt><dd id="tile-${id}">–</dd></div>`)
+  .map(([id, label]) => `<div class="tile"><dt id="label-${id}">${label}</dt><dd id="tile-${id}">–</dd></div>`)
   .join('');
 
 export const PAGE = `<!doctype html>
@@ -50,7 +50,7 @@ export const PAGE = `<!doctype html>
   <section class="wide" aria-labelledby="h-latency">
     <h2 id="h-latency">Command latency</h2>
     <canvas id="heat" role="img" aria-label="How many commands took how long, by second"></canvas>
-    <p class="note">Each column is a second, each row a range of times in the core; darker rows hold more commands.</p>
+    <p class="note" id="latency-note">Each column is a second, each row a range of times in the core; darker rows hold more commands.</p>
   </section>
   <section aria-labelledby="h-budget">
     <h2 id="h-budget">Tick budget</h2>
@@ -59,7 +59,7 @@ export const PAGE = `<!doctype html>
   </section>
   <section aria-labelledby="h-busiest">
     <h2 id="h-busiest">Busiest commands</h2>
-    <table class="plain"><thead><tr><th scope="col">Command</th><th scope="col">Calls/s</th><th scope="col">Mean</th></tr></thead><tbody id="busiest"></tbody></table>
+    <table class="plain"><thead><tr><th scope="col" id="label-busiest">Command</th><th scope="col" id="label-calls">Calls/s</th><th scope="col">Mean</th></tr></thead><tbody id="busiest"></tbody></table>
   </section>
   <section aria-labelledby="h-drops">
     <h2 id="h-drops">Drop reasons</h2>
