@@ -179,7 +179,7 @@ function quotedPacket(packet: IcmpPacket, flow: Flow, hosts: Hosts): Uint8Array 
   writeUint16(transport, 0, flow.localPort);
   writeUint16(transport, 2, flow.peerPort);
   if (isTcp) writeInt32(transport, 4, flow.toStack(packet.about!));
-  const header = ipHeader({}, isTcp ? 6 : 17, 1480, hosts.stackIp, hosts.peerIp);
+  const header = ipHeader({}, { protocol: isTcp ? 6 : 17, payloadLength: 1480, from: hosts.stackIp, to: hosts.peerIp });
   const quoted = new Uint8Array(header.length + length);
   quoted.set(header);
   quoted.set(transport.subarray(0, length), header.length);
@@ -285,7 +285,7 @@ function framesBetween(
     fields.mac === undefined && isGroup ? Uint8Array.of(0x33, 0x33, ...to.subarray(12)) : macOf(fields.mac, hosts);
   const etherType = hosts.family === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6;
   return ordered.map(({ offset, bytes, more }) => {
-    const header = ipHeader(fields, protocol, bytes.length, from, to, offset, more);
+    const header = ipHeader(fields, { protocol, payloadLength: bytes.length, from, to, offset, more });
     const packet = new Uint8Array(header.length + bytes.length);
     packet.set(header);
     packet.set(bytes, header.length);
@@ -310,27 +310,24 @@ function ethernetFrame(
   return frame;
 }
 
-function ipHeader(
-  fields: IpFields,
-  protocol: number,
-  payloadLength: number,
-  from: Uint8Array,
-  to: Uint8Array,
-  offset = 0,
-  more = false,
-): Uint8Array {
-  const build = from.length === 4 ? ipv4Header : ipv6Header;
-  return build(fields, protocol, payloadLength, from, to, offset, more);
+/** What a header is for: a whole packet, or a fragment of one. */
+interface HeaderOf {
+  readonly protocol: number;
+  readonly payloadLength: number;
+  readonly from: Uint8Array;
+  readonly to: Uint8Array;
+  /** Bytes of the packet before this fragment. */
+  readonly offset?: number;
+  /** Other fragments follow. */
+  readonly more?: boolean;
 }
+
+const ipHeader = (fields: IpFields, of: HeaderOf): Uint8Array =>
+  of.from.length === 4 ? ipv4Header(fields, of) : ipv6Header(fields, of);
 
 function ipv4Header(
   fields: IpFields,
-  protocol: number,
-  payloadLength: number,
-  from: Uint8Array,
-  to: Uint8Array,
-  offset: number,
-  more: boolean,
+  { protocol, payloadLength, from, to, offset = 0, more = false }: HeaderOf,
 ): Uint8Array {
   const options = fields.ipOptions ?? [];
   const header = new Uint8Array(20 + Math.ceil(options.length / 4) * 4);
@@ -352,12 +349,7 @@ function ipv4Header(
 /** With the extension headers that the line gives, and a fragment header when this is a part only. */
 function ipv6Header(
   fields: IpFields,
-  protocol: number,
-  payloadLength: number,
-  from: Uint8Array,
-  to: Uint8Array,
-  offset: number,
-  more: boolean,
+  { protocol, payloadLength, from, to, offset = 0, more = false }: HeaderOf,
 ): Uint8Array {
   const extensions = [...(fields.ext ?? [])];
   if (more || offset > 0) {

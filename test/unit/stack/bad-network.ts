@@ -2,6 +2,7 @@
 import type { Impairment, MemoryEndOptions } from '../../../io-engine/memory-wire.ts';
 import type { SeededRandom } from '../../../src/platform/random.ts';
 import type { StackConfig } from '../../../stack/config.ts';
+import { TwoStacks } from './two-stacks.ts';
 
 export function randomImpairment(random: SeededRandom): Partial<Impairment> {
   const some = (most: number): number => (random.below(3) === 0 ? 0 : random.fraction() * most);
@@ -40,4 +41,22 @@ export function randomEnd(random: SeededRandom): MemoryEndOptions {
     txChecksumOffload: false,
     tsoPayloadMax: offload ? 16_000 : 0,
   };
+}
+
+/** Two stacks with a bad network between them; clocks and sequence numbers start near where they wrap, at times. */
+export function badNetwork(
+  seed: number,
+  random: SeededRandom,
+  configs: Record<'a' | 'b', Partial<StackConfig>>,
+): TwoStacks {
+  const net = new TwoStacks({
+    seed,
+    startUs: [1_000_000, 0x7fff_0000, 0xffff_0000][random.below(3)],
+    wire: { impairment: randomImpairment(random) },
+    ends: [randomEnd(random), randomEnd(random)],
+    ...configs,
+  });
+  const edge = [0, 0x7fff_f000, 0xffff_f000][random.below(3)];
+  if (edge !== 0) net.a.tcp.iss.sequence = net.b.tcp.iss.sequence = () => edge | 0;
+  return net;
 }

@@ -4,79 +4,20 @@
 import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../../src/platform/random.ts';
 import type { StackConfig } from '../../../stack/config.ts';
-import type { Socket, SocketEvents } from '../../../stack/socket.ts';
+import type { Socket } from '../../../stack/socket.ts';
 import type { Stack } from '../../../stack/stack.ts';
 import { type Connection, ESTABLISHED } from '../../../stack/tcp/connection.ts';
 import { CARRIED } from '../../../stack/tcp/connection-state.ts';
 import { Flight } from '../../../stack/tcp/flight.ts';
-import { randomConfig, randomEnd, randomImpairment } from './bad-network.ts';
-import { IP_A, IP_B, PORT, Recorder, streamByte, TwoStacks } from './two-stacks.ts';
-
-/** Writes one stream and checks the other, as a program that takes its time. */
-class Peer implements SocketEvents {
-  socket: Socket | null = null;
-  written = 0;
-  read = 0;
-  ended = false;
-  closedWith = -1;
-  readonly owner: number;
-  readonly #random: SeededRandom;
-  readonly #mine: number;
-  readonly #theirs: number;
-  readonly #total: number;
-  readonly #chunk = new Uint8Array(20_000);
-
-  constructor(random: SeededRandom, owner: number, mine: number, theirs: number) {
-    this.owner = owner;
-    this.#random = random;
-    this.#mine = mine;
-    this.#theirs = theirs;
-    this.#total = random.below(60_000);
-  }
-
-  act(): void {
-    const { socket } = this;
-    if (socket === null || this.closedWith >= 0) return;
-    const random = this.#random;
-    if (random.below(50) === 0) socket.pause();
-    else if (random.below(4) === 0) socket.resume();
-    if (this.written === this.#total) {
-      socket.end();
-      return;
-    }
-    const length = Math.min(random.below(random.below(8) === 0 ? 20_000 : 600), this.#total - this.written);
-    for (let i = 0; i < length; i++) this.#chunk[i] = streamByte(this.#mine, this.written + i);
-    this.written += socket.write(this.#chunk, 0, length);
-  }
-
-  onOpen(): void {}
-
-  onReadable(_socket: Socket, bytes: Uint8Array, offset: number, length: number): number {
-    const count = this.#random.below(10) === 0 ? this.#random.below(length + 1) : length;
-    for (let i = 0; i < count; i++) {
-      if (bytes[offset + i] !== streamByte(this.#theirs, this.read + i)) throw new Error(`byte ${this.read + i}`);
-    }
-    this.read += count;
-    return count;
-  }
-
-  onWritable(): void {}
-
-  onEnd(): void {
-    this.ended = true;
-  }
-
-  onClose(_socket: Socket, reason: number): void {
-    if (this.closedWith >= 0) throw new Error('closed twice');
-    this.closedWith = reason;
-  }
-}
+import { badNetwork, randomConfig } from './bad-network.ts';
+import { expectEmpty, StreamPeer } from './stream-peer.ts';
+import { IP_A, IP_B, PORT, Recorder, TwoStacks } from './two-stacks.ts';
 
 /** Several connections between two stacks that are replaced time and again. */
 class Run {
   readonly net: TwoStacks;
-  readonly clients: Peer[] = [];
-  readonly servers = new Map<number, Peer>();
+  readonly clients: StreamPeer[] = [];
+  readonly servers = new Map<number, StreamPeer>();
   handovers = 0;
   readonly #random: SeededRandom;
   readonly #configs: Record<'a' | 'b', Partial<StackConfig>>;
@@ -85,19 +26,11 @@ class Run {
     const random = new SeededRandom(seed);
     this.#random = random;
     this.#configs = { a: randomConfig(random), b: randomConfig(random) };
-    this.net = new TwoStacks({
-      seed,
-      startUs: [1_000_000, 0x7fff_0000, 0xffff_0000][random.below(3)],
-      wire: { impairment: randomImpairment(random) },
-      ends: [randomEnd(random), randomEnd(random)],
-      ...this.#configs,
-    });
-    const edge = [0, 0x7fff_f000, 0xffff_f000][random.below(3)];
-    if (edge !== 0) this.net.a.tcp.iss.sequence = this.net.b.tcp.iss.sequence = () => edge | 0;
+    this.net = badNetwork(seed, random, this.#configs);
     this.#listen(this.net.b);
     const count = 1 + random.below(4);
     for (let i = 0; i < count; i++) {
-      const client = new Peer(random, i, i * 2, i * 2 + 1);
+      const client = new StreamPeer(random, i * 2, i * 2 + 1, i);
       client.socket = this.net.a.connect(IP_B, PORT, client);
       this.clients.push(client);
     }
@@ -110,7 +43,7 @@ class Run {
     stack.listen(PORT, 16, (socket) => {
       // Which client it is, its port tells.
       const i = this.clients.findIndex((client) => client.socket?.localPort === socket.remotePort);
-      const server = new Peer(this.#random, i, i * 2 + 1, i * 2);
+      const server = new StreamPeer(this.#random, i * 2 + 1, i * 2, i);
       server.socket = socket;
       this.servers.set(i, server);
       return server;
@@ -121,7 +54,7 @@ class Run {
     const peers = name === 'a' ? this.clients : [...this.servers.values()];
     const { tcp } = this.net[name];
     // What is opening is not handed over; what has ended has to be told by the one that saw it.
-    const isBetween = ({ socket, closedWith }: Peer): boolean =>
+    const isBetween = ({ socket, closedWith }: StreamPeer): boolean =>
       closedWith < 0 && (socket?.connection?.state ?? ESTABLISHED) < ESTABLISHED;
     if (peers.some(isBetween) || tcp.ready.count > 0) return;
     const open = tcp.connections;
@@ -150,7 +83,7 @@ class Run {
       if (random.below(25) === 0) this.handOver('a');
     }
     net.wire.impair({ delayUs: 1000 });
-    const peers = (): Peer[] => [...this.clients, ...this.servers.values()];
+    const peers = (): StreamPeer[] => [...this.clients, ...this.servers.values()];
     const done = (): boolean =>
       this.servers.size === this.clients.length && peers().every(({ closedWith }) => closedWith >= 0);
     for (let i = 0; i < 20_000 && !done(); i++) {
@@ -162,12 +95,7 @@ class Run {
       expect([client.closedWith, server.closedWith, client.ended, server.ended]).toEqual([0, 0, true, true]);
       expect([server.read, client.read]).toEqual([client.written, server.written]);
     }
-    net.run(5000);
-    for (const { tcp } of [net.a, net.b]) {
-      expect([tcp.flows.size, tcp.connections, tcp.handshakes, tcp.timeWaits, tcp.blocks.used]).toEqual([
-        0, 0, 0, 0, 0,
-      ]);
-    }
+    expectEmpty(net);
   }
 }
 

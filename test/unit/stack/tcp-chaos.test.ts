@@ -3,83 +3,18 @@
 // a failure is in its message; CHAOS_SEED=n replays one, CHAOS_COUNT=n runs more, from CHAOS_FIRST on.
 import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../../src/platform/random.ts';
-import type { Socket, SocketEvents } from '../../../stack/socket.ts';
 import type { Stack } from '../../../stack/stack.ts';
-import { randomConfig, randomEnd, randomImpairment } from './bad-network.ts';
-import { IP_B, PORT, streamByte, TwoStacks } from './two-stacks.ts';
+import { badNetwork, randomConfig } from './bad-network.ts';
+import { expectEmpty, StreamPeer } from './stream-peer.ts';
+import { IP_B, PORT } from './two-stacks.ts';
 
 const BATCH = 100;
 
-class Peer implements SocketEvents {
-  socket: Socket | null = null;
-  written = 0;
-  read = 0;
-  ended = false;
-  closedWith = -1;
-  readonly #random: SeededRandom;
-  readonly #mine: number;
-  readonly #total: number;
-  readonly #chunk = new Uint8Array(20_000);
-
-  constructor(random: SeededRandom, mine: number, total: number) {
-    this.#random = random;
-    this.#mine = mine;
-    this.#total = total;
-  }
-
-  /** What an application does in a tick: writes a bit, pauses or resumes at times, ends when it is done. */
-  act(): void {
-    const { socket } = this;
-    if (socket === null || this.closedWith >= 0) return;
-    const random = this.#random;
-    if (random.below(50) === 0) socket.pause();
-    else if (random.below(4) === 0) socket.resume();
-    if (this.written === this.#total) {
-      socket.end();
-      return;
-    }
-    const length = Math.min(random.below(random.below(8) === 0 ? 20_000 : 600), this.#total - this.written);
-    for (let i = 0; i < length; i++) this.#chunk[i] = streamByte(this.#mine, this.written + i);
-    this.written += socket.write(this.#chunk, 0, length);
-  }
-
-  onOpen(): void {}
-
-  onReadable(_socket: Socket, bytes: Uint8Array, offset: number, length: number): number {
-    const count = this.#random.below(10) === 0 ? this.#random.below(length + 1) : length;
-    for (let i = 0; i < count; i++) {
-      if (bytes[offset + i] !== streamByte(1 - this.#mine, this.read + i)) throw new Error(`byte ${this.read + i}`);
-    }
-    this.read += count;
-    return count;
-  }
-
-  onWritable(): void {}
-
-  onEnd(): void {
-    this.ended = true;
-  }
-
-  onClose(_socket: Socket, reason: number): void {
-    if (this.closedWith >= 0) throw new Error('closed twice');
-    this.closedWith = reason;
-  }
-}
-
 function runSeed(seed: number): void {
   const random = new SeededRandom(seed);
-  const net = new TwoStacks({
-    seed,
-    startUs: [1_000_000, 0x7fff_0000, 0xffff_0000][random.below(3)],
-    wire: { impairment: randomImpairment(random) },
-    ends: [randomEnd(random), randomEnd(random)],
-    a: randomConfig(random),
-    b: randomConfig(random),
-  });
-  const edge = [0, 0x7fff_f000, 0xffff_f000][random.below(3)];
-  if (edge !== 0) net.a.tcp.iss.sequence = net.b.tcp.iss.sequence = () => edge | 0;
-  const client = new Peer(random, 0, random.below(60_000));
-  const server = new Peer(random, 1, random.below(60_000));
+  const net = badNetwork(seed, random, { a: randomConfig(random), b: randomConfig(random) });
+  const client = new StreamPeer(random, 0, 1);
+  const server = new StreamPeer(random, 1, 0);
   net.b.listen(PORT, 16, (socket) => {
     server.socket = socket;
     return server;
@@ -104,10 +39,7 @@ function runSeed(seed: number): void {
     read: [client.written, server.written],
   });
   expect(client.ended && server.ended).toBe(true);
-  net.run(5000);
-  for (const { tcp } of [net.a, net.b]) {
-    expect([tcp.flows.size, tcp.connections, tcp.handshakes, tcp.timeWaits, tcp.blocks.used]).toEqual([0, 0, 0, 0, 0]);
-  }
+  expectEmpty(net);
 }
 
 function replayable(seed: number): void {
