@@ -1,6 +1,6 @@
 // `net` over a transport of ours: what `node:net` exports, as an object, since there can be several stacks in a process.
 // `index.ts` makes one from a netdev.conf; tests make one over a memory wire.
-import { isIP, isIPv4, isIPv6 } from 'node:net';
+import nodeNet from 'node:net';
 import type { Scheduler } from '../platform/timers.ts';
 import type { Transport } from '../transports/transport.ts';
 import { NetHost } from './host.ts';
@@ -19,22 +19,30 @@ export class Net {
     options?: ServerOptions,
     onConnection?: (socket: NetSocket) => void,
   ) => NetServer;
-  readonly isIP = isIP;
-  readonly isIPv4 = isIPv4;
-  readonly isIPv6 = isIPv6;
+  /** What does not depend on a stack is Node's own; the defaults for `autoSelectFamily` hold for both. */
+  readonly isIP = nodeNet.isIP;
+  readonly isIPv4 = nodeNet.isIPv4;
+  readonly isIPv6 = nodeNet.isIPv6;
+  readonly BlockList = nodeNet.BlockList;
+  readonly SocketAddress = nodeNet.SocketAddress;
+  readonly getDefaultAutoSelectFamily = nodeNet.getDefaultAutoSelectFamily;
+  readonly setDefaultAutoSelectFamily = nodeNet.setDefaultAutoSelectFamily;
+  readonly getDefaultAutoSelectFamilyAttemptTimeout = nodeNet.getDefaultAutoSelectFamilyAttemptTimeout;
+  readonly setDefaultAutoSelectFamilyAttemptTimeout = nodeNet.setDefaultAutoSelectFamilyAttemptTimeout;
   readonly #transport: Transport;
 
   constructor(transport: Transport, scheduler: Scheduler) {
     const host = new NetHost(transport, scheduler);
     this.#transport = transport;
-    this.Socket = class Socket extends NetSocket {
+    const Socket = class Socket extends NetSocket {
       constructor(options?: SocketOptions) {
         super(host, options);
       }
     };
+    this.Socket = Socket;
     this.Server = class Server extends NetServer {
       constructor(options?: ServerOptions, onConnection?: (socket: NetSocket) => void) {
-        super(host, options, onConnection);
+        super(host, Socket, options, onConnection);
       }
     };
   }

@@ -1,35 +1,29 @@
 // A TCP connection of the user-space stack with the shape and the manners of `net.Socket`: a Duplex stream over one
 // connection of the transport. Made by net.ts (`connect`) and server.ts (accepted); applications see it as `net.Socket`.
-import { lookup as systemLookup } from 'node:dns';
-import { isIP } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { Alarm } from '../platform/timers.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transports/transport.ts';
-import { TransportError } from '../transports/transport.ts';
-import { checkedPort, nodeError, type Syscall, systemError } from './errors.ts';
+import { checkDialOptions, Dial, type DialOptions } from './dial.ts';
+import { checkedDuration, checkedPort, invalidArgument, nodeError, type Syscall, systemError } from './errors.ts';
 import { Hold, type NetHost } from './host.ts';
+import { IntoBuffer, type OnRead } from './into-buffer.ts';
 
 export interface SocketOptions {
   /** False: the socket ends itself when the peer has ended. */
   readonly allowHalfOpen?: boolean | undefined;
   readonly highWaterMark?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Received data goes to this buffer and callback instead of the stream; returning false pauses. */
-  readonly onread?: {
-    readonly buffer: Uint8Array | (() => Uint8Array);
-    readonly callback: (length: number, buffer: Uint8Array) => boolean;
-  };
+  /** Received data goes to this buffer and callback instead of the stream. */
+  readonly onread?: OnRead | undefined;
 }
 
-export interface ConnectOptions extends SocketOptions {
+export interface ConnectOptions extends SocketOptions, Omit<DialOptions, 'port' | 'localPort'> {
   readonly port: number | string;
-  readonly host?: string | undefined;
-  readonly localAddress?: string | undefined;
+  readonly localPort?: number | string | undefined;
   readonly noDelay?: boolean | undefined;
   readonly keepAlive?: boolean | undefined;
   readonly keepAliveInitialDelay?: number | undefined;
   readonly timeout?: number | undefined;
-  readonly lookup?: typeof systemLookup | undefined;
 }
 
 export interface AddressInfo {
@@ -53,16 +47,20 @@ export class NetSocket extends Duplex {
   localPort: number | undefined;
   /** The server that accepted it. */
   server: unknown = null;
+  /** `address:port` of what was tried, when there was a choice. */
+  autoSelectFamilyAttemptedAddresses: string[] | undefined;
 
   readonly #host: NetHost;
   readonly #hold: Hold;
-  readonly #onread: SocketOptions['onread'];
-  readonly #handler: ConnectionHandler;
+  readonly #intoBuffer: IntoBuffer | null;
+  #handler: ConnectionHandler;
   #connection: Connection | null = null;
-  #attempt: AbortController | null = null;
+  #dial: Dial | null = null;
   /** The connection is no more; why, as the transport says it. */
   #closeReason: CloseReason | undefined;
   #resetOnDestroy = false;
+  /** The peer has: nothing more comes. */
+  #hasEnded = false;
   /** Chunk that the connection has not taken whole, and what to call when it has. */
   #chunk: Uint8Array | null = null;
   #chunkOffset = 0;
@@ -82,17 +80,27 @@ export class NetSocket extends Duplex {
     });
     this.#host = host;
     this.#hold = new Hold(host);
-    this.#onread = options.onread;
-    this.#handler = {
+    this.#intoBuffer = options.onread === undefined ? null : new IntoBuffer(options.onread);
+    this.#handler = this.#listen();
+  }
+
+  /** What hears of a connection, for as long as it is this socket's. */
+  #listen(): ConnectionHandler {
+    const later = (task: () => void): void =>
+      this.#host.later(() => {
+        if (this.#handler === handler) task();
+      });
+    const handler: ConnectionHandler = {
       onData: (bytes, offset, length) => {
         const copy = Buffer.allocUnsafe(length);
         copy.set(bytes.subarray(offset, offset + length));
-        host.later(() => this.#received(copy));
+        later(() => this.#received(copy));
       },
-      onDrain: () => host.later(() => this.#writeOn()),
-      onEnd: () => host.later(() => this.#peerEnded()),
-      onClose: (reason) => host.later(() => this.#closed(reason)),
+      onDrain: () => later(() => this.#writeOn()),
+      onEnd: () => later(() => this.#peerEnded()),
+      onClose: (reason) => later(() => this.#closed(reason)),
     };
+    return handler;
   }
 
   // --- opening ---
@@ -107,7 +115,13 @@ export class NetSocket extends Duplex {
 
   connect(...args: unknown[]): this {
     const { options, listener } = connectArguments(args);
-    const port = checkedPort(options.port);
+    const dialOptions = {
+      ...options,
+      port: checkedPort(options.port),
+      localPort: options.localPort === undefined ? undefined : checkedPort(options.localPort, 'options.localPort'),
+    };
+    checkDialOptions(dialOptions);
+    if (this.destroyed) this.#beginAgain();
     if (listener !== null) this.once('connect', listener);
     if (options.noDelay !== undefined) this.setNoDelay(options.noDelay);
     if (options.keepAlive === true) this.setKeepAlive(true, options.keepAliveInitialDelay);
@@ -115,40 +129,34 @@ export class NetSocket extends Duplex {
     this.connecting = true;
     this.#hold.active = true;
     this.#touch();
-    const host = options.host ?? 'localhost';
-    if (isIP(host) !== 0) this.#open(host, port, options);
-    else this.#lookUp(host, port, options);
+    this.#dial = new Dial(this.#host, this, dialOptions);
+    this.#dial.start();
     return this;
   }
 
-  #lookUp(host: string, port: number, options: ConnectOptions): void {
-    const lookup = options.lookup ?? systemLookup;
-    lookup(host, { family: 4 }, (error, address, family) => {
-      if (!this.connecting || this.destroyed) return;
-      this.emit('lookup', error, address, family, host);
-      if (error !== null && error !== undefined) this.destroy(error);
-      else this.#open(address as string, port, options);
-    });
+  /** A socket that was closed is used for another connection: nothing of the old one is left. */
+  #beginAgain(): void {
+    // As Node's own sockets do it: the streams' state is put back by this method, which every stream has.
+    (this as unknown as { _undestroy(): void })._undestroy();
+    this.#handler = this.#listen();
+    this.#connection = null;
+    this.#closeReason = undefined;
+    this.#resetOnDestroy = this.#hasEnded = false;
+    this.#bytesTaken = 0;
+    this.bytesRead = 0;
+    this.remoteAddress = this.remotePort = this.localAddress = this.localPort = undefined;
+    this.autoSelectFamilyAttemptedAddresses = undefined;
   }
 
-  #open(address: string, port: number, { localAddress }: ConnectOptions): void {
-    this.#attempt = new AbortController();
-    const { signal } = this.#attempt;
-    const attach = (connection: Connection): ConnectionHandler => {
-      if (this.destroyed) {
-        connection.close();
-        return this.#handler;
-      }
-      this.#establish(connection);
-      this.#host.later(() => this.#connected());
-      return this.#handler;
-    };
-    this.#host.transport.connect(address, port, attach, { signal, localAddress }).catch((error: unknown) => {
-      if (this.destroyed) return;
-      const code = error instanceof TransportError ? error.code : 'EIO';
-      this.connecting = false;
-      this.destroy(systemError(code, 'connect', address, port));
+  /** Takes over the connection that was dialled for. @returns what hears of it. */
+  dialled(connection: Connection): ConnectionHandler {
+    this.#dial = null;
+    this.#establish(connection);
+    const handler = this.#handler;
+    this.#host.later(() => {
+      if (this.#handler === handler) this.#connected();
     });
+    return handler;
   }
 
   #establish(connection: Connection): void {
@@ -178,22 +186,28 @@ export class NetSocket extends Duplex {
     if (this.destroyed) return;
     this.bytesRead += chunk.length;
     this.#touch();
-    if (this.#onread !== undefined) this.#readInto(this.#onread, chunk);
-    else if (!this.push(chunk)) this.#connection?.pause();
-  }
-
-  #readInto({ buffer, callback }: NonNullable<SocketOptions['onread']>, chunk: Buffer): void {
-    for (let at = 0; at < chunk.length; ) {
-      const target = typeof buffer === 'function' ? buffer() : buffer;
-      const length = Math.min(target.length, chunk.length - at);
-      target.set(chunk.subarray(at, at + length));
-      at += length;
-      if (callback(length, target) === false) this.#connection?.pause();
+    if (this.#intoBuffer === null) {
+      if (!this.push(chunk)) this.#connection?.pause();
+    } else {
+      this.#intoBuffer.add(chunk);
+      this.#fillBuffer(this.#intoBuffer);
     }
   }
 
+  /** Hands over what has come, until the program has enough. */
+  #fillBuffer(into: IntoBuffer): void {
+    while (into.hasMore && !this.isPaused() && !this.destroyed) {
+      if (!into.handOver()) this.pause();
+    }
+    if (!into.hasMore && this.#hasEnded && !this.destroyed) this.#endReading();
+  }
+
   #peerEnded(): void {
-    if (this.destroyed) return;
+    this.#hasEnded = true;
+    if (!this.destroyed && this.#intoBuffer?.hasMore !== true) this.#endReading();
+  }
+
+  #endReading(): void {
     this.push(null);
     // With nothing to read left the end shows at once, even when nobody reads.
     this.read(0);
@@ -205,13 +219,18 @@ export class NetSocket extends Duplex {
   }
 
   override pause(): this {
-    if (this.#onread !== undefined) this.#connection?.pause();
+    if (this.#intoBuffer !== null) this.#connection?.pause();
     return super.pause();
   }
 
   override resume(): this {
-    if (this.#onread !== undefined && !this.connecting) this.#connection?.resume();
-    return super.resume();
+    super.resume();
+    const into = this.#intoBuffer;
+    if (into !== null && !this.connecting) {
+      if (into.hasMore) process.nextTick(() => this.#fillBuffer(into));
+      this.#connection?.resume();
+    }
+    return this;
   }
 
   // --- sending ---
@@ -311,7 +330,7 @@ export class NetSocket extends Duplex {
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.connecting = false;
-    this.#attempt?.abort();
+    this.#dial?.abort();
     this.#idle?.disarm();
     this.#hold.active = false;
     const connection = this.#connection;
@@ -329,8 +348,13 @@ export class NetSocket extends Duplex {
 
   /** Calls back and emits `timeout` after `ms` without traffic; the socket stays as it is. 0: never. */
   setTimeout(ms: number, callback?: () => void): this {
-    this.timeout = ms;
-    if (ms > 0) {
+    const timeout = checkedDuration(ms);
+    if (callback !== undefined && typeof callback !== 'function') {
+      throw invalidArgument('callback', 'function', callback);
+    }
+    if (this.destroyed) return this;
+    this.timeout = timeout;
+    if (timeout > 0) {
       this.#idle ??= this.#host.createAlarm(() => {
         this.emit('timeout');
       });
@@ -395,7 +419,7 @@ export class NetSocket extends Duplex {
   }
 
   get pending(): boolean {
-    return this.#connection === null || this.connecting;
+    return this.#connection === null || this.connecting || this.destroyed;
   }
 
   get readyState(): 'opening' | 'open' | 'readOnly' | 'writeOnly' | 'closed' {

@@ -58,14 +58,15 @@ export class KernelTransport implements Transport {
       const connection = this.#adopt(socket);
       connection.attach(acceptor(connection));
     });
+    const host = address === '*' ? '0.0.0.0' : address;
     return new Promise((resolve, reject) => {
       server.once('error', (error) => reject(asTransportError(error)));
       // An IPv6 address must not take the IPv4 one's connections: both are listened on by name.
-      server.listen({ host: address === '*' ? '0.0.0.0' : address, port, backlog, ipv6Only: true }, () => {
+      server.listen({ host, port, backlog, ipv6Only: true }, () => {
         this.#listeners.set(server, acceptor);
         const bound = server.address();
         resolve({
-          address,
+          address: host,
           port: bound !== null && typeof bound === 'object' ? bound.port : port,
           close: () => {
             this.#listeners.delete(server);
@@ -111,7 +112,7 @@ export class KernelTransport implements Transport {
     address: string,
     port: number,
     attach: (connection: Connection) => ConnectionHandler,
-    { signal, localAddress }: ConnectOptions = {},
+    { signal, localAddress, localPort }: ConnectOptions = {},
   ): Promise<Connection> {
     return new Promise((resolve, reject) => {
       const socket = new Socket({ allowHalfOpen: true });
@@ -123,7 +124,7 @@ export class KernelTransport implements Transport {
       signal?.addEventListener('abort', giveUp);
       const refused = (error: Error): void => reject(asTransportError(error));
       socket.once('error', refused);
-      socket.connect({ port, host: address, localAddress }, () => {
+      socket.connect({ port, host: address, localAddress, localPort }, () => {
         socket.off('error', refused);
         signal?.removeEventListener('abort', giveUp);
         const connection = this.#adopt(socket);

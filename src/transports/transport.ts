@@ -94,7 +94,7 @@ export interface StackInsight {
   /**
    * Asks a host whether it is there.
    * @param sizes of the IP packets that are sent, bytes; absent: small ones, and as large as the link takes.
-   * @throws TransportError EINVAL when it is no address that we could speak to.
+   * @throws TransportError EINVAL, ENETUNREACH when it is no address that we could speak to.
    */
   probe(address: string, timeoutMs: number, sizes?: readonly number[]): Promise<ProbeFacts>;
 }
@@ -134,6 +134,8 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal | undefined;
   /** One of our addresses; without it the route decides. */
   readonly localAddress?: string | undefined;
+  /** 0 or absent: any that is free. */
+  readonly localPort?: number | undefined;
 }
 
 export interface Transport {
@@ -160,7 +162,10 @@ export interface Transport {
   measureTicks?(stopwatch: () => number): void;
   /** Records a connection's segments, in place of one recorded before; null: it is not open. */
   traceSegments?(connection: Connection): SegmentTrace | null;
-  /** @throws TransportError when the address cannot be listened on; the message says what to do. */
+  /**
+   * @param address one of ours; `*`: all. The listener's own address says then which kind that is.
+   * @throws TransportError when the address cannot be listened on; the message says what to do.
+   */
   listen(address: string, port: number, backlog: number, acceptor: Acceptor): Promise<Listener>;
   /**
    * Opens a connection; resolves when it is established and `attach` has given its handler.

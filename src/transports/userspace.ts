@@ -187,12 +187,12 @@ export class UserspaceTransport implements Transport, StackInsight {
     });
   }
 
-  /** @throws TransportError EINVAL */
+  /** @throws TransportError EINVAL, ENETUNREACH */
   #parsePeer(address: string): number {
     const ip = this.stack.ip.parse(address);
     if (ip !== null) return ip;
-    const why = isIPv6(address) ? 'needs an IPv6 address of ours in netdev.conf' : 'is not an address';
-    throw new TransportError('EINVAL', `'${address}' ${why}`);
+    if (!isIPv6(address)) throw new TransportError('EINVAL', `'${address}' is not an address`);
+    throw new TransportError('ENETUNREACH', `'${address}' needs an IPv6 address of ours in netdev.conf`);
   }
 
   /** @throws TransportError */
@@ -392,7 +392,12 @@ export class UserspaceTransport implements Transport, StackInsight {
       if (port !== 0) return this.stack.listen(port, backlog, accept, ip);
       return this.#listenAnywhere(backlog, accept, ip);
     });
-    return { address, port: listener.port, close: () => this.stack.unlisten(listener) };
+    const anywhere = this.stack.ip.ipv6 === null ? '0.0.0.0' : '::';
+    return {
+      address: address === '*' ? anywhere : address,
+      port: listener.port,
+      close: () => this.stack.unlisten(listener),
+    };
   }
 
   /** On a free port of the dynamic ones (RFC 6335 6). */
@@ -412,7 +417,7 @@ export class UserspaceTransport implements Transport, StackInsight {
     address: string,
     port: number,
     attach: (connection: Connection) => ConnectionHandler,
-    { signal, localAddress }: ConnectOptions = {},
+    { signal, localAddress, localPort }: ConnectOptions = {},
   ): Promise<Connection> {
     return new Promise((resolve, reject) => {
       // A throw here rejects the promise.
@@ -438,7 +443,7 @@ export class UserspaceTransport implements Transport, StackInsight {
       };
       // A throw here rejects the promise.
       const socket = transportErrors(`connect to ${address}:${port}`, () =>
-        this.stack.connect(ip, port, opening, from),
+        this.stack.connect(ip, port, opening, from, localPort),
       );
       signal?.addEventListener('abort', () => {
         if (socket.user === null) socket.abort();

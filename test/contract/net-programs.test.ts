@@ -231,3 +231,39 @@ describe('ioredis', () => {
     redis.disconnect();
   });
 });
+
+describe('fetch', () => {
+  // undici's Agent, which `fetch` is made of; programs that install undici import it from there.
+  test("with undici's connect option: a page, a body each way, one connection for several requests", async () => {
+    const peers = new Set<number | undefined>();
+    const [port] = await serveHttp(async (req, res) => {
+      peers.add(req.socket.remotePort);
+      res.end(
+        createHash('sha256')
+          .update(await body(req))
+          .digest('hex'),
+      );
+    });
+    await fetch('data:,loads it');
+    const dispatcher = (globalThis as unknown as Record<symbol, object>)[Symbol.for('undici.globalDispatcher.1')];
+    const Agent = dispatcher.constructor as new (options: object) => { close(): Promise<void> };
+    const agent = new Agent({
+      connections: 1,
+      connect: (
+        options: { hostname: string; port: string },
+        done: (error: Error | null, socket?: NetSocket) => void,
+      ) => {
+        const socket = net.client.connect({ host: options.hostname, port: options.port, noDelay: true });
+        socket.once('connect', () => done(null, socket)).once('error', done);
+      },
+    });
+    const content = randomBytes(300_000);
+    for (let i = 0; i < 3; i++) {
+      const options = { method: 'POST', body: content, dispatcher: agent } as RequestInit;
+      const response = await fetch(`http://${net.host}:${port}/`, options);
+      expect(await response.text()).toBe(createHash('sha256').update(content).digest('hex'));
+    }
+    expect(peers.size).toBe(1);
+    await agent.close();
+  });
+});

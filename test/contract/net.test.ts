@@ -1,96 +1,19 @@
 // What Node documents of `net`, run over Node's own and over ours: one suite, two implementations.
 import { once } from 'node:events';
-import nodeNet from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { NetError } from '../../src/net/errors.ts';
-import type { NetServer, ServerOptions } from '../../src/net/server.ts';
 import type { NetSocket } from '../../src/net/socket.ts';
-import { openNetPair } from '../support/net-pair.ts';
+import { NET_SIDES, type NetBench, text, tick } from '../support/net-bench.ts';
 
-/** Both have this shape; ours says so by its types, Node's by its documentation. */
-interface Side {
-  createServer(options?: ServerOptions, onConnection?: (socket: NetSocket) => void): NetServer;
-  connect(...args: unknown[]): NetSocket;
-  readonly Socket: new (options?: object) => NetSocket;
-}
-
-interface Fixture {
-  readonly server: Side;
-  readonly client: Side;
-  readonly host: string;
-  close(): Promise<void>;
-}
-
-async function openNode(): Promise<Fixture> {
-  const side = nodeNet as unknown as Side;
-  return { server: side, client: side, host: '127.0.0.1', close: async () => {} };
-}
-
-async function openOurs(): Promise<Fixture> {
-  const pair = openNetPair();
-  const side = (net: unknown): Side => net as Side;
-  return { server: side(pair.server), client: side(pair.client), host: pair.host, close: () => pair.close() };
-}
-
-async function text(socket: NetSocket): Promise<string> {
-  let all = '';
-  for await (const chunk of socket) all += String(chunk);
-  return all;
-}
-
-const tick = (): Promise<void> => new Promise((done) => setImmediate(done));
-
-describe.each([
-  ['node:net', openNode],
-  ['wiredis/net', openOurs],
-])('%s', (_name, open) => {
-  let net: Fixture;
-  let cleanup: (() => void)[] = [];
-
-  beforeEach(async () => {
-    net = await open();
+describe.each(NET_SIDES)('%s', (_name, open) => {
+  let net: NetBench;
+  beforeEach(() => {
+    net = open();
   });
-
-  afterEach(async () => {
-    for (const undo of cleanup) undo();
-    cleanup = [];
-    await net.close();
-  });
-
-  /** A server on a free port; its sockets are destroyed at the end of the test. */
-  async function serve(
-    options: ServerOptions,
-    onConnection: (socket: NetSocket) => void,
-  ): Promise<[NetServer, number]> {
-    const server = net.server.createServer(options, (socket) => {
-      cleanup.push(() => socket.destroy());
-      socket.on('error', () => {});
-      onConnection(socket);
-    });
-    server.listen(0, net.host);
-    await once(server, 'listening');
-    cleanup.push(() => server.close());
-    return [server, (server.address() as { port: number }).port];
-  }
-
-  function dial(port: number, options: object = {}): NetSocket {
-    const socket = net.client.connect({ port, host: net.host, ...options });
-    cleanup.push(() => socket.destroy());
-    return socket;
-  }
-
-  /** A pair of connected sockets. */
-  async function pair(options: ServerOptions = {}, clientOptions: object = {}): Promise<[NetSocket, NetSocket]> {
-    let accepted!: (socket: NetSocket) => void;
-    const far = new Promise<NetSocket>((resolve) => {
-      accepted = resolve;
-    });
-    const [, port] = await serve(options, accepted);
-    const near = dial(port, clientOptions);
-    near.on('error', () => {});
-    await once(near, 'connect');
-    return [near, await far];
-  }
+  afterEach(() => net.close());
+  const serve: NetBench['serve'] = (...args) => net.serve(...args);
+  const dial: NetBench['dial'] = (...args) => net.dial(...args);
+  const pair: NetBench['pair'] = (...args) => net.pair(...args);
 
   describe('server', () => {
     test('listening is told, address() gives address, family and port', async () => {
@@ -119,7 +42,7 @@ describe.each([
 
     test('listen({ port, host, backlog }, callback)', async () => {
       const server = net.server.createServer();
-      cleanup.push(() => server.close());
+      net.cleanup.push(() => server.close());
       await new Promise<void>((done) => {
         server.listen({ port: 0, host: net.host, backlog: 16 }, done);
       });
@@ -245,7 +168,7 @@ describe.each([
       const [, port] = await serve({}, () => {});
       await new Promise<void>((done) => {
         const socket = net.client.connect(port, net.host, done);
-        cleanup.push(() => socket.destroy());
+        net.cleanup.push(() => socket.destroy());
       });
     });
 
@@ -452,7 +375,7 @@ describe.each([
           },
         },
       });
-      cleanup.push(() => socket.destroy());
+      net.cleanup.push(() => socket.destroy());
       await arrived;
       expect(got.join('')).toBe('into the buffer');
     });
@@ -558,7 +481,7 @@ describe.each([
         far.once('error', (error) => done(error as NetError));
       });
       const timer = setInterval(() => far.write('anyone?'), 5);
-      cleanup.push(() => clearInterval(timer));
+      net.cleanup.push(() => clearInterval(timer));
       expect(['EPIPE', 'ECONNRESET']).toContain((await failed).code);
     });
 
