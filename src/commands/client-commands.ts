@@ -162,7 +162,8 @@ function clientPause(call: Call): void {
     call.reply.error('ERR timeout is negative');
     return;
   }
-  call.server.pauseClients(all, duration);
+  // An end that no 64-bit time can hold lies in the past, as in Redis: nobody waits.
+  if (duration < 2 ** 63 - call.server.clock.unixMs) call.server.pauseClients(all, duration);
   call.reply.ok();
 }
 

@@ -7,7 +7,7 @@ import { REDIS_VERSION } from '../core/server.ts';
 import { commandCommand } from './command.ts';
 import { configCommand } from './config-commands.ts';
 import { debug } from './debug.ts';
-import { helpReply } from './help.ts';
+import { helpReply, subcommandError } from './help.ts';
 import { latencyCommand } from './latency.ts';
 import { persistenceCommands } from './persistence.ts';
 
@@ -79,6 +79,10 @@ function shutdown(call: Call): void {
 function slowlogGet(call: Call): void {
   const { reply, server } = call;
   let count = 10;
+  if (call.argc > 3) {
+    subcommandError(call);
+    return;
+  }
   if (call.argc === 3) {
     count = call.integer(2, 'ERR count should be greater than or equal to -1');
     if (Number.isNaN(count)) return;

@@ -108,8 +108,7 @@ const outputBufferLimits: Directive<OutputBufferLimits> = {
   alias: undefined,
   parse(words, previous) {
     const list = words.length === 1 ? words[0].split(' ').filter((word) => word !== '') : words;
-    if (list.length === 0 || list.length % 4 !== 0)
-      throw new DirectiveError('Wrong number of arguments in buffer limit configuration.');
+    if (list.length % 4 !== 0) throw new DirectiveError('Wrong number of arguments in buffer limit configuration.');
     const limits: [OutputBufferLimit, OutputBufferLimit, OutputBufferLimit] = [...previous];
     for (let i = 0; i < list.length; i += 4) {
       const name = list[i].toLowerCase();
@@ -201,6 +200,9 @@ const commandLine: Directive<readonly string[]> = {
   lines: (words) => [words.map(quoteArg).join(' ')],
 };
 
+const hostName = (value: string): string | null =>
+  /^[a-z0-9.-]*$/i.test(value) ? null : 'Hostnames may only contain alphanumeric characters, hyphens or dots';
+
 const upstreamAddress = (value: string): string | null =>
   /^$|^unix:.+$|^tcp:.+:[1-9]\d{0,4}$/.test(value) ? null : 'argument must be unix:PATH or tcp:HOST:PORT';
 
@@ -256,6 +258,7 @@ const percentiles: Directive<readonly number[]> = {
   parse(words) {
     const list = words.flatMap((word) => word.split(' ')).filter((word) => word !== '');
     const values = list.map(Number);
+    if (values.some(Number.isNaN)) throw new DirectiveError('Invalid latency-tracking-info-percentiles parameters');
     if (values.some((value) => !(value >= 0 && value <= 100))) {
       throw new DirectiveError('latency-tracking-info-percentiles parameters should sit between [0.0,100.0]');
     }
@@ -302,7 +305,7 @@ export const directives = {
   'cluster-allow-reads-when-down': ignored(bool(false)),
   'cluster-allow-replica-migration': ignored(bool(true)),
   'cluster-announce-bus-port': ignored(port(0)),
-  'cluster-announce-hostname': ignored(text('')),
+  'cluster-announce-hostname': ignored(text('', { check: hostName })),
   'cluster-announce-ip': ignored(text('')),
   'cluster-announce-port': ignored(port(0)),
   'cluster-announce-tls-port': ignored(port(0)),

@@ -66,6 +66,33 @@ describe('directives', () => {
   });
 });
 
+describe('numbers at the ends', () => {
+  const parse = (name: string, word: string): string => {
+    const { directive } = findDirective(name)!;
+    return directive.format(directive.parse([word], directive.fallback));
+  };
+
+  test('64 bits are told exactly, and more are refused or cut off as Redis does', () => {
+    expect(parse('acllog-max-len', '9223372036854775807')).toBe('9223372036854775807');
+    expect(() => parse('acllog-max-len', '9223372036854775808')).toThrow("argument couldn't be parsed into an integer");
+    expect(() => parse('hz', '9223372036854775808')).toThrow("argument couldn't be parsed into an integer");
+    expect(parse('maxmemory', '99999999999999999999')).toBe('18446744073709551615');
+  });
+
+  test('a size without digits is none', () => {
+    expect(parse('hll-sparse-max-bytes', '')).toBe('0');
+    expect(() => parse('client-query-buffer-limit', '')).toThrow(
+      'argument must be between 1048576 and 9223372036854775807 inclusive',
+    );
+  });
+
+  test('what is no number is not out of bounds', () => {
+    expect(() => parse('latency-tracking-info-percentiles', 'abc')).toThrow('Invalid latency-tracking-info-percent');
+    expect(() => parse('latency-tracking-info-percentiles', '101')).toThrow('should sit between [0.0,100.0]');
+    expect(() => parse('cluster-announce-hostname', 'a b')).toThrow('Hostnames may only contain');
+  });
+});
+
 describe('changeConfig', () => {
   test('memory units, percents, aliases, several words in one value', () => {
     const config = createConfig();

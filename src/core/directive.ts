@@ -69,11 +69,11 @@ export const UINT_MAX = 0xffffffff;
 export const LONG_MAX = 2 ** 63;
 export const ULONG_MAX = 2 ** 64;
 
-/** @returns bytes, or NaN. Units: none, b, k, kb, m, mb, g, gb, in any case. */
+/** @returns bytes, or NaN. Units: none, b, k, kb, m, mb, g, gb, in any case. No digits are 0, as in Redis. */
 export function parseMemory(text: string): number {
-  const match = /^([0-9]+)([a-z]*)$/i.exec(text);
+  const match = /^([0-9]*)([a-z]*)$/i.exec(text);
   const unit = match === null ? undefined : MEMORY_UNITS[match[2].toLowerCase()];
-  return match === null || unit === undefined ? Number.NaN : Number(match[1]) * unit;
+  return match === null || unit === undefined ? Number.NaN : Math.min(Number(match[1]) * unit, ULONG_MAX);
 }
 
 function single(words: readonly string[]): string {
@@ -204,7 +204,7 @@ function parseNumber(word: string, as: string): number {
     if (/^[0-7]+$/.test(word)) return Number.parseInt(word, 8);
     throw new DirectiveError("argument couldn't be parsed as an octal number");
   }
-  if (INTEGER.test(word)) return Number(word);
+  if (INTEGER.test(word) && BigInt.asIntN(64, BigInt(word)) === BigInt(word)) return Number(word);
   throw new DirectiveError("argument couldn't be parsed into an integer");
 }
 
@@ -212,12 +212,16 @@ function outOfRange(value: number, min: number, max: number, as: string): Direct
   if (as === 'octal')
     return new DirectiveError(`argument must be between ${min.toString(8)} and ${max.toString(8)} inclusive`);
   if (as === 'percent' && value < 0) return new DirectiveError(`percentage argument must be less or equal to ${-min}`);
-  const bound = (limit: number): string =>
-    limit === LONG_MAX ? '9223372036854775807' : limit === ULONG_MAX ? '18446744073709551615' : String(limit);
-  return new DirectiveError(`argument must be between ${bound(min)} and ${bound(max)} inclusive`);
+  return new DirectiveError(`argument must be between ${exact(min)} and ${exact(max)} inclusive`);
+}
+
+/** The figure that a limit stands for. */
+function exact(value: number): string {
+  if (value === LONG_MAX) return '9223372036854775807';
+  return value === ULONG_MAX ? '18446744073709551615' : String(value);
 }
 
 function formatNumber(value: number, as: string): string {
   if (as === 'octal') return value.toString(8);
-  return as === 'percent' && value < 0 ? `${-value}%` : String(value);
+  return as === 'percent' && value < 0 ? `${-value}%` : exact(value);
 }

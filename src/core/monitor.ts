@@ -6,7 +6,7 @@ export function monitorLine(call: Call): string {
   const { unixMs } = call.server.clock;
   const seconds = Math.floor(unixMs / 1000);
   const microseconds = String((unixMs % 1000) * 1000).padStart(6, '0');
-  let line = `${seconds}.${microseconds} [${call.db.index} ${call.client.address}]`;
+  let line = `${seconds}.${microseconds} [${call.client.db.index} ${call.client.address}]`;
   for (let i = 0; i < call.argc; i++) line += ` ${quoted(call.shown(i))}`;
   return line;
 }

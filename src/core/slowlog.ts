@@ -25,14 +25,16 @@ export class Slowlog {
   }
 
   add(call: Call, durationUs: number, lengthMax: number): void {
-    const client = call.client.caller ?? call.client;
+    const { client } = call;
+    const isScript = client.caller !== null;
     this.#entries.unshift({
       id: this.#nextId++,
       time: Math.floor(call.server.clock.unixMs / 1000),
       durationUs: Math.floor(durationUs),
       words: shortened(call),
-      peer: client.address,
-      clientName: client.name,
+      // A script's client has neither.
+      peer: isScript ? '?:0' : client.address,
+      clientName: isScript ? '' : client.name,
     });
     this.trim(lengthMax);
   }
