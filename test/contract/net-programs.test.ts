@@ -15,6 +15,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { NetServer } from '../../src/net/server.ts';
 import type { NetSocket } from '../../src/net/socket.ts';
 import { type NetPair, openNetPair } from '../support/net-pair.ts';
+import { undiciAgent } from '../support/undici.ts';
 
 let net: NetPair;
 
@@ -233,7 +234,6 @@ describe('ioredis', () => {
 });
 
 describe('fetch', () => {
-  // undici's Agent, which `fetch` is made of; programs that install undici import it from there.
   test("with undici's connect option: a page, a body each way, one connection for several requests", async () => {
     const peers = new Set<number | undefined>();
     const [port] = await serveHttp(async (req, res) => {
@@ -244,9 +244,7 @@ describe('fetch', () => {
           .digest('hex'),
       );
     });
-    await fetch('data:,loads it');
-    const dispatcher = (globalThis as unknown as Record<symbol, object>)[Symbol.for('undici.globalDispatcher.1')];
-    const Agent = dispatcher.constructor as new (options: object) => { close(): Promise<void> };
+    const Agent = undiciAgent();
     const agent = new Agent({
       connections: 1,
       connect: (
