@@ -243,7 +243,7 @@ describe.each(NET_SIDES)('%s', (name, open) => {
 
     test('a name is looked up; one that nobody has is an error of getaddrinfo', async () => {
       const server = net.server.createServer();
-      server.listen(0, 'nobody.invalid');
+      server.listen(0, 'nobody..invalid');
       expect((await errorOf(server)).syscall).toBe('getaddrinfo');
       expect(server.listening).toBe(false);
     });
