@@ -3,13 +3,8 @@
 import type { UserDefinition } from './core/acl/rule-words.ts';
 import { type Config, ignoredSettings, isIgnored } from './core/config.ts';
 import { DirectiveError } from './core/directive.ts';
-import {
-  REDIS_VERSION,
-  type ReloadRequest,
-  type Server,
-  ServerStartError,
-  type ShutdownRequest,
-} from './core/server.ts';
+import { REDIS_VERSION, type Server, ServerStartError } from './core/server.ts';
+import type { ReloadRequest, ShutdownRequest } from './core/server-parts.ts';
 import { reachSuccessor } from './handover/far.ts';
 import { Giver, type GiverHost, HandoverError, type Progress, refuseUnmovable } from './handover/giver.ts';
 import type { FinalState } from './handover/states.ts';

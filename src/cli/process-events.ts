@@ -1,7 +1,7 @@
 // What happens to the server's process from outside: signals that end it, output nobody reads any more, and bugs that
 // nothing caught. Only wiredis-server imports it.
 import type { Config } from '../core/config.ts';
-import type { ShutdownRequest } from '../core/server.ts';
+import type { ShutdownRequest } from '../core/server-parts.ts';
 import type { Log } from '../platform/log.ts';
 import type { RunningServer } from '../server.ts';
 

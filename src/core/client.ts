@@ -298,12 +298,12 @@ export class Client implements ConnectionHandler, RequestLimits {
     const { server } = this;
     this.#keep(bytes, parser.start, end, parser);
     parser.rebase();
-    server.parser = server.takeParser();
+    server.parser = server.requestPools.takeParser();
   }
 
   #keep(bytes: Uint8Array, start: number, end: number, parser: RequestParser): void {
     const rest = end - start;
-    this.#query = this.server.takeQueryBuffer(Math.max(rest, parser.needed - start));
+    this.#query = this.server.requestPools.takeQueryBuffer(Math.max(rest, parser.needed - start));
     this.#query.set(bytes.subarray(start, end));
     this.#queryLength = rest;
     this.#parser = parser;
@@ -325,7 +325,7 @@ export class Client implements ConnectionHandler, RequestLimits {
       // A bulk whose length is known gets its room once; otherwise double.
       const grown = new Uint8Array(wanted > total ? wanted : wanted * 2);
       grown.set(query.subarray(0, this.#queryLength));
-      server.returnQueryBuffer(query);
+      server.requestPools.returnQueryBuffer(query);
       this.#query = query = grown;
     }
     query.set(bytes.subarray(offset, offset + length), this.#queryLength);
@@ -351,8 +351,8 @@ export class Client implements ConnectionHandler, RequestLimits {
   }
 
   #releaseQuery(): void {
-    if (this.#query !== null) this.server.returnQueryBuffer(this.#query);
-    if (this.#parser !== null) this.server.returnParser(this.#parser);
+    if (this.#query !== null) this.server.requestPools.returnQueryBuffer(this.#query);
+    if (this.#parser !== null) this.server.requestPools.returnParser(this.#parser);
     this.#query = null;
     this.#parser = null;
     this.#queryLength = 0;
@@ -392,7 +392,7 @@ export class Client implements ConnectionHandler, RequestLimits {
     this.#held |= HELD_BY_SERVICE;
     if (this.#queryLength > 0) return;
     if (parser.position < end) {
-      const next = this.server.takeParser();
+      const next = this.server.requestPools.takeParser();
       next.begin(0, this);
       this.#keep(bytes, parser.position, end, next);
     }

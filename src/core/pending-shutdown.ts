@@ -2,7 +2,8 @@
 // and so do the clients that asked for it: they hear of it only when it is called off or fails. core/ and the commands
 // import it; the server's cron asks it whether the time has come.
 import type { Call } from './call.ts';
-import type { Server, ShutdownRequest } from './server.ts';
+import type { Server } from './server.ts';
+import type { ShutdownRequest } from './server-parts.ts';
 
 const FAILED = 'ERR Errors trying to SHUTDOWN. Check logs.';
 

@@ -2,6 +2,9 @@
 // be asked for. INFO, LASTSAVE, save points and the commands read it; src/persistence/ keeps it.
 import type { SnapshotJobParts, SnapshotSink } from '../persistence/snapshot-job.ts';
 
+/** Between attempts of save points while the disk fails. */
+const SAVE_RETRY_SECONDS = 5;
+
 type JobFormat = Pick<SnapshotJobParts, 'format' | 'checksum'>;
 
 /** What a save in the background is for: the dump file, the append-only file, or replicas that get it straight. */
@@ -60,6 +63,11 @@ export class Persistence {
 
   constructor(lastSaveTime: number) {
     this.lastSaveTime = lastSaveTime;
+  }
+
+  /** After a save that failed the next one waits a little. @param second Unix time. */
+  mayTrySaving(second: number): boolean {
+    return this.lastSaveOk || second - this.lastSaveTry > SAVE_RETRY_SECONDS;
   }
 }
 

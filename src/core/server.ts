@@ -6,7 +6,7 @@ import type { ServerClock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import type { Random } from '../platform/random.ts';
 import type { Stopwatch } from '../platform/stopwatch.ts';
-import type { Alarm, Scheduler } from '../platform/timers.ts';
+import type { Scheduler } from '../platform/timers.ts';
 import { Replication } from '../replication/replication.ts';
 import { RequestParser } from '../resp/parser.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
@@ -21,7 +21,7 @@ import { ClientMemory } from './client-memory.ts';
 import { type CommandDetails, type CommandSpec, NO_DETAILS } from './command.ts';
 import { CommandTable } from './command-table.ts';
 import type { Config, NamedDirective } from './config.ts';
-import { CronPace } from './cron-pace.ts';
+import { Cron } from './cron.ts';
 import type { Database } from './database.ts';
 import { DebugSwitches } from './debug-switches.ts';
 import { DirectiveError } from './directive.ts';
@@ -37,21 +37,22 @@ import {
   GATE_ROLE,
 } from './dispatch.ts';
 import { EVICTION_FAILED, Eviction } from './eviction.ts';
-import { activeExpireCycle, expireOwnKeys } from './expire.ts';
 import { findKeys, type KeyPosition } from './key-specs.ts';
 import { EXPIRY_DELETE, EXPIRY_HIDE, type Keyspace } from './keyspace.ts';
+import { keyspaceHooks } from './keyspace-hooks.ts';
 import { LatencyEvents } from './latency-events.ts';
 import { MemoryPools } from './memory-pools.ts';
 import { monitorLine } from './monitor.ts';
 import { type ArgVector, NestedCalls } from './nested-call.ts';
-import { NOTIFY_KEYEVENT, NOTIFY_KEYSPACE } from './notify-flags.ts';
 import { OutputPieces } from './output-pieces.ts';
 import { type PausePurpose, Pauses } from './pause.ts';
 import { PendingShutdown } from './pending-shutdown.ts';
-import { Persistence, type PersistenceControl } from './persistence.ts';
+import { Persistence } from './persistence.ts';
 import { Propagation } from './propagation.ts';
 import { PubSub } from './pubsub.ts';
 import { rejection } from './rejected-connection.ts';
+import { RequestPools } from './request-pools.ts';
+import type { ServerHooks, ServerParts, ShutdownRequest } from './server-parts.ts';
 import { Slowlog } from './slowlog.ts';
 import { Stats } from './stats.ts';
 import { Tracking } from './tracking.ts';
@@ -60,84 +61,16 @@ import { Watches } from './transaction.ts';
 /** The version whose behaviour this is. */
 export const REDIS_VERSION = '7.0.15';
 
-const QUERY_BUFFER_LENGTH = 16 * 1024;
-const POOL_MAX = 1024;
-const SAMPLE_MS = 100;
 const SAVE_ERROR =
   "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may " +
   'modify the data set are disabled, because this instance is configured to report errors during writes if RDB ' +
   'snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.';
 /** Clients whose memory may be summed up for each millisecond that passes. */
 const CLIENTS_MEASURED_PER_MS = 1000;
-/** Between attempts of save points while the disk fails. */
-const SAVE_RETRY_SECONDS = 5;
-
-/** What the process around the server does for it; all optional in tests. */
-export interface ServerHooks {
-  /** SHUTDOWN: save or not, close everything, exit. @returns an error reply, or null when it has begun. */
-  shutdown?(request: ShutdownRequest): string | null;
-  /** As `shutdown`, when replicas have been waited for. */
-  finishShutdown?(request: ShutdownRequest): string | null;
-  /** A directive changed that the process cares about: bind, port, loglevel... @throws DirectiveError */
-  configChanged?(named: NamedDirective): void;
-  /** The files of the dataset. */
-  readonly persistence?: PersistenceControl;
-  /** DEBUG RELOAD, at once. @returns what went wrong, or null. */
-  reload?(request: ReloadRequest): string | null;
-  /** DEBUG LOADAOF: writes the append-only file out, empties the dataset and loads the file, at once. @returns what went wrong, or null. */
-  loadAof?(): string | null;
-  /** What `configChanged` has begun and not ended, if anything: resolves to what went wrong, or null. Asked once. */
-  pendingChange?(): Promise<string | null> | null;
-  /** Opens a connection to another server over the transport in use; rejects when there is none to be had. */
-  connect?(
-    host: string,
-    port: number,
-    attach: (connection: Connection) => ConnectionHandler,
-    signal: AbortSignal,
-  ): Promise<Connection>;
-  /** Takes what clients have sent and sends what is for them, without waiting: while a script does not end. */
-  serveClients?(): void;
-  /** The server has become a master or a replica. */
-  roleChanged?(): void;
-  /** Facts about the transport for INFO: names and values. */
-  transportFacts?(): readonly (readonly [name: string, value: string | number])[];
-}
-
-/** DEBUG RELOAD's steps: write the dump file, empty the dataset, load the file; `merge`: over keys that are there. */
-export interface ReloadRequest {
-  readonly save: boolean;
-  readonly flush: boolean;
-  readonly merge: boolean;
-}
-
-export interface ShutdownRequest {
-  readonly save: 'default' | 'save' | 'nosave';
-  readonly now: boolean;
-  readonly force: boolean;
-}
 
 /** A server that cannot start as configured; the message is one line. */
 export class ServerStartError extends Error {
   readonly code = 'CANNOT_START';
-}
-
-export interface ServerParts {
-  readonly config: Config;
-  readonly keyspace: Keyspace;
-  readonly commands: readonly CommandSpec[];
-  readonly clock: ServerClock;
-  readonly random: Random;
-  readonly scheduler: Scheduler;
-  readonly stopwatch: Stopwatch;
-  readonly log: Log;
-  readonly hooks?: ServerHooks;
-  readonly transport?: TransportName;
-  /** `rename-command`: from, to. */
-  readonly renames?: readonly (readonly [string, string])[];
-  /** Absolute path of redis.conf; absent: none. */
-  readonly configFile?: string;
-  /** Details of Redis's commands, by name; absent: none has any. */
-  readonly details?: (name: string) => CommandDetails;
 }
 
 export class Server {
@@ -189,6 +122,7 @@ export class Server {
   reply = new ReplyWriter();
   /** For what is sent to others than the caller. */
   readonly push = new ReplyWriter();
+  readonly requestPools = new RequestPools();
   /** What connections have not taken of replies lies here. */
   readonly pieces = new OutputPieces();
   readonly clients = new Map<number, Client>();
@@ -202,6 +136,8 @@ export class Server {
   readonly pauses: Pauses;
   /** What a signal has asked for, until the next cron; SHUTDOWN ABORT calls it off. */
   scheduledShutdown: ShutdownRequest | null = null;
+  /** What is done at intervals. */
+  readonly #cron = new Cron(this);
   /** SHUTDOWN waits for replicas. */
   readonly pendingShutdown = new PendingShutdown(this);
   /** Called once before any reply of a tick leaves; the transport's owner wires it. */
@@ -217,13 +153,6 @@ export class Server {
   #nextClientId = 1;
   #loading = false;
   readonly #details: (name: string) => CommandDetails;
-  #queryBuffers: Uint8Array[] = [];
-  #parsers: RequestParser[] = [];
-  #cronAlarm: Alarm | null = null;
-  readonly #cronPace = new CronPace();
-  #cronRuns = 0;
-  #lastSampleMs = 0;
-  #lastSecond = 0;
   #measuredMs = 0;
 
   constructor(parts: ServerParts) {
@@ -278,56 +207,9 @@ export class Server {
     this.blocking = new Blocking(this);
     this.tracking = new Tracking(this);
     this.replication = new Replication(this, this.createHexId());
-    this.keyspace.hooks = {
-      keyModified: (db, bytes, offset, length) => {
-        if (this.watches.size > 0) this.watches.touch(db, bytes, offset, length);
-        if (this.tracking.active) this.tracking.keyModified(bytes, offset, length);
-      },
-      keyReady: (db, _type, bytes, offset, length) => {
-        if (this.blocking.size > 0) this.blocking.keyReady(db.index, bytes, offset, length);
-      },
-      keyDeleted: (db, bytes, offset, length) => this.blocking.keyReady(db.index, bytes, offset, length),
-      keyExpired: (db, bytes, offset, length) => {
-        if (this.propagation.wanted === 0) return;
-        const name = this.config.lazyfreeLazyExpire ? 'UNLINK' : 'DEL';
-        this.propagation.command(db.index, name, bytes.subarray(offset, offset + length));
-      },
-      keyEvent: (_class, event, db, bytes, offset, length) => {
-        if (this.pubsub.hasListeners) this.#notify(event, db.index, bytes, offset, length);
-      },
-      databaseEmptied: (index) => {
-        this.keyspace.victims?.emptied(index);
-        if (this.tracking.active) this.tracking.flushed();
-        if (this.blocking.size > 0) this.blocking.databaseChanged(index);
-        for (const db of index < 0 ? this.databases : [this.databases[index]]) this.watches.databaseChanged(db, null);
-      },
-      databasesSwapped: (a, b) => {
-        this.keyspace.victims?.swapped(a, b);
-        for (const [from, to] of [
-          [a, b],
-          [b, a],
-        ]) {
-          if (this.blocking.size > 0) this.blocking.databaseChanged(from);
-          this.watches.databaseChanged(this.databases[from], this.databases[to]);
-        }
-      },
-    };
+    this.keyspace.hooks = keyspaceHooks(this);
     if (this.config.requirepass !== '') this.acl.setDefaultPassword(this.config.requirepass);
     this.applyConfig();
-  }
-
-  /** A keyspace event to those who listen: the event on the key's channel, the key on the event's. */
-  #notify(event: string, db: number, bytes: Uint8Array, offset: number, length: number): void {
-    const flags = this.keyspace.notifyFlags;
-    const { pubsub, push } = this;
-    if ((flags & NOTIFY_KEYSPACE) !== 0) {
-      const key = Buffer.from(bytes.buffer, bytes.byteOffset + offset, length).toString('latin1');
-      const text = Buffer.from(event, 'latin1');
-      pubsub.publish(push, `__keyspace@${db}__:${key}`, false, text, 0, text.length);
-    }
-    if ((flags & NOTIFY_KEYEVENT) !== 0) {
-      pubsub.publish(push, `__keyevent@${db}__:${event}`, false, bytes, offset, length);
-    }
   }
 
   /** 40 random hexadecimal digits. */
@@ -608,38 +490,20 @@ export class Server {
       current.interrupt(parser, this.#batch, this.#batchEnd);
     }
     this.reply = new ReplyWriter();
-    this.parser = this.takeParser();
+    this.parser = this.requestPools.takeParser();
     this.current = null;
     const resume = this.dispatcher.suspend(this.reply);
     this.hooks.serveClients();
     resume();
-    this.returnParser(this.parser);
+    this.requestPools.returnParser(this.parser);
     this.reply = reply;
     this.parser = parser;
     this.current = current;
   }
 
-  takeQueryBuffer(length: number): Uint8Array {
-    if (length > QUERY_BUFFER_LENGTH) return new Uint8Array(length);
-    return this.#queryBuffers.pop() ?? new Uint8Array(QUERY_BUFFER_LENGTH);
-  }
-
-  returnQueryBuffer(buffer: Uint8Array): void {
-    if (buffer.length === QUERY_BUFFER_LENGTH && this.#queryBuffers.length < POOL_MAX) this.#queryBuffers.push(buffer);
-  }
-
   /** Bytes of the buffers that all clients share: replies being written and query buffers at rest. */
   get sharedBufferBytes(): number {
-    const queries = this.#queryBuffers.length * QUERY_BUFFER_LENGTH;
-    return this.reply.bytes.length + this.push.bytes.length + queries + this.pieces.idleBytes;
-  }
-
-  takeParser(): RequestParser {
-    return this.#parsers.pop() ?? new RequestParser();
-  }
-
-  returnParser(parser: RequestParser): void {
-    if (this.#parsers.length < POOL_MAX) this.#parsers.push(parser);
+    return this.reply.bytes.length + this.push.bytes.length + this.requestPools.idleBytes + this.pieces.idleBytes;
   }
 
   // --- monitors ---
@@ -681,6 +545,10 @@ export class Server {
     if (!this.pauses.active) return;
     this.pauses.end(purpose);
     this.#afterPause();
+  }
+
+  endExpiredPauses(): void {
+    if (this.pauses.active && this.pauses.endExpired()) this.#afterPause();
   }
 
   /** A pause has ended: who was held tries again, and waits on if another pause is in force. */
@@ -749,96 +617,12 @@ export class Server {
 
   start(): void {
     this.noteStartup();
-    this.#cronAlarm = this.scheduler.createAlarm(() => this.#cron());
-    this.#cronAlarm.arm(this.#cronPace.next(this));
+    this.#cron.start();
   }
 
   stop(): void {
-    this.#cronAlarm?.disarm();
-    this.#cronAlarm = null;
+    this.#cron.stop();
     this.blocking.stop();
     this.modules?.stop();
-  }
-
-  get cronRuns(): number {
-    return this.#cronRuns;
-  }
-
-  #shutDownIfScheduled(): void {
-    const request = this.scheduledShutdown;
-    if (request === null) return;
-    this.scheduledShutdown = null;
-    if ((this.hooks.shutdown?.(request) ?? null) === null) return;
-    this.log.warning('SIGTERM received but errors trying to shut down the server, check the logs for more information');
-  }
-
-  #cron(): void {
-    this.clock.update();
-    if (!this.debug.pauseCron && !this.isStill) this.#runCron();
-    this.#cronAlarm?.arm(this.#cronPace.next(this));
-  }
-
-  #runCron(): void {
-    this.#shutDownIfScheduled();
-    this.pendingShutdown.cron();
-    this.#cronRuns++;
-    const { nowMs, unixMs } = this.clock;
-    if (((nowMs - this.#lastSampleMs) | 0) >= SAMPLE_MS) {
-      this.#lastSampleMs = nowMs;
-      this.stats.sample(nowMs);
-      this.measureMemory();
-    }
-    if (this.pauses.active && this.pauses.endExpired()) this.#afterPause();
-    if (!this.#loading && this.debug.activeExpire) {
-      const began = this.stopwatch();
-      activeExpireCycle(this.keyspace, { hz: this.config.hz, effort: this.config.activeExpireEffort, fast: false });
-      expireOwnKeys(this.keyspace);
-      this.latency.add('expire-cycle', this.stopwatch() - began);
-    }
-    if (this.tracking.clients > 0) this.tracking.limitKeys();
-    this.settle();
-    if (!this.#loading) this.hooks.persistence?.cron();
-    this.replication.cron();
-    const second = Math.floor(unixMs / 1000);
-    if (second !== this.#lastSecond) {
-      this.#lastSecond = second;
-      this.#visitClients();
-      this.#saveIfDue(second);
-      this.reply.shrink();
-      this.push.shrink();
-      this.pieces.trim();
-    }
-  }
-
-  #visitClients(): void {
-    const { unixMs } = this.clock;
-    const idleMsMax = this.config.timeout * 1000;
-    for (const client of this.clients.values()) {
-      // What is closing is the transport's business: it knows whether the peer still takes part.
-      if (client.closing) continue;
-      if (idleMsMax > 0 && unixMs - client.lastInteraction > idleMsMax && client.mayIdleOut) {
-        this.log.verbose('Closing idle client', client.logFacts);
-        client.close();
-      } else if (client.outputBytes > 0) {
-        client.checkOutputLimit();
-      }
-    }
-  }
-
-  #saveIfDue(second: number): void {
-    const { config, persistence } = this;
-    const control = this.hooks.persistence;
-    if (control === undefined || this.#loading || persistence.job !== null) return;
-    const elapsed = second - persistence.lastSaveTime;
-    const due = config.save.find((point) => this.dirty >= point.changes && elapsed > point.seconds);
-    if (due === undefined || this.dirty === 0 || !this.mayTrySaving(second)) return;
-    this.log.notice(`${due.changes} changes in ${due.seconds} seconds. Saving...`);
-    control.startSave();
-  }
-
-  /** After a save that failed the next one waits a little. @param second Unix time. */
-  mayTrySaving(second: number): boolean {
-    const { persistence } = this;
-    return persistence.lastSaveOk || second - persistence.lastSaveTry > SAVE_RETRY_SECONDS;
   }
 }

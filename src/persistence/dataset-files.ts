@@ -230,7 +230,7 @@ export class DatasetFiles implements PersistenceControl {
     if (persistence.aofState !== 'off') this.#flushFromCron(second);
     if (persistence.job !== null) return;
     if (persistence.rewriteScheduled && !this.#rewriteLimited(second)) this.startRewrite();
-    else if (persistence.saveScheduled && this.#server.mayTrySaving(second)) this.startSave();
+    else if (persistence.saveScheduled && persistence.mayTrySaving(second)) this.startSave();
     else if (persistence.aofState === 'on' && config.autoAofRewritePercentage > 0 && this.#grown()) {
       if (!this.#rewriteLimited(second)) this.startRewrite();
     }
