@@ -116,9 +116,9 @@ async function listen(engine: FrameEngine, protocol: number, expected: number): 
   return flags;
 }
 
-/** Returns when `condition` holds, or after two seconds all the same: the expectation that follows then says more. */
+/** Returns when `condition` holds, or after ten seconds all the same: the expectation that follows then says more. */
 async function until(condition: () => boolean): Promise<void> {
-  for (let tries = 0; tries < 400 && !condition(); tries++) await sleep(5);
+  for (let tries = 0; tries < 2000 && !condition(); tries++) await sleep(5);
 }
 
 const unavailable = whyNot();

@@ -76,10 +76,14 @@ describe('Recorder', () => {
       if (i % 50 === 0) await new Promise((resolve) => setTimeout(resolve, 2));
     }
     engine.close();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    const lines = execFileSync('tcpdump', ['-r', path, '-nn', '-e'], { encoding: 'utf8', stdio: 'pipe' }).split('\n');
-    const lengths = lines.filter((line) => line.includes('0x88b5')).map((line) => /length (\d+)/.exec(line)?.[1]);
-    expect(lengths).toEqual(Array.from({ length: 300 }, (_, i) => String(60 + i)));
+    const lengths = (): unknown[] => {
+      const text = execFileSync('tcpdump', ['-r', path, '-nn', '-e'], { encoding: 'utf8', stdio: 'pipe' });
+      const lines = text.split('\n').filter((line) => line.includes('0x88b5'));
+      return lines.map((line) => /length (\d+)/.exec(line)?.[1]);
+    };
+    // Writes that were under way at the end take their time.
+    const expected = Array.from({ length: 300 }, (_, i) => String(60 + i));
+    await expect.poll(lengths, { timeout: 10_000 }).toEqual(expected);
   });
 
   it('records one direction when told to', () => {
@@ -125,18 +129,14 @@ describe('Recorder', () => {
 
   it('ends the recording, not the traffic, on a full disk', async () => {
     const wire = new MemoryWire();
-    const reason = new Promise<string>((resolve) => {
-      const engine = recordFrames(wire.ends[1], '/dev/full', { onStop: resolve });
-      sendFrame(engine, frame(1));
-      setTimeout(() => {
-        sendFrame(engine, frame(2));
-        expect(engine.isRecording).toBe(false);
-        expect(engine.recording.dropped).toBe(1);
-        engine.close();
-      }, 50);
-    });
-    expect(await reason).toMatch(/^recording to \/dev\/full ended: ENOSPC/);
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    let reason = '';
+    const engine = recordFrames(wire.ends[1], '/dev/full', { onStop: (why) => (reason = why) });
+    sendFrame(engine, frame(1));
+    await expect.poll(() => reason, { timeout: 10_000 }).toMatch(/^recording to \/dev\/full ended: ENOSPC/);
+    sendFrame(engine, frame(2));
+    expect(engine.isRecording).toBe(false);
+    expect(engine.recording.dropped).toBe(1);
+    engine.close();
     expect(receiveAll(wire.ends[0])).toEqual([frame(1), frame(2)]);
   });
 

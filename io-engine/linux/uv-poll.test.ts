@@ -23,8 +23,7 @@ describe.skipIf(process.platform !== 'linux')('watchReadable', () => {
   it('calls again as long as the descriptor stays readable, with timers alive beside it', async () => {
     let calls = 0;
     watch = watchReadable(open(1), () => calls++);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(calls).toBeGreaterThan(1);
+    await expect.poll(() => calls, { timeout: 10_000 }).toBeGreaterThan(1);
   });
 
   it('runs ticks and promise jobs before the next call', async () => {
@@ -70,6 +69,7 @@ describe.skipIf(process.platform !== 'linux')('watchReadable', () => {
       calls++;
       watch?.close();
     });
+    await expect.poll(() => calls, { timeout: 10_000 }).toBe(1);
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(calls).toBe(1);
   });

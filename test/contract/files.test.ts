@@ -249,10 +249,9 @@ describe.skipIf(!redisInstalled)('append-only file', () => {
       ['PEXPIRE', 'soon', '60000'],
       ['INCRBYFLOAT', 'f', '0.1'],
     ]);
-    await new Promise((resolve) => setTimeout(resolve, 300));
     const increment = join(aofDirectory(ours), 'appendonly.aof.1.incr.aof');
+    await expect.poll(() => readFileSync(increment, 'latin1'), { timeout: 10_000 }).toContain('DEL\r\n$4\r\ngone');
     expect(readFileSync(increment, 'latin1')).toMatch(/^#TS:\d+\r\n\*2\r\n\$6\r\nSELECT\r\n/);
-    expect(readFileSync(increment, 'latin1')).toContain('DEL\r\n$4\r\ngone');
     checkAof(ours);
     const [, realPeer] = await start('real', on, ours.directory);
     expect(await realPeer.ask('PEXPIRETIME', 'soon')).toEqual(await peer.ask('PEXPIRETIME', 'soon'));

@@ -55,7 +55,7 @@ export interface Fixture {
 
 const PORT = 4242;
 const HEADERS = 40;
-const PATIENCE_MS = 3000;
+const PATIENCE_MS = 10_000;
 
 /** Numbered frames of one pair: valid IPv4, TCP to a port nobody has, with a checksum the kernel silently refuses. */
 export class FrameMaker {
@@ -230,10 +230,9 @@ function describeInput(openPair: OpenPair, needs: Needs): void {
 
   needs('live-input', 'keeps a batch readable until the next receive', async () => {
     const pair = await openPair({ incoming: (frames) => numbered(20, (i) => frames.toEngine(i, 200)) });
-    await sleep(30);
     const { engine, frames } = pair;
-    const count = engine.receive();
-    expect(count).toBeGreaterThan(0);
+    let count = 0;
+    await expect.poll(() => (count = engine.receive()), { timeout: PATIENCE_MS, interval: 5 }).toBeGreaterThan(0);
     for (let i = 0; i < 150; i++) pair.peer.send(frames.toEngine(1000 + i, 300));
     await sleep(20);
     const { offset, length } = engine.batch;
@@ -346,13 +345,12 @@ function describeWaiting(openPair: OpenPair, needs: Needs): void {
     const { engine } = pair;
     const got: Uint8Array[] = [];
     let calls = 0;
-    let microtaskLateMs = -1;
+    let callsBeforeMicrotask = -1;
     await new Promise<void>((resolve, reject) => {
       const impatient = setTimeout(() => reject(new Error(`woken ${calls} times, ${got.length} frames`)), PATIENCE_MS);
       engine.wait(() => {
         calls++;
-        const calledAt = performance.now();
-        if (calls === 1) void Promise.resolve().then(() => (microtaskLateMs = performance.now() - calledAt));
+        if (calls === 1) void Promise.resolve().then(() => (callsBeforeMicrotask = calls));
         // The first call leaves everything where it is.
         if (calls > 1) got.push(...receiveBatch(engine).filter((frame) => pair.frames.isOurs(frame)));
         if (got.length < 3) return;
@@ -362,8 +360,7 @@ function describeWaiting(openPair: OpenPair, needs: Needs): void {
     });
     expect(calls).toBeGreaterThanOrEqual(2);
     expect(got).toEqual(numbered(3, (i) => pair.frames.toEngine(i)));
-    expect(microtaskLateMs).toBeGreaterThanOrEqual(0);
-    expect(microtaskLateMs).toBeLessThan(100);
+    expect(callsBeforeMicrotask).toBe(1);
     expect(engine.counters.wakeups).toBeGreaterThanOrEqual(1);
   });
 
@@ -400,6 +397,7 @@ function describeWaiting(openPair: OpenPair, needs: Needs): void {
       engine.receive();
     });
     peer.send(frames.toEngine(1));
+    await expect.poll(() => calls, { timeout: PATIENCE_MS }).toBeGreaterThan(0);
     await sleep(50);
     const quiet = calls;
     await sleep(50);

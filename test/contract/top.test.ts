@@ -1,5 +1,7 @@
 // `wiredis top` on a real terminal: script(1) gives it one. Keys, resizing, a dumb terminal, and a clean screen afterwards.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hasProgram } from '../../src/cli/lab/process.ts';
@@ -94,12 +96,17 @@ describe.skipIf(!hasProgram('script'))('wiredis top on a terminal', () => {
   });
 
   it('follows the size of its window', async () => {
-    const screen = new Screen('stty cols 120 rows 40; { sleep 2; stty cols 50 rows 8 </dev/tty; } & true', '');
+    const folder = mkdtempSync(join(tmpdir(), 'wiredis-top-'));
+    const word = join(folder, 'shrink');
+    const later = `until [ -e ${word} ] || [ ! -d ${folder} ]; do sleep 0.1; done; stty cols 50 rows 8 </dev/tty`;
+    const screen = new Screen(`stty cols 120 rows 40; { ${later}; } & true`, '');
     await screen.shows((lines) => lines.at(-1)?.length === 120);
+    writeFileSync(word, '');
     const small = await screen.shows((lines) => lines.at(-1)?.length === 50);
     expect(small.length).toBeLessThanOrEqual(8);
     expect(small.filter((line) => line.length > 50)).toEqual([]);
     await screen.quit();
+    rmSync(folder, { recursive: true });
   });
 
   it.each([

@@ -153,7 +153,7 @@ describe.skipIf(!mayMount)('a disk that fills up', () => {
         );
         expect(await server.ask('LLEN', 'l')).toContain(String(stored));
         mount('-o', 'remount,size=8m');
-        for (let waited = 0; (await server.ask('SET', 'a', '1')).includes('MISCONF') && waited < 50; waited++)
+        for (let waited = 0; (await server.ask('SET', 'a', '1')).includes('MISCONF') && waited < 200; waited++)
           await sleep(100);
         expect(await server.ask('SET', 'a', '2')).toContain('OK');
         await sleep(200);

@@ -173,12 +173,12 @@ describe('tmem-victim-cache', () => {
   it('keeps expiries', async () => {
     const peer = await start({ 'tmem-victim-cache': 'yes', 'maxmemory-policy': 'allkeys-lru' });
     await peer.run([
-      ['SET', 'short', 'x', 'PX', '60'],
+      ['SET', 'short', 'x', 'PX', '1000'],
       ['SET', 'long', 'x', 'PX', '100000'],
     ]);
     await peer.ask('CONFIG', 'SET', 'maxmemory', '1');
     expect(servers[0].server.eviction.evictedKeys).toBe(2);
-    await new Promise((resolve) => setTimeout(resolve, 80));
+    await new Promise((resolve) => setTimeout(resolve, 1050));
     await peer.ask('CONFIG', 'SET', 'maxmemory', '0');
     expect(await peer.ask('GET', 'short')).toBeNull();
     const left = Number(((await peer.ask('PTTL', 'long')) as { text: string }).text);
