@@ -9,6 +9,7 @@ import type { Call } from '../core/call.ts';
 import type { CommandFlag, CommandSpec } from '../core/command.ts';
 import { WordList } from '../core/nested-call.ts';
 import { helpReply, subcommandError } from './help.ts';
+import { rowsOf } from './rows.ts';
 
 const GENPASS_BITS = 256;
 const GENPASS_BITS_MAX = 4096;
@@ -219,14 +220,7 @@ const HELP = [
 
 const own: readonly CommandFlag[] = ['noscript', 'loading', 'stale'];
 const admin: readonly CommandFlag[] = ['admin', ...own];
-const row = (
-  name: string,
-  arity: number,
-  flags: readonly CommandFlag[],
-  since: string,
-  summary: string,
-  run: (call: Call) => void,
-): CommandSpec => ({ name: `acl|${name}`, arity, flags, keys: [0, 0, 0], group: 'server', since, summary, run });
+const row = rowsOf('server', 'acl|');
 
 export const aclCommands: readonly CommandSpec[] = [
   {

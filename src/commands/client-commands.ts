@@ -4,6 +4,7 @@ import type { Call } from '../core/call.ts';
 import { type Client, REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT } from '../core/client.ts';
 import type { CommandFlag, CommandSpec } from '../core/command.ts';
 import { helpReply, subcommandError } from './help.ts';
+import { rowsOf } from './rows.ts';
 import { clientCaching, clientGetRedir, clientTracking, clientTrackingInfo } from './tracking.ts';
 
 function clientId(call: Call): void {
@@ -259,14 +260,7 @@ const HELP = [
 
 const own: readonly CommandFlag[] = ['noscript', 'loading', 'stale'];
 const admin: readonly CommandFlag[] = ['admin', ...own];
-const row = (
-  name: string,
-  arity: number,
-  flags: readonly CommandFlag[],
-  since: string,
-  summary: string,
-  run: (call: Call) => void,
-): CommandSpec => ({ name: `client|${name}`, arity, flags, keys: [0, 0, 0], group: 'connection', since, summary, run });
+const row = rowsOf('connection', 'client|');
 
 export const clientSubcommands: readonly CommandSpec[] = [
   row('caching', 3, own, '6.0.0', 'Tells whether the next command is tracked.', clientCaching),

@@ -6,6 +6,7 @@ import { PROPAGATE_REPLICAS } from '../core/propagation.ts';
 import { globMatch } from '../data/glob.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import { helpReply, subcommandError } from './help.ts';
+import { rowsOf } from './rows.ts';
 
 /** Where clients listen: channels, patterns, channels of a shard. */
 type Kind = 'channels' | 'patterns' | 'shardChannels';
@@ -124,15 +125,7 @@ const none = [0, 0, 0] as const;
 const listening: readonly CommandFlag[] = ['pubsub', 'noscript', 'loading', 'stale'];
 const publishing: readonly CommandFlag[] = ['pubsub', 'loading', 'stale', 'fast', 'may_replicate'];
 const asking: readonly CommandFlag[] = ['pubsub', 'loading', 'stale'];
-const row = (
-  name: string,
-  arity: number,
-  flags: readonly CommandFlag[],
-  since: string,
-  summary: string,
-  run: (call: Call) => void,
-  keys: CommandSpec['keys'] = none,
-): CommandSpec => ({ name, arity, flags, keys, group: 'pubsub', since, summary, run });
+const row = rowsOf('pubsub');
 
 const pubsub: CommandSpec = {
   name: 'pubsub',

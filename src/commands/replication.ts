@@ -6,6 +6,7 @@ import { writeRole } from '../replication/info.ts';
 import type { Replica } from '../replication/replica.ts';
 import { Replication } from '../replication/replication.ts';
 import { splitArgs } from '../resp/split-args.ts';
+import { rowsOf } from './rows.ts';
 
 const ADDRESS_MAX = 256;
 const PORT_MAX = 65535;
@@ -264,15 +265,7 @@ function replconf(call: Call): void {
   call.reply.ok();
 }
 
-const row = (
-  name: string,
-  arity: number,
-  flags: readonly CommandFlag[],
-  since: string,
-  summary: string,
-  run: (call: Call) => void,
-  group: 'server' | 'generic' = 'server',
-): CommandSpec => ({ name, arity, flags, keys: [0, 0, 0], group, since, summary, run });
+const row = rowsOf('server');
 const roleFlags: readonly CommandFlag[] = ['admin', 'noscript', 'stale', 'no_async_loading'];
 const syncFlags: readonly CommandFlag[] = ['admin', 'noscript', 'no_async_loading', 'no_multi'];
 
@@ -298,13 +291,12 @@ export const replicationCommands: readonly CommandSpec[] = [
   ),
   row('slaveof', 3, roleFlags, '1.0.0', 'The old name of REPLICAOF.', replicaOf),
   row('sync', 1, syncFlags, '1.0.0', 'Asks a master for a snapshot and its stream.', sync),
-  row(
+  rowsOf('generic')(
     'wait',
     3,
     ['noscript'],
     '3.0.0',
     'Waits until replicas have acknowledged what the client has written.',
     wait,
-    'generic',
   ),
 ];

@@ -10,6 +10,7 @@ import { debug } from './debug.ts';
 import { helpReply, subcommandError } from './help.ts';
 import { latencyCommand } from './latency.ts';
 import { persistenceCommands } from './persistence.ts';
+import { rowsOf } from './rows.ts';
 
 function info(call: Call): void {
   const sections: string[] = [];
@@ -130,14 +131,7 @@ function lolwut(call: Call): void {
 }
 
 const none = [0, 0, 0] as const;
-const row = (
-  name: string,
-  arity: number,
-  flags: readonly CommandFlag[],
-  since: string,
-  summary: string,
-  run: (call: Call) => void,
-): CommandSpec => ({ name, arity, flags, keys: none, group: 'server', since, summary, run });
+const row = rowsOf('server');
 const adminFlags: readonly CommandFlag[] = ['admin', 'loading', 'stale'];
 
 const slowlog: CommandSpec = {
