@@ -2,7 +2,8 @@
 // fuzzer, the simulator, and the lab (root, network namespaces, real peers).
 import { defineConfig } from 'vitest/config';
 
-const shared = { testTimeout: 20_000 };
+// Only what hangs takes so long; a busy machine does not.
+const shared = { testTimeout: 120_000, hookTimeout: 60_000 };
 
 export default defineConfig({
   test: {

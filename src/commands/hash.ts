@@ -22,7 +22,7 @@ const createHash = (call: Call): Hash => new Hash(call.server.arena);
 
 /** Makes a table of a listpack that is to take a word too long for one. */
 function convertForWords(call: Call, hash: Hash, first: number, last: number): void {
-  if (!hash.isListpack) return;
+  if (!hash.isPacked) return;
   const longest = call.server.config.hashMaxListpackValue;
   for (let i = first; i <= last; i++) {
     if (call.lengths[i] > longest) {
@@ -34,7 +34,7 @@ function convertForWords(call: Call, hash: Hash, first: number, last: number): v
 
 function setField(call: Call, hash: Hash, field: number, value: Uint8Array, offset: number, length: number): boolean {
   const isNew = hash.set(call.bytes, call.offsets[field], call.lengths[field], value, offset, length);
-  if (isNew && hash.isListpack && hash.length > call.server.config.hashMaxListpackEntries) hash.toTable();
+  if (isNew && hash.isPacked && hash.length > call.server.config.hashMaxListpackEntries) hash.toTable();
   return isNew;
 }
 
@@ -79,7 +79,7 @@ function findValue(call: Call, hash: Hash): boolean {
 /** Stores what an increment gave, converting as HSET would. */
 function storeNumber(call: Call, hash: Hash, text: Uint8Array, length: number, event: string): void {
   convertForWords(call, hash, 2, 2);
-  if (hash.isListpack && length > call.server.config.hashMaxListpackValue) hash.toTable();
+  if (hash.isPacked && length > call.server.config.hashMaxListpackValue) hash.toTable();
   setField(call, hash, 2, text, 0, length);
   keyModified(call, 1, NOTIFY_HASH, event);
 }

@@ -15,7 +15,7 @@ export function addMember(
   length: number,
   score: number,
 ): void {
-  if (zset.isListpack) {
+  if (zset.isPacked) {
     const { zsetMaxListpackEntries, zsetMaxListpackValue } = call.server.config;
     if (length > zsetMaxListpackValue || zset.length >= zsetMaxListpackEntries) zset.toSkiplist();
   }

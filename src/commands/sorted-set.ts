@@ -336,7 +336,7 @@ function zscan(call: Call): void {
   const nameOf = (entry: number, name: Element): void => zset.entryMember(entry, name);
   replyScan(call, cursor, zset, nameOf, (entry) => {
     const score = zset.entryScore(entry);
-    call.reply.bulkLatin1(zset.isListpack ? formatPackedScore(score) : formatDouble(score));
+    call.reply.bulkLatin1(zset.isPacked ? formatPackedScore(score) : formatDouble(score));
   });
 }
 

@@ -3,85 +3,44 @@
 import type { Arena } from './arena.ts';
 import { grow, shrink, store } from './blocks.ts';
 import { copyBytes } from './bytes.ts';
-import type { Collection } from './collection.ts';
 import { Dict, EntryList } from './dict.ts';
 import { Element, type ElementSink } from './element.ts';
-import { below, type RandomInts, sampleDict, takeSample, walkDict } from './handles.ts';
+import { below, type RandomInts, walkDict } from './handles.ts';
 import * as listpack from './listpack.ts';
+import { emptyListpack, PackedOrTable } from './packed-or-table.ts';
 import { TYPE_HASH } from './value-type.ts';
 
-const OBJECT_BYTES = 64;
-
-export class Hash implements Collection {
+export class Hash extends PackedOrTable {
   readonly type = TYPE_HASH;
-  readonly arena: Arena;
-  /** Block of the listpack; 0 once there is a table. */
-  #pack = 0;
-  #table: Dict | null = null;
 
   /** Starts as an empty listpack. */
-  constructor(arena: Arena) {
-    this.arena = arena;
-    this.#pack = arena.alloc(listpack.EMPTY_BYTES);
-    listpack.initialize(arena.bytesOf(this.#pack), arena.offsetOf(this.#pack));
+  constructor(arena: Arena, pack = emptyListpack(arena)) {
+    super(arena, pack);
   }
 
   /** @param bytes a valid listpack of pairs, as RDB carries it; copied. */
   static fromListpack(arena: Arena, bytes: Uint8Array, offset: number, length: number): Hash {
-    const hash = new Hash(arena);
-    arena.free(hash.#pack);
-    hash.#pack = store(arena, bytes, offset, length);
-    return hash;
+    return new Hash(arena, store(arena, bytes, offset, length));
   }
 
   get length(): number {
-    if (this.#table !== null) return this.#table.size;
-    return listpack.count(this.arena.bytesOf(this.#pack), this.arena.offsetOf(this.#pack)) >> 1;
-  }
-
-  get isListpack(): boolean {
-    return this.#table === null;
-  }
-
-  /** The table, once there is one. */
-  get table(): Dict | null {
-    return this.#table;
+    if (this.dict !== null) return this.dict.size;
+    return listpack.count(this.arena.bytesOf(this.pack), this.arena.offsetOf(this.pack)) >> 1;
   }
 
   encoding(): string {
-    return this.#table === null ? 'listpack' : 'hashtable';
+    return this.dict === null ? 'listpack' : 'hashtable';
   }
 
-  memoryBytes(): number {
-    return OBJECT_BYTES + (this.#table === null ? this.arena.capacityOf(this.#pack) : this.#table.memory);
-  }
-
-  releaseSome(elements: number): boolean {
-    if (this.#table !== null) return this.#table.releaseSome(elements);
-    this.release();
-    return true;
-  }
-
-  release(): void {
-    if (this.#table !== null) this.#table.release();
-    else this.arena.free(this.#pack);
-    this.#pack = 0;
-  }
-
-  /** Points `blob` at the raw listpack. @returns false when there is a table instead. */
-  listpackBlob(blob: Element): boolean {
-    if (this.#table !== null) return false;
-    const bytes = this.arena.bytesOf(this.#pack);
-    const base = this.arena.offsetOf(this.#pack);
-    blob.set(bytes, base, listpack.totalBytes(bytes, base));
-    return true;
+  protected packedBytes(): number {
+    return listpack.totalBytes(this.arena.bytesOf(this.pack), this.arena.offsetOf(this.pack));
   }
 
   /** @returns the field's handle, or 0. */
   find(bytes: Uint8Array, offset: number, length: number): number {
-    if (this.#table !== null) return this.#table.find(bytes, offset, length);
-    const own = this.arena.bytesOf(this.#pack);
-    const base = this.arena.offsetOf(this.#pack);
+    if (this.dict !== null) return this.dict.find(bytes, offset, length);
+    const own = this.arena.bytesOf(this.pack);
+    const base = this.arena.offsetOf(this.pack);
     const at = listpack.find(own, listpack.first(own, base), 1, bytes, offset, length);
     return at === -1 ? 0 : at - base;
   }
@@ -95,15 +54,15 @@ export class Hash implements Collection {
     valueOffset: number,
     valueLength: number,
   ): boolean {
-    if (this.#table !== null) return this.#table.set(bytes, offset, length, value, valueOffset, valueLength);
+    if (this.dict !== null) return this.dict.set(bytes, offset, length, value, valueOffset, valueLength);
     const { arena } = this;
     const found = this.find(bytes, offset, length);
-    let used = listpack.totalBytes(arena.bytesOf(this.#pack), arena.offsetOf(this.#pack));
+    let used = this.packedBytes();
     const size = listpack.plan(value, valueOffset, valueLength);
     const added = found !== 0 ? size : size + listpack.plan(bytes, offset, length);
-    this.#pack = grow(arena, this.#pack, used, used + added);
-    const own = arena.bytesOf(this.#pack);
-    const base = arena.offsetOf(this.#pack);
+    this.pack = grow(arena, this.pack, used, used + added);
+    const own = arena.bytesOf(this.pack);
+    const base = arena.offsetOf(this.pack);
     if (found === 0) {
       listpack.append(own, base, bytes, offset, length);
       listpack.append(own, base, value, valueOffset, valueLength);
@@ -112,64 +71,62 @@ export class Hash implements Collection {
     const at = listpack.skip(own, base + found, 1);
     listpack.replace(own, base, at, value, valueOffset, valueLength);
     used = listpack.totalBytes(own, base);
-    this.#pack = shrink(arena, this.#pack, used);
+    this.pack = shrink(arena, this.pack, used);
     return false;
   }
 
   /** @returns whether it was there. */
   delete(bytes: Uint8Array, offset: number, length: number): boolean {
-    if (this.#table !== null) return this.#table.delete(bytes, offset, length);
+    if (this.dict !== null) return this.dict.delete(bytes, offset, length);
     const found = this.find(bytes, offset, length);
     if (found === 0) return false;
-    const own = this.arena.bytesOf(this.#pack);
-    const base = this.arena.offsetOf(this.#pack);
+    const own = this.arena.bytesOf(this.pack);
+    const base = this.arena.offsetOf(this.pack);
     const at = base + found;
     listpack.removeRange(own, base, at, listpack.skip(own, at, 2), 2);
-    this.#pack = shrink(this.arena, this.#pack, listpack.totalBytes(own, base));
+    this.pack = shrink(this.arena, this.pack, listpack.totalBytes(own, base));
     return true;
   }
 
   toTable(): void {
-    if (this.#table !== null) return;
+    if (this.dict !== null) return;
     const { arena } = this;
     const table = new Dict(arena);
-    const own = arena.bytesOf(this.#pack);
+    const own = arena.bytesOf(this.pack);
     const field = new Element();
     const value = new Element();
-    for (let at = listpack.first(own, arena.offsetOf(this.#pack)); at !== -1; at = listpack.next(own, at)) {
+    for (let at = listpack.first(own, arena.offsetOf(this.pack)); at !== -1; at = listpack.next(own, at)) {
       listpack.read(own, at, field);
       at = listpack.next(own, at);
       listpack.read(own, at, value);
       table.set(field.bytes, field.offset, field.length, value.bytes, value.offset, value.length);
     }
-    arena.free(this.#pack);
-    this.#pack = 0;
-    this.#table = table;
+    this.become(table);
   }
 
   // ---- handles (handles.ts) ----
 
   field(handle: number, element: Element): void {
-    const table = this.#table;
+    const table = this.dict;
     if (table !== null) element.set(table.bytesOf(handle), table.keyOffset(handle), table.keyLength(handle));
-    else listpack.read(this.arena.bytesOf(this.#pack), this.arena.offsetOf(this.#pack) + handle, element);
+    else listpack.read(this.arena.bytesOf(this.pack), this.arena.offsetOf(this.pack) + handle, element);
   }
 
   value(handle: number, element: Element): void {
-    const table = this.#table;
+    const table = this.dict;
     if (table !== null) {
       element.set(table.bytesOf(handle), table.valueOffset(handle), table.valueLength(handle));
     } else {
-      const own = this.arena.bytesOf(this.#pack);
-      listpack.read(own, listpack.skip(own, this.arena.offsetOf(this.#pack) + handle, 1), element);
+      const own = this.arena.bytesOf(this.pack);
+      listpack.read(own, listpack.skip(own, this.arena.offsetOf(this.pack) + handle, 1), element);
     }
   }
 
   /** Hands all fields, all values, or both in turns to a sink. */
   emit(fields: boolean, values: boolean, sink: ElementSink): void {
-    if (this.#table === null) {
-      const own = this.arena.bytesOf(this.#pack);
-      const base = this.arena.offsetOf(this.#pack);
+    if (this.dict === null) {
+      const own = this.arena.bytesOf(this.pack);
+      const base = this.arena.offsetOf(this.pack);
       if (fields && values) {
         listpack.emit(own, base + listpack.HEADER_BYTES, this.length * 2, sink);
         return;
@@ -181,7 +138,7 @@ export class Hash implements Collection {
       }
       return;
     }
-    const table = this.#table;
+    const table = this.dict;
     for (let position = 0; position !== -1; ) {
       emitted.length = 0;
       position = walkDict(table, position, emitted);
@@ -196,28 +153,17 @@ export class Hash implements Collection {
 
   /** @returns a handle, each as likely as any other; the hash must not be empty. */
   random(random: RandomInts): number {
-    if (this.#table !== null) return this.#table.random(random);
-    const own = this.arena.bytesOf(this.#pack);
-    const base = this.arena.offsetOf(this.#pack);
+    if (this.dict !== null) return this.dict.random(random);
+    const own = this.arena.bytesOf(this.pack);
+    const base = this.arena.offsetOf(this.pack);
     return listpack.seek(own, base, below(this.length, random) * 2) - base;
-  }
-
-  /** Appends `count` different fields, count <= length. */
-  sample(count: number, random: RandomInts, out: EntryList): void {
-    if (this.#table !== null) {
-      sampleDict(this.#table, count, random, out);
-      return;
-    }
-    const all = new EntryList();
-    this.walk(0, all);
-    takeSample(all, count, random, out);
   }
 
   /** One step of a walk over all fields while nothing changes: start at 0, end at -1. */
   walk(position: number, out: EntryList): number {
-    if (this.#table !== null) return walkDict(this.#table, position, out);
-    const own = this.arena.bytesOf(this.#pack);
-    const base = this.arena.offsetOf(this.#pack);
+    if (this.dict !== null) return walkDict(this.dict, position, out);
+    const own = this.arena.bytesOf(this.pack);
+    const base = this.arena.offsetOf(this.pack);
     let at = base + listpack.HEADER_BYTES;
     for (let rest = this.length; rest > 0; rest--) {
       out.push(at - base);
@@ -226,21 +172,14 @@ export class Hash implements Collection {
     return -1;
   }
 
-  /** One step of HSCAN: start at 0, end at 0. */
-  scan(cursor: number, out: EntryList): number {
-    if (this.#table !== null) return this.#table.scan(cursor, out);
-    this.walk(0, out);
-    return 0;
-  }
-
   /** Another hash with the same fields, for COPY. */
   clone(arena: Arena): Hash {
     const blob = new Element();
-    if (this.listpackBlob(blob)) return Hash.fromListpack(arena, blob.bytes, blob.offset, blob.length);
+    if (this.packedBlob(blob)) return Hash.fromListpack(arena, blob.bytes, blob.offset, blob.length);
     const twin = new Hash(arena);
     twin.toTable();
-    const table = this.#table as unknown as Dict;
-    const target = twin.#table as unknown as Dict;
+    const table = this.dict as unknown as Dict;
+    const target = twin.dict as unknown as Dict;
     const handles = new EntryList();
     for (let at = 0; at !== -1; ) at = walkDict(table, at, handles);
     for (let i = 0; i < handles.length; i++) {

@@ -1,87 +1,47 @@
 // A set value: an intset while all members are integers and few, then a table. Anyone in src/ may import it.
 import type { Arena } from './arena.ts';
 import { grow, shrink, store } from './blocks.ts';
-import type { Collection } from './collection.ts';
 import { Dict, EntryList } from './dict.ts';
 import { Element } from './element.ts';
-import { below, type RandomInts, sampleDict, takeSample, walkDict } from './handles.ts';
+import { below, type RandomInts, walkDict } from './handles.ts';
 import { INT64_DIGITS_MAX, int64, parseInt64, writeInt64 } from './int64.ts';
 import * as intset from './intset.ts';
+import { PackedOrTable } from './packed-or-table.ts';
 import { TYPE_SET } from './value-type.ts';
 
-const OBJECT_BYTES = 64;
 const INTSET_START_BYTES = 16;
 
-export class SetValue implements Collection {
+export class SetValue extends PackedOrTable {
   readonly type = TYPE_SET;
-  readonly arena: Arena;
-  /** Block of the intset; 0 once there is a table. */
-  #intset = 0;
-  #table: Dict | null = null;
 
   /** Starts as an empty intset. */
-  constructor(arena: Arena) {
-    this.arena = arena;
-    this.#intset = arena.alloc(INTSET_START_BYTES);
-    intset.initialize(arena.bytesOf(this.#intset), arena.offsetOf(this.#intset));
+  constructor(arena: Arena, pack = emptyIntset(arena)) {
+    super(arena, pack);
   }
 
   /** @param bytes a valid intset, as RDB carries it; copied. */
   static fromIntset(arena: Arena, bytes: Uint8Array, offset: number, length: number): SetValue {
-    const set = new SetValue(arena);
-    arena.free(set.#intset);
-    set.#intset = store(arena, bytes, offset, length);
-    return set;
+    return new SetValue(arena, store(arena, bytes, offset, length));
   }
 
   get length(): number {
-    if (this.#table !== null) return this.#table.size;
-    return intset.count(this.arena.bytesOf(this.#intset), this.arena.offsetOf(this.#intset));
-  }
-
-  get isIntset(): boolean {
-    return this.#table === null;
-  }
-
-  /** The table, once there is one. */
-  get table(): Dict | null {
-    return this.#table;
+    if (this.dict !== null) return this.dict.size;
+    return intset.count(this.arena.bytesOf(this.pack), this.arena.offsetOf(this.pack));
   }
 
   encoding(): string {
-    return this.#table === null ? 'intset' : 'hashtable';
+    return this.dict === null ? 'intset' : 'hashtable';
   }
 
-  memoryBytes(): number {
-    return OBJECT_BYTES + (this.#table === null ? this.arena.capacityOf(this.#intset) : this.#table.memory);
-  }
-
-  releaseSome(elements: number): boolean {
-    if (this.#table !== null) return this.#table.releaseSome(elements);
-    this.release();
-    return true;
-  }
-
-  release(): void {
-    if (this.#table !== null) this.#table.release();
-    else this.arena.free(this.#intset);
-    this.#intset = 0;
-  }
-
-  /** Points `blob` at the raw intset. @returns false when there is a table instead. */
-  intsetBlob(blob: Element): boolean {
-    if (this.#table !== null) return false;
-    const bytes = this.arena.bytesOf(this.#intset);
-    const base = this.arena.offsetOf(this.#intset);
-    blob.set(bytes, base, intset.totalBytes(bytes, base));
-    return true;
+  protected packedBytes(): number {
+    return intset.totalBytes(this.arena.bytesOf(this.pack), this.arena.offsetOf(this.pack));
   }
 
   has(bytes: Uint8Array, offset: number, length: number): boolean {
-    if (this.#table !== null) return this.#table.find(bytes, offset, length) !== 0;
+    if (this.dict !== null) return this.dict.find(bytes, offset, length) !== 0;
     if (!parseInt64(bytes, offset, length)) return false;
-    const own = this.arena.bytesOf(this.#intset);
-    return intset.find(own, this.arena.offsetOf(this.#intset), int64.high, int64.low) >= 0;
+    const own = this.arena.bytesOf(this.pack);
+    return intset.find(own, this.arena.offsetOf(this.pack), int64.high, int64.low) >= 0;
   }
 
   /**
@@ -89,11 +49,11 @@ export class SetValue implements Collection {
    * @returns whether it is new. The bytes must not lie in the arena.
    */
   add(bytes: Uint8Array, offset: number, length: number, maxIntsetEntries: number): boolean {
-    if (this.#table === null) {
+    if (this.dict === null) {
       if (parseInt64(bytes, offset, length)) return this.#addInteger(maxIntsetEntries);
       this.toTable();
     }
-    const table = this.#table as unknown as Dict;
+    const table = this.dict as unknown as Dict;
     if (table.find(bytes, offset, length) !== 0) return false;
     table.insert(bytes, offset, length, 0);
     return true;
@@ -102,13 +62,13 @@ export class SetValue implements Collection {
   #addInteger(maxIntsetEntries: number): boolean {
     const { arena } = this;
     const { high, low } = int64;
-    let bytes = arena.bytesOf(this.#intset);
-    let base = arena.offsetOf(this.#intset);
+    let bytes = arena.bytesOf(this.pack);
+    let base = arena.offsetOf(this.pack);
     if (intset.find(bytes, base, high, low) >= 0) return false;
     const needed = intset.bytesWith(bytes, base, high, low);
-    this.#intset = grow(arena, this.#intset, intset.totalBytes(bytes, base), needed);
-    bytes = arena.bytesOf(this.#intset);
-    base = arena.offsetOf(this.#intset);
+    this.pack = grow(arena, this.pack, intset.totalBytes(bytes, base), needed);
+    bytes = arena.bytesOf(this.pack);
+    base = arena.offsetOf(this.pack);
     intset.insert(bytes, base, high, low);
     if (intset.count(bytes, base) > maxIntsetEntries) this.toTable();
     return true;
@@ -116,88 +76,68 @@ export class SetValue implements Collection {
 
   /** @returns whether it was there. */
   delete(bytes: Uint8Array, offset: number, length: number): boolean {
-    if (this.#table !== null) return this.#table.delete(bytes, offset, length);
+    if (this.dict !== null) return this.dict.delete(bytes, offset, length);
     if (!parseInt64(bytes, offset, length)) return false;
-    const own = this.arena.bytesOf(this.#intset);
-    const index = intset.find(own, this.arena.offsetOf(this.#intset), int64.high, int64.low);
+    const own = this.arena.bytesOf(this.pack);
+    const index = intset.find(own, this.arena.offsetOf(this.pack), int64.high, int64.low);
     if (index < 0) return false;
     this.deleteHandle(index);
     return true;
   }
 
   toTable(): void {
-    if (this.#table !== null) return;
+    if (this.dict !== null) return;
     const { arena } = this;
     const table = new Dict(arena);
     const digits = new Uint8Array(INT64_DIGITS_MAX);
     const members = this.length;
     for (let i = 0; i < members; i++) {
-      intset.read(arena.bytesOf(this.#intset), arena.offsetOf(this.#intset), i);
+      intset.read(arena.bytesOf(this.pack), arena.offsetOf(this.pack), i);
       table.insert(digits, 0, writeInt64(int64.high, int64.low, digits, 0), 0);
     }
-    arena.free(this.#intset);
-    this.#intset = 0;
-    this.#table = table;
+    this.become(table);
   }
 
   // ---- handles (handles.ts) ----
 
   member(handle: number, element: Element): void {
-    const table = this.#table;
+    const table = this.dict;
     if (table !== null) {
       element.set(table.bytesOf(handle), table.keyOffset(handle), table.keyLength(handle));
     } else {
-      intset.read(this.arena.bytesOf(this.#intset), this.arena.offsetOf(this.#intset), handle);
+      intset.read(this.arena.bytesOf(this.pack), this.arena.offsetOf(this.pack), handle);
       element.setInteger(int64.high, int64.low);
     }
   }
 
   deleteHandle(handle: number): void {
-    if (this.#table !== null) {
-      this.#table.deleteEntry(handle);
+    if (this.dict !== null) {
+      this.dict.deleteEntry(handle);
       return;
     }
-    const bytes = this.arena.bytesOf(this.#intset);
-    const base = this.arena.offsetOf(this.#intset);
+    const bytes = this.arena.bytesOf(this.pack);
+    const base = this.arena.offsetOf(this.pack);
     intset.removeAt(bytes, base, handle);
-    this.#intset = shrink(this.arena, this.#intset, intset.totalBytes(bytes, base));
+    this.pack = shrink(this.arena, this.pack, intset.totalBytes(bytes, base));
   }
 
   /** @returns a handle, each as likely as any other; the set must not be empty. */
   random(random: RandomInts): number {
-    return this.#table !== null ? this.#table.random(random) : below(this.length, random);
-  }
-
-  /** Appends `count` different members, count <= length. */
-  sample(count: number, random: RandomInts, out: EntryList): void {
-    if (this.#table !== null) {
-      sampleDict(this.#table, count, random, out);
-      return;
-    }
-    const all = new EntryList();
-    this.walk(0, all);
-    takeSample(all, count, random, out);
+    return this.dict !== null ? this.dict.random(random) : below(this.length, random);
   }
 
   /** One step of a walk over all members while nothing changes: start at 0, end at -1. */
   walk(position: number, out: EntryList): number {
-    if (this.#table !== null) return walkDict(this.#table, position, out);
+    if (this.dict !== null) return walkDict(this.dict, position, out);
     const members = this.length;
     for (let i = 0; i < members; i++) out.push(i);
     return -1;
   }
 
-  /** One step of SSCAN: start at 0, end at 0. */
-  scan(cursor: number, out: EntryList): number {
-    if (this.#table !== null) return this.#table.scan(cursor, out);
-    this.walk(0, out);
-    return 0;
-  }
-
   /** Another set with the same members, for COPY. */
   clone(arena: Arena): SetValue {
     const blob = new Element();
-    if (this.intsetBlob(blob)) return SetValue.fromIntset(arena, blob.bytes, blob.offset, blob.length);
+    if (this.packedBlob(blob)) return SetValue.fromIntset(arena, blob.bytes, blob.offset, blob.length);
     const twin = new SetValue(arena);
     twin.toTable();
     const handles = new EntryList();
@@ -208,4 +148,10 @@ export class SetValue implements Collection {
     }
     return twin;
   }
+}
+
+function emptyIntset(arena: Arena): number {
+  const block = arena.alloc(INTSET_START_BYTES);
+  intset.initialize(arena.bytesOf(block), arena.offsetOf(block));
+  return block;
 }

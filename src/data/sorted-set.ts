@@ -5,18 +5,17 @@
 // offset of the member's listpack entry. 0: none. They hold until the set changes.
 import { SEGMENT_SHIFT as ARENA_SEGMENT_SHIFT, type Arena } from './arena.ts';
 import { grow, shrink, store } from './blocks.ts';
-import type { Collection } from './collection.ts';
-import { Dict, EntryList } from './dict.ts';
+import { Dict, type EntryList } from './dict.ts';
 import { compareBytes, Element } from './element.ts';
-import { below, type RandomInts, sampleDict, takeSample, walkDict } from './handles.ts';
+import { below, type RandomInts, walkDict } from './handles.ts';
 import { int64, int64ToNumber } from './int64.ts';
 import * as listpack from './listpack.ts';
 import { formatDouble, parseDouble } from './number-format.ts';
+import { emptyListpack, PackedOrTable } from './packed-or-table.ts';
 import type { LexRange, ScoreRange } from './ranges.ts';
 import { readDouble, Skiplist, writeDouble } from './skiplist.ts';
 import { TYPE_ZSET } from './value-type.ts';
 
-const OBJECT_BYTES = 64;
 const SKIPLIST_OBJECTS_BYTES = 160;
 /** Words that the table's entries hold for us: the score. */
 const SCORE_WORDS = 2;
@@ -37,60 +36,37 @@ export function formatPackedScore(score: number): string {
   return Number.isSafeInteger(score) ? String(score) : BigInt(score).toString();
 }
 
-export class SortedSet implements Collection {
+export class SortedSet extends PackedOrTable {
   readonly type = TYPE_ZSET;
-  readonly arena: Arena;
-  /** Block of the listpack; 0 once there is a skip list. */
-  #pack = 0;
-  #table: Dict | null = null;
   #list: Skiplist | null = null;
   #givenAway = false;
 
   /** Starts as an empty listpack. */
-  constructor(arena: Arena) {
-    this.arena = arena;
-    this.#pack = arena.alloc(listpack.EMPTY_BYTES);
-    listpack.initialize(arena.bytesOf(this.#pack), arena.offsetOf(this.#pack));
+  constructor(arena: Arena, pack = emptyListpack(arena)) {
+    super(arena, pack);
   }
 
   /** @param bytes a valid listpack of pairs in order, as RDB carries it; copied. */
   static fromListpack(arena: Arena, bytes: Uint8Array, offset: number, length: number): SortedSet {
-    const zset = new SortedSet(arena);
-    arena.free(zset.#pack);
-    zset.#pack = store(arena, bytes, offset, length);
-    return zset;
+    return new SortedSet(arena, store(arena, bytes, offset, length));
   }
 
   get length(): number {
-    if (this.#table !== null) return this.#table.size;
-    return listpack.count(this.arena.bytesOf(this.#pack), this.arena.offsetOf(this.#pack)) >> 1;
-  }
-
-  get isListpack(): boolean {
-    return this.#table === null;
-  }
-
-  /** The table, once there is one. */
-  get table(): Dict | null {
-    return this.#table;
+    if (this.dict !== null) return this.dict.size;
+    return listpack.count(this.arena.bytesOf(this.pack), this.arena.offsetOf(this.pack)) >> 1;
   }
 
   encoding(): string {
-    return this.#table === null ? 'listpack' : 'skiplist';
+    return this.dict === null ? 'listpack' : 'skiplist';
   }
 
-  memoryBytes(): number {
-    if (this.#table === null) return OBJECT_BYTES + this.arena.capacityOf(this.#pack);
-    return OBJECT_BYTES + SKIPLIST_OBJECTS_BYTES + this.#table.memory + (this.#list as Skiplist).memory;
+  override memoryBytes(): number {
+    return super.memoryBytes() + (this.#list === null ? 0 : SKIPLIST_OBJECTS_BYTES + this.#list.memory);
   }
 
-  releaseSome(elements: number): boolean {
-    const table = this.#table;
-    if (table === null) {
-      this.arena.free(this.#pack);
-      this.#pack = 0;
-      return true;
-    }
+  override releaseSome(elements: number): boolean {
+    const table = this.dict;
+    if (table === null) return super.releaseSome(elements);
     // Who watches the table has it to himself from now on; the order of its members goes.
     if (table.watcher !== null && !this.#givenAway) {
       this.#givenAway = true;
@@ -101,30 +77,23 @@ export class SortedSet implements Collection {
     return this.#givenAway || table.releaseSome(elements);
   }
 
-  release(): void {
-    while (!this.releaseSome(Number.POSITIVE_INFINITY));
-  }
-
-  /** Points `blob` at the raw listpack. @returns false when there is a skip list instead. */
-  listpackBlob(blob: Element): boolean {
-    if (this.#table !== null) return false;
-    blob.set(this.#packBytes, this.#packBase, listpack.totalBytes(this.#packBytes, this.#packBase));
-    return true;
+  protected packedBytes(): number {
+    return listpack.totalBytes(this.#packBytes, this.#packBase);
   }
 
   get #packBytes(): Uint8Array {
-    return this.arena.bytesOf(this.#pack);
+    return this.arena.bytesOf(this.pack);
   }
 
   get #packBase(): number {
-    return this.arena.offsetOf(this.#pack);
+    return this.arena.offsetOf(this.pack);
   }
 
   // ---- by member ----
 
   /** @returns the member's entry, or 0. */
   find(bytes: Uint8Array, offset: number, length: number): number {
-    if (this.#table !== null) return this.#table.find(bytes, offset, length);
+    if (this.dict !== null) return this.dict.find(bytes, offset, length);
     const own = this.#packBytes;
     const base = this.#packBase;
     const at = listpack.find(own, listpack.first(own, base), 1, bytes, offset, length);
@@ -132,13 +101,13 @@ export class SortedSet implements Collection {
   }
 
   entryScore(entry: number): number {
-    const table = this.#table;
+    const table = this.dict;
     if (table === null) return this.#packScore(entry);
     return readDouble(this.arena.words[entry >> SEGMENT_SHIFT], ((entry & GRANULE_MASK) << 2) + SCORE_AT);
   }
 
   entryMember(entry: number, element: Element): void {
-    const table = this.#table;
+    const table = this.dict;
     if (table !== null) element.set(table.bytesOf(entry), table.keyOffset(entry), table.keyLength(entry));
     else listpack.read(this.#packBytes, this.#packBase + entry, element);
   }
@@ -156,18 +125,18 @@ export class SortedSet implements Collection {
 
   /** Adds a member that is absent. The bytes must not lie in this set. */
   insert(bytes: Uint8Array, offset: number, length: number, score: number): void {
-    if (this.#table === null) {
+    if (this.dict === null) {
       this.#packInsert(bytes, offset, length, score);
       return;
     }
-    const entry = this.#table.insert(bytes, offset, length, 0);
+    const entry = this.dict.insert(bytes, offset, length, 0);
     this.#setEntryScore(entry, score);
     (this.#list as Skiplist).insert(score, entry);
   }
 
   /** Changes the score of an entry, which ends the use of all nodes and, in a listpack, entries. */
   setScore(entry: number, score: number): void {
-    if (this.#table === null) {
+    if (this.dict === null) {
       this.entryMember(entry, probe);
       const member = probe.copy();
       this.#packDelete(entry, 1);
@@ -175,7 +144,7 @@ export class SortedSet implements Collection {
       return;
     }
     const old = this.entryScore(entry);
-    this.#table.willChange(entry);
+    this.dict.willChange(entry);
     (this.#list as Skiplist).update(old, entry, score);
     this.#setEntryScore(entry, score);
   }
@@ -185,12 +154,12 @@ export class SortedSet implements Collection {
   }
 
   deleteEntry(entry: number): void {
-    if (this.#table === null) {
+    if (this.dict === null) {
       this.#packDelete(entry, 1);
       return;
     }
     (this.#list as Skiplist).delete(this.entryScore(entry), entry);
-    this.#table.deleteEntry(entry);
+    this.dict.deleteEntry(entry);
   }
 
   /** Rank from 0, lowest score first. */
@@ -288,8 +257,8 @@ export class SortedSet implements Collection {
     const text = formatPackedScore(score);
     for (let i = 0; i < text.length; i++) scoreBytes[i] = text.charCodeAt(i);
     const added = listpack.plan(bytes, offset, length) + listpack.plan(scoreBytes, 0, text.length);
-    const used = listpack.totalBytes(this.#packBytes, this.#packBase);
-    this.#pack = grow(this.arena, this.#pack, used, used + added);
+    const used = this.packedBytes();
+    this.pack = grow(this.arena, this.pack, used, used + added);
     const own = this.#packBytes;
     const base = this.#packBase;
     const at = this.#packPlace(bytes, offset, length, score);
@@ -318,11 +287,11 @@ export class SortedSet implements Collection {
     const base = this.#packBase;
     const at = base + node;
     listpack.removeRange(own, base, at, listpack.skip(own, at, count * 2), count * 2);
-    this.#pack = shrink(this.arena, this.#pack, listpack.totalBytes(own, base));
+    this.pack = shrink(this.arena, this.pack, listpack.totalBytes(own, base));
   }
 
   toSkiplist(): void {
-    if (this.#table !== null) return;
+    if (this.dict !== null) return;
     const { arena } = this;
     const table = new Dict(arena, SCORE_WORDS);
     const list = new Skiplist(arena, table);
@@ -334,15 +303,13 @@ export class SortedSet implements Collection {
       this.#setEntryScore(entry, score);
       list.insert(score, entry);
     }
-    arena.free(this.#pack);
-    this.#pack = 0;
-    this.#table = table;
+    this.become(table);
     this.#list = list;
   }
 
   /** Back to a listpack, for a result that was built as a skip list and turned out small. */
   toListpack(): void {
-    if (this.#table === null) return;
+    if (this.dict === null) return;
     const packed = new SortedSet(this.arena);
     const member = new Element();
     for (let node = this.first(); node !== 0; node = this.next(node)) {
@@ -350,47 +317,29 @@ export class SortedSet implements Collection {
       packed.#packInsert(member.bytes, member.offset, member.length, this.score(node));
     }
     this.release();
-    this.#table = null;
+    this.dict = null;
     this.#list = null;
-    this.#pack = packed.#pack;
+    this.pack = packed.pack;
   }
 
   // ---- entries in no order (handles.ts) ----
 
   /** @returns an entry, each as likely as any other; the set must not be empty. */
   random(random: RandomInts): number {
-    return this.#table !== null ? this.#table.random(random) : this.nodeAt(below(this.length, random));
-  }
-
-  /** Appends `count` different entries, count <= length. */
-  sample(count: number, random: RandomInts, out: EntryList): void {
-    if (this.#table !== null) {
-      sampleDict(this.#table, count, random, out);
-      return;
-    }
-    const all = new EntryList();
-    this.walk(0, all);
-    takeSample(all, count, random, out);
+    return this.dict !== null ? this.dict.random(random) : this.nodeAt(below(this.length, random));
   }
 
   /** One step of a walk over all entries while nothing changes: start at 0, end at -1. */
   walk(position: number, out: EntryList): number {
-    if (this.#table !== null) return walkDict(this.#table, position, out);
+    if (this.dict !== null) return walkDict(this.dict, position, out);
     for (let node = this.first(); node !== 0; node = this.next(node)) out.push(node);
     return -1;
-  }
-
-  /** One step of ZSCAN: start at 0, end at 0. */
-  scan(cursor: number, out: EntryList): number {
-    if (this.#table !== null) return this.#table.scan(cursor, out);
-    this.walk(0, out);
-    return 0;
   }
 
   /** Another sorted set with the same members, for COPY. */
   clone(arena: Arena): SortedSet {
     const blob = new Element();
-    if (this.listpackBlob(blob)) return SortedSet.fromListpack(arena, blob.bytes, blob.offset, blob.length);
+    if (this.packedBlob(blob)) return SortedSet.fromListpack(arena, blob.bytes, blob.offset, blob.length);
     const twin = new SortedSet(arena);
     twin.toSkiplist();
     for (let node = this.first(); node !== 0; node = this.next(node)) {

@@ -100,9 +100,9 @@ export function sortedSetToWrite(call: Call, i: number): SortedSet | undefined {
 /** Sets a field, and the hash's encoding as the configuration has it. @returns whether the field is new. */
 export function setField(call: Call, hash: Hash, field: Uint8Array, value: Uint8Array): boolean {
   const { hashMaxListpackEntries, hashMaxListpackValue } = call.server.config;
-  if (hash.isListpack && Math.max(field.length, value.length) > hashMaxListpackValue) hash.toTable();
+  if (hash.isPacked && Math.max(field.length, value.length) > hashMaxListpackValue) hash.toTable();
   const isNew = hash.set(field, 0, field.length, value, 0, value.length);
-  if (isNew && hash.isListpack && hash.length > hashMaxListpackEntries) hash.toTable();
+  if (isNew && hash.isPacked && hash.length > hashMaxListpackEntries) hash.toTable();
   return isNew;
 }
 
@@ -115,7 +115,7 @@ export function setScore(call: Call, zset: SortedSet, member: Uint8Array, score:
   }
   const { zsetMaxListpackEntries, zsetMaxListpackValue } = call.server.config;
   const tooLong = Math.max(member.length, formatPackedScore(score).length) > zsetMaxListpackValue;
-  if (zset.isListpack && (tooLong || zset.length >= zsetMaxListpackEntries)) zset.toSkiplist();
+  if (zset.isPacked && (tooLong || zset.length >= zsetMaxListpackEntries)) zset.toSkiplist();
   zset.insert(member, 0, member.length, score);
   return true;
 }

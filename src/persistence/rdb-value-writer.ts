@@ -38,9 +38,9 @@ export function rdbTypeOf(db: Database, entry: number): number {
 
 function collectionType(value: Collection): number {
   if (value instanceof List) return RDB_LIST_QUICKLIST_2;
-  if (value instanceof SetValue) return value.isIntset ? RDB_SET_INTSET : RDB_SET;
-  if (value instanceof SortedSet) return value.isListpack ? RDB_ZSET_LISTPACK : RDB_ZSET_2;
-  if (value instanceof Hash) return value.isListpack ? RDB_HASH_LISTPACK : RDB_HASH;
+  if (value instanceof SetValue) return value.isPacked ? RDB_SET_INTSET : RDB_SET;
+  if (value instanceof SortedSet) return value.isPacked ? RDB_ZSET_LISTPACK : RDB_ZSET_2;
+  if (value instanceof Hash) return value.isPacked ? RDB_HASH_LISTPACK : RDB_HASH;
   if (value instanceof Stream) return RDB_STREAM_LISTPACKS_2;
   throw new Error(`assert: type ${value.type} cannot be saved`);
 }
@@ -94,8 +94,7 @@ function finish(slices: Slices): void {
 
 /** Writes a value that is one block. @returns false when it has a table instead. */
 function writePacked(out: RdbOutput, value: Collection): boolean {
-  const packed =
-    value instanceof SetValue ? value.intsetBlob(element) : (value as Hash | SortedSet).listpackBlob(element);
+  const packed = (value as Hash | SetValue | SortedSet).packedBlob(element);
   if (packed) writeElement(out);
   return packed;
 }
