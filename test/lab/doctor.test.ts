@@ -1,13 +1,24 @@
 // A wrong set-up of each kind: doctor names it, the very command that doctor prints mends it, doctor has no complaint
 // left, and redis-cli works.
 import type { ChildProcess } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Lab } from '../../src/cli/lab/lab.ts';
-import { hasProgram, type Result } from '../../src/cli/lab/process.ts';
-import { cliScript, describeLab, eventually, openLab, PORT, serverScript } from './fixture.ts';
+import { hasProgram, type Result, run } from '../../src/cli/lab/process.ts';
+import { cliScript, describeLab, dist, eventually, openLab, PORT, root, serverScript } from './fixture.ts';
 
 interface Row {
   readonly name: string;
@@ -75,6 +86,32 @@ const CASES: readonly Case[] = [
     check: 'link',
     text: /VETH has no carrier: its other end, VETH, is down/,
     break: { client: 'ip link set VETH down' },
+  },
+  {
+    name: 'a cable that is not in',
+    check: 'link',
+    text: /wdcable has no carrier: is the cable in.* VETH has one/,
+    netdev: 'interface = wdcable\naddress = 10.77.0.1/24\nengine = afpacket\n',
+    // A tap that nobody has opened; the tap of the lab has a carrier, by its bridge's port.
+    break: { server: 'ip tuntap add dev wdcable mode tap && ip link set wdcable up' },
+    undo: { server: 'ip link del wdcable' },
+  },
+  {
+    name: 'a port of a bridge',
+    check: 'bridge',
+    text: /VETH is a port of wdbridge/,
+    break: {
+      server: 'ip link add wdbridge type bridge && ip link set wdbridge up && ip link set VETH master wdbridge',
+    },
+    undo: { server: 'ip link del wdbridge' },
+  },
+  {
+    name: "an XDP program of somebody's on the interface",
+    check: 'XDP program',
+    text: /VETH has an XDP program of \S+ \(\d+\): there can be one/,
+    netdev: 'interface = VETH\naddress = 10.77.0.1/24\nengine = afxdp\n',
+    // Without a control socket it is anybody.
+    beside: ['SELF', '--netdev', 'LABCONF', '--bind', '10.77.0.1', '--save', '', '--control-socket', ''],
   },
   {
     name: 'an mtu that the interface does not have',
@@ -204,6 +241,31 @@ const CASES: readonly Case[] = [
     break: { client: 'ip address add 192.168.77.5/32 dev lo' },
     undo: { client: 'ip address del 192.168.77.5/32 dev lo' },
     doctor: ['--peer', '192.168.77.5'],
+  },
+  {
+    name: 'a network that is too small',
+    check: 'peer',
+    text: /10\.77\.0\.2 answers on the link itself, but 10\.77\.0\.1\/32 leaves it out/,
+    netdev: 'interface = VETH\naddress = 10.77.0.1/32\n',
+    doctor: ['--peer', '10.77.0.2'],
+  },
+  {
+    name: 'a network that is too large',
+    check: 'peer',
+    text: /nobody answers for 10\.99\.0\.7: .* It is behind 10\.77\.0\.2: the network is smaller than 10\.77\.0\.1\/8/,
+    netdev: 'interface = VETH\naddress = 10.77.0.1/8\n',
+    break: { client: 'ip address add 10.99.0.7/32 dev lo; sysctl -q -w net.ipv4.conf.VETH.arp_ignore=1' },
+    undo: { client: 'ip address del 10.99.0.7/32 dev lo; sysctl -q -w net.ipv4.conf.VETH.arp_ignore=0' },
+    doctor: ['--peer', '10.99.0.7'],
+  },
+  {
+    name: 'a hardware address that another host has',
+    check: 'peer',
+    text: /10\.77\.0\.2 has our own hardware address, 02:00:00:00:77:02/,
+    netdev: 'interface = VETH\naddress = 10.77.0.1/24\nmac = 02:00:00:00:77:02\n',
+    break: { client: 'cat /sys/class/net/VETH/address > /tmp/CLIENT.mac; ip link set VETH address 02:00:00:00:77:02' },
+    undo: { client: 'ip link set VETH address $(cat /tmp/CLIENT.mac); rm /tmp/CLIENT.mac' },
+    doctor: ['--peer', '10.77.0.2'],
   },
   {
     name: 'a path narrower than our mtu',
@@ -520,6 +582,49 @@ describeLab('doctor', () => {
       } finally {
         await must('server', 'ip link del wddummy');
       }
+    });
+
+    it("an interface in another network namespace: started there, doctor's words work", async () => {
+      conf();
+      const { namespaces } = lab.plan;
+      // Not on the client's host: on this machine's own network.
+      const look = await run([process.execPath, cliScript, 'doctor', '--json', '--netdev', netdev]);
+      const row = rowOf(JSON.parse(look.stdout), 'interface');
+      expect(row).toMatchObject({ verdict: 'fail' });
+      expect(row!.text).toContain(
+        `is in network namespace ${namespaces.server}: put 'ip netns exec ${namespaces.server}'`,
+      );
+      const there = ['ip', 'netns', 'exec', namespaces.server, process.execPath, cliScript];
+      expect((await run([...there, 'doctor', '--netdev', netdev])).code).toBe(0);
+    });
+
+    it('a package that was left out when wiredis was installed', async () => {
+      writeFileSync(netdev, here('interface = VETH\naddress = 10.77.0.1/24\nengine = pcap\n'));
+      // The built program with every package but one.
+      const copy = join(directory, 'copy');
+      mkdirSync(join(copy, 'node_modules'), { recursive: true });
+      cpSync(dist, join(copy, 'dist'), { recursive: true });
+      cpSync(join(root, 'package.json'), join(copy, 'package.json'));
+      const modules = join(root, 'node_modules');
+      for (const name of readdirSync(modules)) {
+        if (name !== 'cap') symlinkSync(join(modules, name), join(copy, 'node_modules', name));
+      }
+      const words = [process.execPath, join(copy, 'dist', 'src', 'cli', 'wiredis.js'), 'doctor', '--json'];
+      const look = async (): Promise<Report> =>
+        JSON.parse((await lab.run('server', [...words, '--netdev', netdev])).stdout);
+      const before = rowOf(await look(), 'packages');
+      expect(before).toMatchObject({
+        verdict: 'fail',
+        text: 'engine pcap needs package cap, which was left out when wiredis was installed',
+      });
+      expect(before!.mend).toMatch(
+        new RegExp(
+          `^apt-get install -y libpcap-dev python3 make g\\+\\+ && npm --prefix ${copy} install --no-save cap$`,
+        ),
+      );
+      // What npm does is npm's: here the package is brought as it would bring it.
+      symlinkSync(join(modules, 'cap'), join(copy, 'node_modules', 'cap'));
+      expect((await look()).ok).toBe(true);
     });
 
     it('no netdev.conf, a peer that nobody is', async () => {

@@ -4,8 +4,11 @@ import { setKeyCommand } from './check.ts';
 import { rowLines, summary } from './checks.ts';
 import { iptablesObstacle, nftObstacle } from './firewall.ts';
 import { parseIfInet6 } from './host-addresses.ts';
+import { jitFinding } from './host-checks.ts';
 import { coresOf } from './interface-checks.ts';
 import { commandOf } from './network-checks.ts';
+import { packageFinding } from './packages.ts';
+import { isLinkTo } from './xdp-owner.ts';
 
 describe('rules of iptables', () => {
   const look = (rules: string[], name = 'eth1', fromPort = false) =>
@@ -118,4 +121,43 @@ fe80000000000000704b83fffe11ee01 02 40 20 80     eth1
     { name: 'eth1', address: 'fe80::704b:83ff:fe11:ee01', prefixLength: 64, isLinkLocal: true },
   ]);
   expect(parseIfInet6('')).toEqual([]);
+});
+
+describe('packages that are compiled', () => {
+  const missing = (): never => {
+    throw new Error('nothing');
+  };
+  it('are named with what installs them, or compiles them again', () => {
+    expect(packageFinding('afxdp', missing, () => false, '/opt/w')).toBeNull();
+    expect(
+      packageFinding(
+        'pcap',
+        () => ({}),
+        () => true,
+        '/opt/w',
+      ),
+    ).toMatchObject({ verdict: 'pass' });
+    const absent = packageFinding('raw', missing, () => false, '/nowhere/w');
+    expect(absent).toMatchObject({ verdict: 'fail', text: expect.stringContaining('was left out') });
+    expect(absent!.mend).toMatch(/npm --prefix \/nowhere\/w install --no-save raw-socket$/);
+    const broken = packageFinding('pcap', missing, () => true, '/nowhere/w');
+    expect(broken).toMatchObject({ verdict: 'fail', text: expect.stringContaining('compiled for another Node') });
+    expect(broken!.mend).toMatch(/npm --prefix \/nowhere\/w rebuild cap$/);
+  });
+});
+
+it('says so when the kernel interprets BPF programs', () => {
+  expect(jitFinding('')).toBeNull();
+  expect(jitFinding('1')).toMatchObject({ verdict: 'pass' });
+  expect(jitFinding('0')).toMatchObject({
+    verdict: 'warn',
+    mend: expect.stringContaining('sysctl -w net.core.bpf_jit_enable=1'),
+  });
+});
+
+it('knows the link of an XDP program by what the kernel says of a descriptor', () => {
+  const fdinfo = 'pos:\t0\nflags:\t02000002\nlink_type:\txdp\nlink_id:\t2993\nprog_id:\t3741\nifindex:\t2\n';
+  expect(isLinkTo(fdinfo, 2)).toBe(true);
+  expect(isLinkTo(fdinfo, 3)).toBe(false);
+  expect(isLinkTo(fdinfo.replace('xdp', 'tcx'), 2)).toBe(false);
 });

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { chunkLength } from '../../../io-engine/af-xdp.ts';
 import type { EngineChoice } from '../../../io-engine/options.ts';
-import { asRoot, type Check, fail, pass, warn, writeCommand } from './check.ts';
+import { asRoot, type Check, type Finding, fail, pass, warn, writeCommand } from './check.ts';
+import { packages } from './packages.ts';
 import type { Situation } from './situation.ts';
 
 const NODE_MIN = [20, 19] as const;
@@ -165,4 +166,29 @@ const clock: Check = {
   },
 };
 
-export const hostChecks: readonly Check[] = [node, privileges, memlock, clock];
+// --- BPF ---
+
+const JIT = '/proc/sys/net/core/bpf_jit_enable';
+
+/** @param setting what the kernel's file says; empty: it is not to be seen here. */
+export function jitFinding(setting: string): Finding | null {
+  if (setting === '') return null;
+  if (setting !== '0') return pass('the kernel compiles BPF programs');
+  const text = 'the kernel interprets BPF programs (bpf_jit_enable is 0): afxdp runs one for every frame';
+  return warn(text, asRoot('sysctl -w net.core.bpf_jit_enable=1'));
+}
+
+const jit: Check = {
+  name: 'BPF JIT',
+  look(situation) {
+    if (!situation.mayUse('afxdp')) return null;
+    try {
+      return jitFinding(readFileSync(JIT, 'utf8').trim());
+    } catch {
+      // The first network namespace alone has it, and root alone may read it.
+      return null;
+    }
+  },
+};
+
+export const hostChecks: readonly Check[] = [node, privileges, packages, memlock, clock, jit];

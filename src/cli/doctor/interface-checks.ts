@@ -1,5 +1,5 @@
 // netdev.conf, and the interface that it names.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { chunkLength } from '../../../io-engine/af-xdp.ts';
 import { findInterface, listInterfaces, queuesCommand, receiveQueues } from '../../../io-engine/linux/interfaces.ts';
 import { NetdevConfigError } from '../../../stack/config.ts';
@@ -7,8 +7,10 @@ import { KEY_NAMES } from '../../../stack/config-schema.ts';
 import { formatMac } from '../../../stack/wire/ethernet.ts';
 import { nearestName } from '../tool.ts';
 import { asRoot, type Check, type Finding, fail, pass, setKeyCommand, warn, writeCommand } from './check.ts';
-import { driverOf, features, vethPeer } from './link.ts';
+import { driverOf, features, linkMaster, namespaceOf, vethPeer } from './link.ts';
+import { processName } from './running-server.ts';
 import type { Situation } from './situation.ts';
+import { xdpOwner } from './xdp-owner.ts';
 
 // --- the file ---
 
@@ -49,7 +51,7 @@ function spareInterfaces({ kernelAddresses }: Situation): string[] {
 
 const interfaceThere: Check = {
   name: 'interface',
-  look(situation) {
+  async look(situation) {
     const { config, info, engine } = situation;
     if (config === null) return null;
     const name = config.engine.interface;
@@ -62,6 +64,13 @@ const interfaceThere: Check = {
       );
     }
     if (engine === 'tap') return pass(`${name} is not there yet: engine tap makes it`);
+    const elsewhere = await namespaceOf(name);
+    if (elsewhere !== null) {
+      const enter = asRoot(`ip netns exec ${elsewhere}`);
+      return fail(
+        `${name} is in network namespace ${elsewhere}: put '${enter}' before doctor's and the server's command`,
+      );
+    }
     const there = listInterfaces().filter((one) => one !== 'lo');
     const spare = spareInterfaces(situation);
     const meant = nearestName(name, spare) ?? (spare.length === 1 ? spare[0] : null);
@@ -72,7 +81,8 @@ const interfaceThere: Check = {
 
 const link: Check = {
   name: 'link',
-  async look({ info, engine }) {
+  async look(situation) {
+    const { info, engine } = situation;
     if (info === null) return null;
     const { name } = info;
     // The tap engine brings its device up, and is its carrier.
@@ -80,13 +90,57 @@ const link: Check = {
     if (!info.isUp) return fail(`${name} is down`, asRoot(`ip link set ${name} up`));
     if (info.isRunning) return pass(`${name} is up and has a carrier`);
     const peer = await vethPeer(name);
-    if (peer === null) return fail(`${name} has no carrier: is the cable in, and the switch's port on?`);
+    if (peer === null) return unplugged(situation, name);
     if (peer === 'elsewhere')
       return fail(`${name} has no carrier: its other end, in another network namespace, is down`);
     return fail(
       `${name} has no carrier: its other end, ${peer.name}, is down`,
       asRoot(`${peer.enter}ip link set ${peer.name} up`),
     );
+  },
+};
+
+/** Nobody but a person can put a cable in; another interface may have one. */
+function unplugged(situation: Situation, name: string): Finding {
+  const text = `${name} has no carrier: is the cable in, and the switch's port on?`;
+  // Bridges, and what belongs to one or to a bond, are in use.
+  const isUsed = (one: string): boolean =>
+    ['master', 'bridge'].some((use) => existsSync(`/sys/class/net/${one}/${use}`));
+  const plugged = spareInterfaces(situation).filter(
+    (one) => one !== name && !isUsed(one) && findInterface(one)?.isRunning === true,
+  );
+  if (plugged.length === 1) {
+    const [other] = plugged;
+    return fail(`${text} ${other} has one`, setKeyCommand(situation.options.netdev, 'interface', other));
+  }
+  const others = plugged.length === 0 ? '' : ` ${plugged.join(', ')} have one;`;
+  const wait = `timeout 120 sh -c 'until grep -q 1 /sys/class/net/${name}/carrier; do sleep 1; done'`;
+  return fail(`${text}${others} the command waits until it is`, wait);
+}
+
+const port: Check = {
+  name: 'bridge',
+  async look({ info, engine }) {
+    if (info === null || engine === 'tap' || engine === 'raw') return null;
+    const master = await linkMaster(info.name);
+    if (master === null) return pass(`${info.name} belongs to no bridge or bond`);
+    const text = `${info.name} is a port of ${master}: the kernel uses its frames too, and sends its own`;
+    return fail(text, asRoot(`ip link set ${info.name} nomaster`));
+  },
+};
+
+const xdp: Check = {
+  name: 'XDP program',
+  async look(situation) {
+    const { info, server, rival } = situation;
+    if (info === null || server !== null || rival !== null || !situation.mayUse('afxdp')) return null;
+    const owner = await xdpOwner(info.name, info.index);
+    if (owner === null) return pass(`none on ${info.name} yet`);
+    const { pid } = owner;
+    const whose = pid === null ? 'has an XDP program' : `has an XDP program of ${processName(pid)} (${pid})`;
+    const text = `${info.name} ${whose}: there can be one`;
+    const mend = asRoot(pid === null ? `ip link set ${info.name} xdp off` : `kill ${pid}`);
+    return situation.engine === 'afxdp' ? fail(text, mend) : warn(`${text}, afpacket is used`, mend);
   },
 };
 
@@ -241,6 +295,8 @@ export const interfaceChecks: readonly Check[] = [
   netdevConf,
   interfaceThere,
   link,
+  port,
+  xdp,
   mtu,
   queues,
   steering,

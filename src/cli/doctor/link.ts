@@ -21,6 +21,8 @@ interface LinkRow {
   readonly link_index?: number;
   readonly link_netnsid?: number;
   readonly linkinfo?: { readonly info_kind?: string };
+  /** The bridge or bond that it is a port of. */
+  readonly master?: string;
 }
 
 /** What a program says as JSON; null: it is not there, or says nothing of the kind. */
@@ -32,6 +34,21 @@ async function ask<T>(words: readonly string[]): Promise<T | null> {
 
 async function linkRow(name: string): Promise<LinkRow | undefined> {
   return (await ask<LinkRow[]>(['ip', '-j', '-d', 'link', 'show', 'dev', name]))?.[0];
+}
+
+/** The bridge or bond that an interface is a port of; null: none. */
+export async function linkMaster(name: string): Promise<string | null> {
+  return (await linkRow(name))?.master ?? null;
+}
+
+/** The network namespace, of those with a name, that has such an interface; null: none. */
+export async function namespaceOf(name: string): Promise<string | null> {
+  const named = (await ask<{ name: string }[]>(['ip', '-j', 'netns', 'list'])) ?? [];
+  for (const { name: namespace } of named) {
+    const found = await ask<LinkRow[]>(['ip', '-n', namespace, '-j', 'link', 'show', 'dev', name]);
+    if (found !== null) return namespace;
+  }
+  return null;
 }
 
 /** How a network namespace is entered that we know by number: by its name, or a process in it. Null: by neither. */

@@ -122,6 +122,64 @@ function describeAnswer(address: string, { mac, resolved, rttUs, nextHop }: Prob
   return pass(`${address}${mac === null ? '' : ` (${mac})`}${via} answers in ${(rttUs / 1000).toFixed(1)} ms`);
 }
 
+/** A locally administered one, from our address: nobody else's. */
+function madeUpMac(ip: number): string {
+  const bytes = [0x02, 0x57, ip >>> 24, (ip >>> 16) & 255, (ip >>> 8) & 255, ip & 255];
+  return bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(':');
+}
+
+function sameMac({ options, config }: Situation, { nextHop, mac }: ProbeFacts): Finding {
+  const other = madeUpMac(config?.addresses[0]?.ip ?? 0);
+  return fail(
+    `${nextHop} has our own hardware address, ${mac}: a switch sends each of us what is the other's`,
+    setKeyCommand(options.netdev, 'mac', other),
+  );
+}
+
+const NETWORK_LENGTH = 24;
+const NETWORK_LENGTH_MIN = 16;
+
+function commonBits(a: number, b: number): number {
+  return Math.clz32(a ^ b);
+}
+
+/** No network of ours holds the peer: does it answer on the link all the same? */
+async function tooNarrow(situation: Situation): Promise<Finding | null> {
+  const { config, options } = situation;
+  const ip = parseIpv4Address(options.peer);
+  for (const own of ip === null ? [] : (config?.addresses ?? [])) {
+    const length = Math.min(NETWORK_LENGTH, commonBits(own.ip, ip!));
+    if (length < NETWORK_LENGTH_MIN || length >= own.prefixLength) continue;
+    const wider = `${formatIpv4(own.ip)}/${length}`;
+    const facts = await situation.probeWith([['address', wider]], options.peer);
+    if (facts?.resolved !== true) continue;
+    const narrow = `${formatIpv4(own.ip)}/${own.prefixLength}`;
+    const text = `${options.peer} answers on the link itself, but ${narrow} leaves it out: the network is larger`;
+    return fail(text, swapValueCommand(options.netdev, 'address', narrow, wider));
+  }
+  return null;
+}
+
+/** A network of ours holds the peer and nobody answers: is it behind a router? */
+async function tooWide(situation: Situation, text: string): Promise<Finding | null> {
+  const { config, options } = situation;
+  const ip = parseIpv4Address(options.peer);
+  for (const own of ip === null ? [] : (config?.addresses ?? [])) {
+    if (own.prefixLength >= NETWORK_LENGTH || commonBits(own.ip, ip!) >= NETWORK_LENGTH) continue;
+    const network = own.ip & (-1 << (32 - NETWORK_LENGTH));
+    const near = [1, 2, 254].map((host) => network | host).filter((one) => one !== own.ip);
+    for (const router of [...gateways(config!).filter((one) => !one.includes(':')), ...near.map(formatIpv4)]) {
+      const facts = await situation.probeWith([['route', `${options.peer}/32 via ${router}`]], options.peer);
+      if (facts === null || facts.rttUs === null) continue;
+      const wide = `${formatIpv4(own.ip)}/${own.prefixLength}`;
+      const swap = swapValueCommand(options.netdev, 'address', wide, `${formatIpv4(own.ip)}/${NETWORK_LENGTH}`);
+      const add = config?.gateway === null ? ` && ${addKeyCommand(options.netdev, 'gateway', router)}` : '';
+      return fail(`${text} It is behind ${router}: the network is smaller than ${wide}`, `${swap}${add}`);
+    }
+  }
+  return null;
+}
+
 const peer: Check = {
   name: 'peer',
   async look(situation) {
@@ -130,7 +188,12 @@ const peer: Check = {
     const facts = await situation.probe(options.peer);
     if (facts === null) return warn(`${options.peer}: not asked, as the engine is not open`);
     if (facts instanceof Error) return fail(facts.message);
-    if (facts.nextHop !== null) return describeAnswer(options.peer, facts);
+    const found = facts.nextHop === null ? null : describeAnswer(options.peer, facts);
+    if (facts.mac !== null && facts.mac === situation.ownMac) return sameMac(situation, facts);
+    if (found !== null && !facts.resolved) return (await tooWide(situation, found.text)) ?? found;
+    if (found !== null) return found;
+    const narrow = await tooNarrow(situation);
+    if (narrow !== null) return narrow;
     const router = await findRouter(situation, '');
     const text = `there is no route to ${options.peer}: netdev.conf needs 'gateway' or 'route'`;
     return router === null

@@ -5,6 +5,7 @@ import { EngineError } from '../../../io-engine/frame-engine.ts';
 import { findInterface, type InterfaceInfo } from '../../../io-engine/linux/interfaces.ts';
 import type { EngineChoice } from '../../../io-engine/options.ts';
 import { NetdevConfigError, parseNetdevConf, type StackConfig } from '../../../stack/config.ts';
+import { formatMac } from '../../../stack/wire/ethernet.ts';
 import { SystemClock } from '../../platform/clock.ts';
 import { Log } from '../../platform/log.ts';
 import { SystemRandom } from '../../platform/random.ts';
@@ -96,6 +97,13 @@ export class Situation {
     return this.options.workers > 1 && this.mayUse('afxdp') ? 'afpacket' : this.options.engine;
   }
 
+  /** Ours, where an interface is there. */
+  get ownMac(): string | null {
+    if (this.server?.stack) return this.server.stack.mac;
+    const mac = this.config?.engine.mac ?? this.info?.mac ?? null;
+    return mac === null ? null : formatMac(mac, 0);
+  }
+
   /** Whether it is, or may turn out to be, one of these. */
   mayUse(...engines: readonly EngineChoice[]): boolean {
     if (this.config === null) return false;
@@ -159,6 +167,25 @@ export class Situation {
     }
   }
 
+  /** As `probe`, from a stack with other settings than netdev.conf has, in place of the opened one. */
+  async probeWith(overrides: readonly (readonly [string, string])[], address: string): Promise<ProbeFacts | null> {
+    if (this.server !== null) return null;
+    await this.close();
+    this.#opened = null;
+    try {
+      const opened = await this.#open(overrides);
+      if ('error' in opened) return null;
+      try {
+        return await opened.transport.probe(address, ANSWER_MS);
+      } finally {
+        await opened.transport.close(0);
+      }
+    } catch (error) {
+      if (error instanceof NetdevConfigError || error instanceof TransportError) return null;
+      throw error;
+    }
+  }
+
   /** Asks a host whether it is there, from the running server or the opened stack. Null: there is neither. */
   async probe(address: string): Promise<ProbeFacts | Error | null> {
     try {
@@ -184,6 +211,7 @@ export class Situation {
 
   async close(): Promise<void> {
     const opened = await this.#opened;
+    this.#opened = null;
     if (opened !== null && 'transport' in opened) await opened.transport.close(0);
   }
 }
