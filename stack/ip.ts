@@ -208,6 +208,11 @@ export class Ip implements PacketOutput {
   }
 
   /** Sees every frame that is sent. */
+  /** VLAN that we are in; 0: none. */
+  get vlan(): number {
+    return this.#link.vlan;
+  }
+
   set tap(tap: FrameTap | null) {
     this.#link.tap = tap;
   }

@@ -120,7 +120,7 @@ export class Stack {
   #inputTapped(count: number, tap: FrameTap): void {
     const { batch, memory } = this.#engine;
     for (let i = 0; i < count; i++) {
-      tap.received(memory, batch.offset[i], batch.length[i]);
+      tap.received(memory, batch.offset[i], batch.length[i], batch.flags[i]);
       this.stats.takeLastDrop();
       this.ip.input(memory, batch.offset[i], batch.length[i], batch.flags[i]);
       tap.processed(this.stats.takeLastDrop());

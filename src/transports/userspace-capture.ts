@@ -1,11 +1,13 @@
 // Captures of a running stack: the tap that gives each of them the frames it asked for, with what the stack decided about
 // them as a comment. There is a tap only while somebody captures. Used by userspace.ts.
-import type { FrameEngine } from '../../io-engine/frame-engine.ts';
+import { type FrameEngine, RX_VLAN_STRIPPED } from '../../io-engine/frame-engine.ts';
 import { LiveCapture } from '../../io-engine/live-capture.ts';
 import { DIRECTION_IN, DIRECTION_OUT } from '../../io-engine/pcapng.ts';
 import type { FrameTap } from '../../stack/frame-tap.ts';
 import { isUnnumbered, noteReceived, noteSent, noteText, type PacketNote } from '../../stack/packet-notes.ts';
 import type { Stack } from '../../stack/stack.ts';
+import { writeUint16 } from '../../stack/wire/bytes.ts';
+import { ETHERNET_TYPE, ETHERTYPE_VLAN, VLAN_TAG_LENGTH } from '../../stack/wire/ethernet.ts';
 import type { CaptureRequest } from './transport.ts';
 
 interface Running {
@@ -30,6 +32,7 @@ export class Captures implements FrameTap {
   #running: readonly Running[] = [];
 
   // The frame that is being processed; length 0: none.
+  #bytes: Uint8Array;
   #offset = 0;
   #length = 0;
   #receivedUs = 0;
@@ -42,6 +45,7 @@ export class Captures implements FrameTap {
   constructor(stack: Stack, engine: FrameEngine, unixUs: () => number, idOf: (user: unknown) => number) {
     this.#stack = stack;
     this.#engine = engine;
+    this.#bytes = engine.memory;
     this.#unixUs = unixUs;
     this.#idOf = idOf;
     this.#isEthernet = engine.link.medium === 'ethernet';
@@ -62,18 +66,20 @@ export class Captures implements FrameTap {
     };
   }
 
-  received(_bytes: Uint8Array, offset: number, length: number): void {
-    this.#offset = offset;
-    this.#length = length;
+  received(bytes: Uint8Array, offset: number, length: number, flags: number): void {
+    const isStripped = (flags & RX_VLAN_STRIPPED) !== 0;
+    this.#bytes = isStripped ? tagged(bytes, offset, length, this.#stack.ip.vlan) : bytes;
+    this.#offset = isStripped ? 0 : offset;
+    this.#length = isStripped ? length + VLAN_TAG_LENGTH : length;
     this.#receivedUs = this.#unixUs();
   }
 
   processed(drop: number): void {
-    const { memory } = this.#engine;
+    const bytes = this.#bytes;
     const length = this.#length;
     this.#length = 0;
-    const note = (): PacketNote => noteReceived(this.#stack, memory, this.#offset, length, this.#isEthernet, drop);
-    this.#record(this.#receivedUs, DIRECTION_IN, memory, this.#offset, length, note);
+    const note = (): PacketNote => noteReceived(this.#stack, bytes, this.#offset, length, this.#isEthernet, drop);
+    this.#record(this.#receivedUs, DIRECTION_IN, bytes, this.#offset, length, note);
     this.#recordAll(this.#answers);
   }
 
@@ -121,6 +127,16 @@ export class Captures implements FrameTap {
     for (const { request, file } of this.#running)
       if (request.matches(bytes, offset, length)) file.frame(unixUs, direction, bytes, offset, length, comment);
   }
+}
+
+/** A frame as it was on the wire: the kernel had taken its tag off. */
+function tagged(bytes: Uint8Array, offset: number, length: number, vlan: number): Uint8Array {
+  const frame = new Uint8Array(length + VLAN_TAG_LENGTH);
+  frame.set(bytes.subarray(offset, offset + ETHERNET_TYPE));
+  writeUint16(frame, ETHERNET_TYPE, ETHERTYPE_VLAN);
+  writeUint16(frame, ETHERNET_TYPE + 2, vlan);
+  frame.set(bytes.subarray(offset + ETHERNET_TYPE, offset + length), ETHERNET_TYPE + VLAN_TAG_LENGTH);
+  return frame;
 }
 
 function kept(
