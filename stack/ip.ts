@@ -207,12 +207,12 @@ export class Ip implements PacketOutput {
     this.ipv6?.start();
   }
 
-  /** Sees every frame that is sent. */
   /** VLAN that we are in; 0: none. */
   get vlan(): number {
     return this.#link.vlan;
   }
 
+  /** Sees every frame that is sent. */
   set tap(tap: FrameTap | null) {
     this.#link.tap = tap;
   }
