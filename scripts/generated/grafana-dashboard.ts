@@ -13,6 +13,12 @@ const now = (metric: string): string => `${metric}{instance="$instance"}`;
 const quantile = (share: number, metric: string, by: string): string =>
   `histogram_quantile(${share}, sum by (${by}) (${rate(`${metric}_bucket`)}))`;
 
+/** @param unit as node_exporter has it in the name. */
+const bothWays = (unit: string): Query[] => [
+  q(rate(`node_network_receive_${unit}_total`), 'received {{device}}'),
+  q(rate(`node_network_transmit_${unit}_total`), 'sent {{device}}'),
+];
+
 const PANELS: readonly (readonly [title: string, unit: string, ...queries: Query[]])[] = [
   ['Commands', 'ops', q(rate('redis_commands_processed_total'), 'commands/s')],
   ['Commands by name', 'ops', q(`topk(10, ${rate('redis_commands_total')})`, '{{cmd}}')],
@@ -48,18 +54,8 @@ const PANELS: readonly (readonly [title: string, unit: string, ...queries: Query
     q(rate('redis_cpu_user_seconds_total'), 'user'),
     q(rate('redis_cpu_sys_seconds_total'), 'system'),
   ],
-  [
-    'Interface, bytes',
-    'Bps',
-    q(rate('node_network_receive_bytes_total'), 'received {{device}}'),
-    q(rate('node_network_transmit_bytes_total'), 'sent {{device}}'),
-  ],
-  [
-    'Interface, frames',
-    'pps',
-    q(rate('node_network_receive_packets_total'), 'received {{device}}'),
-    q(rate('node_network_transmit_packets_total'), 'sent {{device}}'),
-  ],
+  ['Interface, bytes', 'Bps', ...bothWays('bytes')],
+  ['Interface, frames', 'pps', ...bothWays('packets')],
   [
     'TCP: sent again',
     'short',

@@ -501,6 +501,12 @@ describeLab('doctor', () => {
     const conf = (extra = ''): void =>
       writeFileSync(netdev, here(`interface = VETH\naddress = 10.77.0.1/24\nengine = afxdp\n${extra}`));
 
+    /** What a script has left: before and after the mend. */
+    const bothReports = (): [Report, Report] => {
+      const read = (name: string): Report => JSON.parse(readFileSync(join(directory, name), 'utf8'));
+      return [read('first.json'), read('second.json')];
+    };
+
     /** Runs doctor, its mend for `check`, and doctor again, in one shell. */
     async function inOneShell(check: string, node: string, before: string): Promise<[Report, Report]> {
       const run = `${node} ${cliScript} doctor --json --netdev ${netdev}`;
@@ -508,8 +514,7 @@ describeLab('doctor', () => {
       const script = `cd ${directory}; ${before}${run} > first.json; eval "$(${mend})"; ${run} > second.json; true`;
       const { code, stderr } = await lab.run('server', ['sh', '-c', script]);
       expect(code, stderr).toBe(0);
-      const read = (name: string): Report => JSON.parse(readFileSync(join(directory, name), 'utf8'));
-      return [read('first.json'), read('second.json')];
+      return bothReports();
     }
 
     it('too little memory may be locked', async () => {
@@ -561,13 +566,13 @@ describeLab('doctor', () => {
       const run = `${process.execPath} ${cliScript} doctor --json --netdev ${netdev}`;
       const script = `cd ${directory}; ${fakes}; ${run} > first.json; echo tsc > current; ${run} > second.json; true`;
       await lab.must('server', ['unshare', '--mount', 'sh', '-ec', script]);
-      const read = (name: string): Report => JSON.parse(readFileSync(join(directory, name), 'utf8'));
-      expect(rowOf(read('first.json'), 'clock')).toMatchObject({
+      const [first, second] = bothReports();
+      expect(rowOf(first, 'clock')).toMatchObject({
         verdict: 'warn',
         text: expect.stringContaining('hpet is slow'),
         mend: `sh -c 'echo tsc > ${clock}/current_clocksource'`,
       });
-      expect(rowOf(read('second.json'), 'clock')).toMatchObject({ verdict: 'pass' });
+      expect(rowOf(second, 'clock')).toMatchObject({ verdict: 'pass' });
     });
 
     it('a driver without XDP of its own', async () => {
