@@ -1,7 +1,10 @@
 // Frames for the fuzzer, from a seed and fast, of both families: segments made by grammar that know where the connections
-// are, so that many get past the first checks, and mutations of those and of the stack's own frames. For campaign.ts.
+// are, so that many get past the first checks, and mutations of those, of what Linux and its tools sent once (linux.pcap), and
+// of the stack's own frames. For campaign.ts.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { SeededRandom } from '../../../src/platform/random.ts';
-import { writeInt32, writeUint16 } from '../../../stack/wire/bytes.ts';
+import { readUint16, writeInt32, writeUint16 } from '../../../stack/wire/bytes.ts';
 import { finish, pseudoHeaderSum, sum } from '../../../stack/wire/checksum.ts';
 
 export const STACK_IP = 0x0a000001;
@@ -15,6 +18,13 @@ export const TRANSPORT_6 = 54;
 export const PORT = 7;
 export const PEER_PORTS = 64;
 export const PEER_PORT_BASE = 40000;
+
+/**
+ * What a Linux host sent to one at STACK_IP and STACK_IP6: connections to PORT with every option and without, ECN, urgent
+ * data, keepalive, resets, pings, fragments, UDP, ARP, neighbour discovery, nmap's and hping3's oddities. Programs that use
+ * this run in the repository's root.
+ */
+const RECORDED: readonly Uint8Array[] = readPcap(readFileSync(join('test', 'fuzz', 'frames', 'linux.pcap')));
 
 /** Where the connection of a peer port is, as far as the stack's frames have shown. */
 export interface Place {
@@ -95,7 +105,8 @@ export class FrameGenerator {
     this.#at = this.#six ? TRANSPORT_6 : TRANSPORT_4;
     const kind = this.#random.below(100);
     let length: number;
-    if (kind < 75) length = this.#tcp();
+    if (kind < 67) length = this.#tcp();
+    else if (kind < 75) length = this.#recorded();
     else if (kind < 82) length = this.#six ? this.#icmp6() : this.#icmp();
     else if (kind < 87) length = this.#six ? this.#ndp() : this.#arp();
     else if (kind < 97) length = this.#reflected();
@@ -336,6 +347,26 @@ export class FrameGenerator {
     return address;
   }
 
+  /** A frame of Linux's; segments belong to a connection that there is, half the time. */
+  #recorded(): number {
+    const frame = this.#pick(RECORDED);
+    const { bytes } = this;
+    bytes.set(frame);
+    this.#six = bytes[12] === 0x86;
+    this.#at = this.#six ? TRANSPORT_6 : TRANSPORT_4;
+    const isPlain = this.#six
+      ? bytes[20] === 6
+      : bytes[12] === 8 && bytes[13] === 0 && bytes[14] === 0x45 && bytes[23] === 6;
+    const index = readUint16(bytes, this.#at) - PEER_PORT_BASE;
+    if (isPlain && index >= 0 && index < PEER_PORTS && this.#random.below(2) === 0) {
+      const { seq, ack } = this.#place(index);
+      writeInt32(bytes, this.#at + 4, this.#near(ack));
+      writeInt32(bytes, this.#at + 8, this.#near(seq));
+      this.#repair(frame.length);
+    }
+    return frame.length;
+  }
+
   /** A frame of the stack's, sent back to it; from the one it was for, half the time. */
   #reflected(): number {
     if (this.#captured.length === 0) return this.#tcp();
@@ -411,4 +442,13 @@ export class FrameGenerator {
 
 function newPlaces(): Place[] {
   return Array.from({ length: PEER_PORTS }, () => ({ seq: 0, ack: 0, tsVal: 0 }));
+}
+
+/** The frames of a classic pcap file as tcpdump writes it here: little-endian, Ethernet. */
+function readPcap(file: Buffer): Uint8Array[] {
+  const frames: Uint8Array[] = [];
+  for (let at = 24; at < file.length; at += 16 + file.readUInt32LE(at + 8)) {
+    frames.push(Uint8Array.from(file.subarray(at + 16, at + 16 + file.readUInt32LE(at + 8))));
+  }
+  return frames;
 }
