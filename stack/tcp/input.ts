@@ -258,6 +258,7 @@ function onAck(tcp: Tcp, c: Connection, segment: TcpSegment): boolean {
       c.sndNxt !== c.sndUna && segment.segLen === 0 && window === c.sndWnd && (c.options & OPTION_SACK) === 0;
     if (segment.sackCount > 0 || isDuplicate) {
       onAcknowledgement(tcp, c, segment, 0, isDuplicate);
+      askForMore(tcp, c);
       tcp.markDirty(c);
     }
   }
@@ -282,11 +283,21 @@ function advance(tcp: Tcp, c: Connection, segment: TcpSegment, acked: number): v
     armRetransmit(tcp, c);
     if (c.flight !== null) armProbe(tcp, c, c.flight);
   }
-  if (c.writeBlocked && c.sendRing.length <= sendSpace(tcp, c) >> 1) {
-    c.writeBlocked = false;
-    tcp.markReady(c, EVENT_WRITABLE);
-  }
+  askForMore(tcp, c);
   if (c.finSent && c.sndUna === c.sndNxt) onFinAcked(tcp, c);
+}
+
+/**
+ * A writer who was turned away is told when half of the space is free; in a recovery, where SND.UNA waits for the hole, when
+ * everything is sent and there is some.
+ */
+function askForMore(tcp: Tcp, c: Connection): void {
+  if (!c.writeBlocked) return;
+  const space = sendSpace(tcp, c);
+  const enough = c.dataEnd === c.sndNxt ? space >> 3 : space >> 1;
+  if (space - c.sendRing.length < enough) return;
+  c.writeBlocked = false;
+  tcp.markReady(c, EVENT_WRITABLE);
 }
 
 function onFinAcked(tcp: Tcp, c: Connection): void {

@@ -10,6 +10,8 @@ import type { Tcp } from './tcp.ts';
 const SPACE_MIN = 256 * 1024;
 /** A sender in slow start sends twice as much in the next round trip, and what he sent in the last is late by one. */
 const ROUNDS = 4;
+/** What is offered when that is not there any more: a reader who takes more each time has some rounds ahead of him. */
+const ROUNDS_AHEAD = 8;
 const RTT_MIN_US = 1000;
 /** An older echo, by the clock and by round trips, is of no use. */
 const ECHO_MS_MAX = 1000;
@@ -32,7 +34,7 @@ export function tuneSpace(tcp: Tcp, c: Connection, segment: TcpSegment): void {
   const read = distance(readSeq, c.rcvRoundSeq);
   // Not while memory is short: the pool is everybody's.
   if (read * ROUNDS > c.rcvSpace && tcp.blocks.used < tcp.blocks.limit >> 1) {
-    c.rcvSpace = Math.min(read * ROUNDS, tcp.receiveBufferMax);
+    c.rcvSpace = Math.min(read * ROUNDS_AHEAD, tcp.receiveBufferMax);
   }
   c.rcvRoundEndUs = (tcp.nowUs + roundTripUs(tcp, c, segment)) | 0;
   c.rcvRoundSeq = readSeq;
@@ -50,7 +52,11 @@ function roundTripUs(tcp: Tcp, c: Connection, segment: TcpSegment): number {
   return us;
 }
 
-/** Bytes that may wait to be sent and acknowledged. */
+/**
+ * Bytes that may wait to be sent and acknowledged. In a recovery cwnd falls while what is reported waits behind the hole: by
+ * cwnd alone there would be no room for the new data that keeps the network busy, and a burst when the hole is filled.
+ */
 export function sendSpace(tcp: Tcp, c: Connection): number {
-  return Math.min(tcp.config.sendBuffer, Math.max(SPACE_MIN, 2 * c.cwnd));
+  const most = Math.max(c.cwnd, distance(c.sndNxt, c.sndUna));
+  return Math.min(tcp.config.sendBuffer, Math.max(SPACE_MIN, 2 * most));
 }

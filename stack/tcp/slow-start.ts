@@ -2,7 +2,7 @@
 // HyStart++ (RFC 9406) leaves it when round trips grow, before the queue on the path overflows. Round trips tell a round
 // late, which is too late for a queue shorter than the path: as in HyStart (Ha and Rhee 2011), acknowledgements that come
 // without a gap for half a round trip tell in time that the path is about full. Used by stack/tcp only.
-import { after, distance } from '../sequence.ts';
+import { after, distance, later } from '../sequence.ts';
 import { CWND_MAX } from './congestion.ts';
 import type { Connection } from './connection.ts';
 import { type Flight, PHASE_OPEN } from './flight.ts';
@@ -38,8 +38,10 @@ export function slowStart(c: Connection, f: Flight, acked: number, rttUs: number
   // Only the first slow start: after a loss ssthresh is known (RFC 9406 4.3).
   if (c.ssthresh === CWND_MAX) {
     if (f.hystart === OFF) beginRounds(c, f);
-    else if (after(c.sndUna, f.roundEnd)) nextRound(c, f);
-    if (rttUs >= 0) sampleRound(f, rttUs);
+    // By what is reported: where the network reorders, SND.UNA waits for the one that is late and the round would be over
+    // before it has begun.
+    else if (after(later(f.fack, c.sndUna), f.roundEnd)) nextRound(c, f);
+    if (rttUs >= 0) sampleRound(c, f, rttUs);
     if (f.hystart === SLOW) followTrain(c, f);
     if (f.hystart === CONSERVATIVE) growth = Math.ceil(growth / CSS_GROWTH_DIVISOR);
   }
@@ -62,8 +64,7 @@ function startRound(c: Connection, f: Flight): void {
 
 function nextRound(c: Connection, f: Flight): void {
   if (f.hystart === CONSERVATIVE && ++f.cssRounds >= CSS_ROUNDS) {
-    c.ssthresh = c.cwnd;
-    f.hystart = OFF;
+    leave(c, f);
     return;
   }
   f.lastRoundRttUs = f.roundRttUs;
@@ -76,26 +77,36 @@ function followTrain(c: Connection, f: Flight): void {
   if (c.minRttUs < TRAIN_RTT_MIN_US || distance(nowUs, f.trainUs) > Math.max(TRAIN_GAP_US, c.minRttUs >> 3)) return;
   f.trainUs = nowUs;
   if (distance(nowUs, f.roundStartUs) < c.minRttUs >> 1) return;
-  // No round trip is shorter than that: it does not end.
+  // No round trip is shorter than that: only growing ones tell more.
   f.cssBaselineUs = 0;
   f.cssRounds = 0;
   f.hystart = CONSERVATIVE;
 }
 
 /** RFC 9406 4.2: delay that grows ends slow start, delay that shrinks again takes the end back. */
-function sampleRound(f: Flight, rttUs: number): void {
+function sampleRound(c: Connection, f: Flight, rttUs: number): void {
   if (rttUs < f.roundRttUs) f.roundRttUs = rttUs;
   if (++f.roundSamples < N_RTT_SAMPLE) return;
   if (f.hystart === SLOW) {
-    if (f.lastRoundRttUs === NONE) return;
-    const eighth = (f.lastRoundRttUs / MIN_RTT_DIVISOR) | 0;
-    const threshold = Math.max(MIN_RTT_THRESH_US, Math.min(eighth, MAX_RTT_THRESH_US));
-    if (f.roundRttUs < f.lastRoundRttUs + threshold) return;
+    if (f.lastRoundRttUs === NONE || !isDelayed(f, f.lastRoundRttUs)) return;
     f.cssBaselineUs = f.roundRttUs;
     f.cssRounds = 0;
     f.hystart = CONSERVATIVE;
+  } else if (f.hystart === CONSERVATIVE && f.cssBaselineUs === 0) {
+    // The train said that the path is full, and now there is a queue: a quarter more would overflow a short one.
+    if (isDelayed(f, c.minRttUs)) leave(c, f);
   } else if (f.hystart === CONSERVATIVE && f.roundRttUs < f.cssBaselineUs) {
     f.cssBaselineUs = NONE;
     f.hystart = SLOW;
   }
+}
+
+function isDelayed(f: Flight, baseUs: number): boolean {
+  const eighth = (baseUs / MIN_RTT_DIVISOR) | 0;
+  return f.roundRttUs >= baseUs + Math.max(MIN_RTT_THRESH_US, Math.min(eighth, MAX_RTT_THRESH_US));
+}
+
+function leave(c: Connection, f: Flight): void {
+  c.ssthresh = c.cwnd;
+  f.hystart = OFF;
 }
