@@ -10,6 +10,8 @@ const RETRY_FIRST_MS = 20;
 const RETRIES_MAX = 6;
 /** One that is being started is worth more patience: every 640 ms, 14 seconds in all. */
 const RETRIES_COMING_MAX = 26;
+/** Redis reads that much at once: of a first write no longer than this it has read all or nothing. */
+const READ_WHOLE_LENGTH = 16 * 1024;
 const NOTHING = new Uint8Array(0);
 
 export interface Figures {
@@ -50,6 +52,10 @@ export class Session implements ConnectionHandler, UpstreamHandler {
   #draining = false;
   /** The connection is being ended: what the client still sends is dropped. */
   #finished = false;
+  /** Of this upstream socket: whether it has said anything, how often it was written to, and the first write until it has. */
+  #heard = false;
+  #writes = 0;
+  #firstWrite: Uint8Array = NOTHING;
   /** The client has spoken last. */
   #owesReply = false;
   /** When, by the relay's meter; -1: that is not measured. */
@@ -86,6 +92,7 @@ export class Session implements ConnectionHandler, UpstreamHandler {
     // Node may hold it until the kernel takes it, and the range is ours only now.
     const copy = Buffer.allocUnsafe(length);
     copy.set(bytes.subarray(offset, offset + length));
+    if (!this.#heard) this.#firstWrite = ++this.#writes === 1 && length <= READ_WHOLE_LENGTH ? copy : NOTHING;
     if (!this.#upstream.write(copy)) this.client.pause();
   }
 
@@ -116,6 +123,7 @@ export class Session implements ConnectionHandler, UpstreamHandler {
 
   upstreamConnected(): void {
     this.#connected = true;
+    if (this.#firstWrite.length > 0) this.#upstream.write(this.#firstWrite);
     if (this.#clientEnded) this.#upstream.end();
     if (!this.#draining) this.client.resume();
   }
@@ -128,6 +136,10 @@ export class Session implements ConnectionHandler, UpstreamHandler {
     }
     this.#owesReply = false;
     this.#movedSinceLook = true;
+    if (!this.#heard) {
+      this.#heard = true;
+      this.#firstWrite = NOTHING;
+    }
     if (this.#gone) return true;
     const taken = this.client.write(bytes, 0, length);
     if (taken === length) return true;
@@ -145,7 +157,9 @@ export class Session implements ConnectionHandler, UpstreamHandler {
 
   upstreamClosed(code: string | null): void {
     if (this.#gone) return;
-    if (!this.#connected) {
+    if (!this.#connected || this.#wasNeverServed(code)) {
+      this.#connected = false;
+      this.client.pause();
       this.#tryAgain(code ?? 'ECONNABORTED');
       return;
     }
@@ -160,6 +174,15 @@ export class Session implements ConnectionHandler, UpstreamHandler {
     const isReset = code !== null && code !== 'EPIPE';
     if (isReset && client.queuedBytes === 0) client.destroy();
     else this.#endClient();
+  }
+
+  /**
+   * Whether the upstream cannot have seen a request: a process that ends resets the connections that it had yet to accept. Over TCP
+   * a reset tells nothing about what was read; a socket file's comes only when something was not.
+   */
+  #wasNeverServed(code: string | null): boolean {
+    if (this.#heard || !this.#host.speaksRedis || (code !== 'ECONNRESET' && code !== 'EPIPE')) return false;
+    return this.#writes === 0 || (this.#upstream.isLocal && this.#firstWrite.length > 0);
   }
 
   #tryAgain(code: string): void {

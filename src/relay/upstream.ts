@@ -87,7 +87,8 @@ export class UpstreamSocket extends Socket {
   readonly #handler: UpstreamHandler;
   readonly #calls: UpstreamCalls;
   #errorCode: string | null = null;
-  #isLocal = false;
+  /** A socket file. */
+  isLocal = false;
   #stopped = false;
 
   constructor(handler: UpstreamHandler, calls: UpstreamCalls) {
@@ -110,7 +111,7 @@ export class UpstreamSocket extends Socket {
   }
 
   open(address: UpstreamAddress, keepAliveSeconds: number): void {
-    this.#isLocal = 'path' in address;
+    this.isLocal = 'path' in address;
     if ('path' in address) {
       this.connect(address.path);
       return;
@@ -127,7 +128,7 @@ export class UpstreamSocket extends Socket {
 
   /** RST where there is such a thing: a socket file knows none. */
   reset(): void {
-    if (this.#isLocal || this.connecting) this.destroy();
+    if (this.isLocal || this.connecting) this.destroy();
     else this.resetAndDestroy();
   }
 

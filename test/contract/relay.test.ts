@@ -480,6 +480,28 @@ describe.each([
       expect(relay.facts()).toMatchObject({ childRestarts: 1, turnedAway: 0 });
     });
 
+    test('that dies before it has looked at a request: the next one serves it', async () => {
+      await start({ 'relay-spawn': command });
+      const childPid = relay.facts().childPid!;
+      process.kill(childPid, 'SIGSTOP');
+      const [early, silent, twice] = [dial(), dial(), dial()];
+      early.write('INCR n\r\n');
+      await until(() => relay.facts().bytesIn === 8);
+      twice.write('INCR n\r\n');
+      await until(() => relay.facts().bytesIn === 16);
+      twice.write('INCR n\r\n');
+      await until(() => relay.facts().bytesIn === 24);
+      await until(() => relay.facts().clients === 3 && relay.facts().waiting === 0);
+      const answered = once(early, 'data');
+      const broken = once(twice, 'error') as Promise<[NodeJS.ErrnoException]>;
+      process.kill(childPid, 'SIGKILL');
+      expect(String((await answered)[0])).toBe(':1\r\n');
+      // One of its two requests may have been served, for all we know.
+      expect((await broken)[0].code).toBe('ECONNRESET');
+      expect(await ask(silent, 'GET n')).toBe('$1\r\n1\r\n');
+      expect(relay.facts()).toMatchObject({ childRestarts: 1, turnedAway: 0, clients: 2 });
+    });
+
     test('SHUTDOWN from a client ends the relay too', async () => {
       await start({ 'relay-spawn': command });
       const client = dial();
