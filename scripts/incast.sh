@@ -5,5 +5,5 @@
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$root"
-WIREDIS_INCAST=1 npx vitest run --project sim test/sim/incast.test.ts -t 'the table of docs/scaling.md' 2>&1 |
+NO_COLOR=1 WIREDIS_INCAST=1 npx vitest run --project sim test/sim/incast.test.ts -t 'the table of docs/scaling.md' 2>&1 |
   sed -n '/^| /p; /^|--/p; /AssertionError/p; / failed/p'

@@ -9,10 +9,11 @@ import sys
 import time
 
 from redis.cluster import ClusterNode, RedisCluster
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 from redis.sentinel import Sentinel
 
-FAILURES = (RedisError, OSError)
+# The second is no RedisError in redis-py.
+FAILURES = (RedisError, RedisClusterException, OSError)
 READ_ATTEMPTS = 100
 stopping = False
 
@@ -36,11 +37,19 @@ def connect(kind, hosts, port, name=None):
     raise SystemExit(f"no {kind}")
 
 
-def read(client, key):
+def recover(error):
+    """redis-py 4 cannot find its way again once it has lost touch with a node that it began with: a new client can."""
+    global client
+    if isinstance(error, RedisClusterException):
+        client = connect(kind, hosts.split(","), int(port), *name)
+
+
+def read(key):
     for _ in range(READ_ATTEMPTS):
         try:
             return client.get(key)
-        except FAILURES:
+        except FAILURES as error:
+            recover(error)
             time.sleep(0.2)
     raise SystemExit(f"{key} cannot be read")
 
@@ -62,11 +71,12 @@ while not stopping:
         now = time.monotonic()
         longest = max(longest, now - last)
         last = now
-    except FAILURES:
+    except FAILURES as error:
+        recover(error)
         errors += 1
         time.sleep(0.1)
     time.sleep(0.01)
-lost = sum(1 for key in acknowledged if read(client, key) != key.encode())
+lost = sum(1 for key in acknowledged if read(key) != key.encode())
 print(
     json.dumps(
         {
