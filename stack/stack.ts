@@ -74,13 +74,14 @@ export class Stack {
     const { batch, memory } = engine;
     this.tcp.beginTick();
     let frames = 0;
-    const bytes = 0;
+    let bytes = 0;
     for (let round = 0; round < BATCHES_MAX && bytes < POLL_BYTES_MAX; round++) {
       // Every frame may bring an address that nobody has heard of, and have another one asked for.
       if (this.ip.book.room < batch.capacity * 8) this.#sweepAddresses();
       const count = engine.receive();
       if (this.#tap !== null) this.#inputTapped(count, this.#tap);
       else for (let i = 0; i < count; i++) this.ip.input(memory, batch.offset[i], batch.length[i], batch.flags[i]);
+      for (let i = 0; i < count; i++) bytes += batch.length[i];
       frames += count;
       // Before the next receive() takes the frames away.
       deliverAll(this.tcp);
@@ -105,6 +106,8 @@ export class Stack {
     this.poll();
     between();
     this.flush();
+    // What the engine would send at the end of a wake-up leaves now: the handler goes on.
+    this.#engine.flush();
     tcp.delivering = delivering;
     tcp.interrupted = null;
     tcp.inTick = inTick;
