@@ -1,7 +1,8 @@
 // The only place where the server reads the time. `update()` runs once a tick; everyone else reads fields.
 
-// By name and not as the global of that name, which is a getter that every use calls.
+// By name and not as the globals of those names, which are getters that every use calls.
 import { performance } from 'node:perf_hooks';
+import { hrtime } from 'node:process';
 
 export interface ServerClock {
   /** Milliseconds since start, int32, wraps. */
@@ -17,21 +18,50 @@ export interface ServerClock {
   updateSinceStart(): void;
 }
 
+/** How often the wall clock is asked itself, milliseconds. */
+const WALL_CLOCK_MS = 10;
+
+/** Milliseconds, of a clock that is never set; its array does not outlive the call, so that nothing is allocated. */
+function monotonicMs(): number {
+  const [seconds, nanoseconds] = hrtime();
+  return seconds * 1000 + nanoseconds / 1e6;
+}
+
 export class SystemClock implements ServerClock {
   nowMs = 0;
   nowUs = 0;
   unixMs = Date.now();
+  readonly #startMs = monotonicMs() - performance.now();
+  /** From the time since start to the wall clock, as far as its whole milliseconds have told. */
+  #wallOffsetMs = this.unixMs - performance.now();
+  #wallAskedMs = 0;
 
   update(): void {
-    this.updateSinceStart();
-    this.unixMs = Date.now();
+    const sinceStart = this.#advance();
+    if (((this.nowMs - this.#wallAskedMs) | 0) >= WALL_CLOCK_MS) this.#askWallClock(sinceStart);
+    this.unixMs = Math.floor(sinceStart + this.#wallOffsetMs);
   }
 
   updateSinceStart(): void {
-    // performance.now() is monotonic and, unlike hrtime.bigint(), allocates nothing that outlives the call.
-    const sinceStart = performance.now();
+    this.#advance();
+  }
+
+  #advance(): number {
+    const sinceStart = monotonicMs() - this.#startMs;
     this.nowMs = sinceStart | 0;
     this.nowUs = (sinceStart * 1000) | 0;
+    return sinceStart;
+  }
+
+  /**
+   * Date.now() allocates its result, and cuts fractions off: the offset is what agrees with it and with what was known
+   * before. The process may have been kept waiting before or after the question.
+   */
+  #askWallClock(sinceStart: number): void {
+    this.#wallAskedMs = this.nowMs;
+    const unixMs = Date.now();
+    const least = unixMs - (monotonicMs() - this.#startMs);
+    this.#wallOffsetMs = Math.max(least, Math.min(this.#wallOffsetMs, unixMs + 0.999 - sinceStart));
   }
 
   preciseUnixUs(): number {
