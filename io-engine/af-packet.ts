@@ -34,6 +34,7 @@ import {
   mapDevice,
   raiseSendBuffer,
   setsockopt,
+  sleepUs,
   unmap,
 } from './linux/libc.ts';
 import { frameFilter, gatedFrameFilter } from './linux/packet-filter.ts';
@@ -174,6 +175,7 @@ class AfPacketEngine implements FrameEngine {
   readonly #fd: number;
   readonly #mapping: MappedMemory;
   readonly #wait: DeviceWait;
+  readonly #coalesceUs: number;
   readonly #counters: EngineCounters = createCounters();
   /** The mapping as words and half words: ring headers. */
   readonly #words: Int32Array;
@@ -239,6 +241,7 @@ class AfPacketEngine implements FrameEngine {
       txChecksumOffload: false,
       tsoPayloadMax: 0,
     };
+    this.#coalesceUs = options.coalesceUs;
     this.#wait = new DeviceWait(fd, this, this.#counters, options);
   }
 
@@ -312,6 +315,12 @@ class AfPacketEngine implements FrameEngine {
       if ((Atomics.load(this.#words, word + STATUS_WORD) & TP_STATUS_USER) === 0) break;
     }
     return count;
+  }
+
+  kick(): void {}
+
+  rest(): void {
+    sleepUs(this.#coalesceUs);
   }
 
   reserve(): number {

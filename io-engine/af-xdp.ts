@@ -33,6 +33,7 @@ import {
   kickTransmit,
   type MappedMemory,
   mapDevice,
+  PollingSleep,
   raiseSendBuffer,
   unmap,
 } from './linux/libc.ts';
@@ -181,6 +182,7 @@ class AfXdpEngine implements FrameEngine {
   readonly #device: XskDevice;
   readonly #rings: XskRings;
   readonly #wait: DeviceWait;
+  readonly #sleep: PollingSleep;
   readonly #counters: EngineCounters = createCounters();
   readonly #statistics = new XskStatistics();
   readonly #chunkBytes: number;
@@ -228,6 +230,7 @@ class AfXdpEngine implements FrameEngine {
       tsoPayloadMax: 0,
     };
     this.#wait = new DeviceWait(device.fd, this, this.#counters, options);
+    this.#sleep = new PollingSleep(device.fd, options.coalesceUs);
   }
 
   /** The kernel gets every receiving chunk: once, when the device is new. */
@@ -318,20 +321,32 @@ class AfXdpEngine implements FrameEngine {
     this.#counters.txBytes += length;
   }
 
-  /**
-   * One kick; on kernels that send at most 32 frames a kick in copy mode (errno EAGAIN with frames left), as many as
-   * that takes. What a congested device does not take waits for the next flush.
-   */
+  /** A few frames are left to the sleep that follows, if one does: it sends them. */
   flush(): void {
     if (!this.#txPending || this.#closed) return;
     const { tx } = this.#rings;
     tx.publish();
+    if (!this.#wait.takeRest() || tx.waiting() > KICK_BUDGET) this.kick();
+  }
+
+  /**
+   * One kick; on kernels that send at most 32 frames a kick in copy mode (errno EAGAIN with frames left), as many as
+   * that takes. What a congested device does not take waits for the next flush.
+   */
+  kick(): void {
+    if (!this.#txPending || this.#closed) return;
+    const { tx } = this.#rings;
     for (let kicks = (tx.size / KICK_BUDGET) | 1; kicks > 0 && tx.needsWakeup(); kicks--) {
       const before = tx.waiting();
       this.#counters.syscalls++;
       if (kickTransmit(this.#device.fd) >= 0 || errno() !== EAGAIN || tx.waiting() === before) break;
     }
     this.#txPending = tx.waiting() > 0;
+  }
+
+  rest(): void {
+    this.#sleep.sleep();
+    this.#txPending = this.#rings.tx.waiting() > 0;
   }
 
   wait(onReadable: () => void): void {

@@ -108,7 +108,10 @@ export interface FrameEngine {
    */
   commit(length: number, segmentSize: number): void;
 
-  /** Hands everything committed to the device: at most one kick. */
+  /**
+   * Hands everything committed to the device: at most one kick. Within `onReadable` the first flush may leave a few frames to
+   * the moment after it, which comes at once; a second one leaves nothing.
+   */
   flush(): void;
 
   /**

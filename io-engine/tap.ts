@@ -180,6 +180,10 @@ class TapEngine implements FrameEngine {
     return count;
   }
 
+  kick(): void {}
+
+  rest(): void {}
+
   /** There is no ring to look at: busy polling would cost a system call a look. */
   framesWaiting(): number {
     return 0;

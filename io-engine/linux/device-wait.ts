@@ -3,18 +3,29 @@
 // io-engine on Linux only.
 
 // By name and not as the global of that name, which is a getter that every use calls.
-import { performance } from 'node:perf_hooks';
+import { hrtime } from 'node:process';
 import type { EngineCounters } from '../frame-engine.ts';
 import { Gathering } from './gathering.ts';
-import { sleepUs } from './libc.ts';
 import { type ReadableWatch, watchReadable } from './uv-poll.ts';
 
 /** Ticks in one wake-up; then timers and kernel sockets get their turn. */
 const BUSY_TICKS_MAX = 64;
+/** The same for ticks between which frames gather. */
+const STAY_MS = 1;
+
+/** Milliseconds; unlike performance.now() it allocates nothing. */
+function monotonicMs(): number {
+  const [seconds, nanoseconds] = hrtime();
+  return seconds * 1000 + nanoseconds / 1e6;
+}
 
 export interface WaitableDevice {
   /** How many frames `receive()` would find, as far as memory tells; counting may stop at `FRAMES_ENOUGH`. */
   framesWaiting(): number;
+  /** Sends what a flush has left to us (`takeRest`). */
+  kick(): void;
+  /** The same, and sleeps as long as `coalesceUs` says: in one system call where the device can. */
+  rest(): void;
   /** Called when the callback has returned: the last chance to make the descriptor's readiness true again. */
   afterTick(): void;
 }
@@ -28,6 +39,7 @@ export class DeviceWait {
   readonly #gathering: Gathering;
   #watch: ReadableWatch | null = null;
   #onReadable: () => void = () => {};
+  #restFollows = false;
 
   constructor(
     fd: number,
@@ -59,35 +71,65 @@ export class DeviceWait {
 
   /** Must run before the descriptor is closed. */
   stop(): void {
+    this.#restFollows = false;
     this.#watch?.close();
     this.#watch = null;
+  }
+
+  /** Whether this flush may leave a few frames to `rest` or `kick`, which follow. Only one of a tick may. */
+  takeRest(): boolean {
+    const follows = this.#restFollows;
+    this.#restFollows = false;
+    return follows;
   }
 
   #wake(): void {
     if (this.#watch === null) return;
     this.#counters.wakeups++;
     this.#counters.syscalls++;
-    if (this.#coalesceUs > 0) this.#gather();
-    this.#onReadable();
+    if (this.#coalesceUs > 0) {
+      try {
+        this.#gather();
+      } finally {
+        this.#restFollows = false;
+      }
+    } else this.#onReadable();
     if (this.#busyPollMs > 0) this.#busyPoll();
     if (this.#watch !== null) this.#device.afterTick();
   }
 
+  /** While frames come fast, tick follows tick here: the way through the event loop is as long as some requests. */
   #gather(): void {
-    if (!this.#gathering.pays(performance.now(), this.#counters.rxFrames, this.#device.framesWaiting())) return;
+    const device = this.#device;
+    const gathering = this.#gathering;
+    const startMs = monotonicMs();
+    if (gathering.pays(startMs, this.#counters.rxFrames, device.framesWaiting())) this.#rest();
+    for (;;) {
+      this.#restFollows = gathering.waits;
+      this.#onReadable();
+      if (this.#watch === null) return;
+      const nowMs = monotonicMs();
+      const stays = nowMs - startMs < STAY_MS;
+      if (stays && gathering.pays(nowMs, this.#counters.rxFrames, device.framesWaiting())) this.#rest();
+      else device.kick();
+      if (!stays || device.framesWaiting() === 0) return;
+    }
+  }
+
+  #rest(): void {
     this.#counters.syscalls++;
-    sleepUs(this.#coalesceUs);
+    this.#device.rest();
   }
 
   #busyPoll(): void {
     const device = this.#device;
-    let deadline = performance.now() + this.#busyPollMs;
+    let deadline = monotonicMs() + this.#busyPollMs;
     for (let ticks = 0; ticks < BUSY_TICKS_MAX && this.#watch !== null; ) {
       if (device.framesWaiting() > 0) {
         this.#onReadable();
         ticks++;
-        deadline = performance.now() + this.#busyPollMs;
-      } else if (performance.now() > deadline) {
+        deadline = monotonicMs() + this.#busyPollMs;
+      } else if (monotonicMs() > deadline) {
         return;
       }
     }

@@ -5,16 +5,18 @@
 
 /** What a wait has to be expected to bring, frames; below that it is mere latency and not tried. */
 const FRAMES_WORTHWHILE = 2;
+/** The same, frames a millisecond, however long the wait: below that the core has time to spare, and replies need not wait. */
+const RATE_WORTHWHILE = 40;
 /** With this many waiting the tick is worth its cost already: the core has enough to do. */
 export const FRAMES_ENOUGH = 16;
 /** Rates are compared over epochs this long. */
 const EPOCH_MS = 10;
 /** Every so many epochs the other way is tried again. */
-const EPOCHS_BETWEEN_TRIALS = 16;
-/** Waiting saves work, so it is kept when it is this much slower at most. */
-const AS_FAST = 0.97;
+const EPOCHS_BETWEEN_TRIALS = 32;
+/** Waiting saves work, so it is kept when it is this much slower at most: what epochs differ by anyway. */
+const AS_FAST = 0.94;
 /** Weight of the newest epoch in a rate. */
-const NEWEST = 0.3;
+const NEWEST = 0.15;
 
 export class Gathering {
   readonly #waitMs: number;
@@ -31,8 +33,13 @@ export class Gathering {
     this.#waitMs = waitUs / 1000;
   }
 
+  /** Whether waiting is what is done at present. */
+  get waits(): boolean {
+    return this.#waits;
+  }
+
   /**
-   * Called once a wake-up.
+   * Called once a tick.
    * @param nowMs any monotonic clock. @param frames received so far, ever. @param waiting frames that can be read now.
    */
   pays(nowMs: number, frames: number, waiting: number): boolean {
@@ -45,8 +52,8 @@ export class Gathering {
     this.#epochStartMs = nowMs;
     this.#epochStartFrames = frames;
     // Waiting itself slows a few clients down: only a rate far lower says that they are gone.
-    const least = this.#waits ? FRAMES_WORTHWHILE / 4 : FRAMES_WORTHWHILE;
-    if (rate * this.#waitMs < least) {
+    const worthwhile = Math.max(RATE_WORTHWHILE, FRAMES_WORTHWHILE / this.#waitMs);
+    if (rate < (this.#waits ? worthwhile / 4 : worthwhile)) {
       this.#waits = false;
       this.#rateWaiting = this.#rateAtOnce = 0;
       return;

@@ -1,0 +1,85 @@
+import koffi from 'koffi';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createCounters } from '../frame-engine.ts';
+import { DeviceWait } from './device-wait.ts';
+import { close } from './libc.ts';
+
+const eventfd = koffi.load(null).func('int eventfd(uint count, int flags)');
+
+/** Always readable, never short of frames; what a flush leaves to it is counted until it is sent. */
+class BusyDevice {
+  waiting = 3;
+  left = 0;
+  rests = 0;
+  kicks = 0;
+  /** Of wake-ups that were over with frames left behind. */
+  forgotten = 0;
+  framesWaiting = (): number => this.waiting;
+  afterTick(): void {
+    this.forgotten += this.left;
+  }
+  kick(): void {
+    if (this.left > 0) this.kicks++;
+    this.left = 0;
+  }
+  rest(): void {
+    this.rests++;
+    this.left = 0;
+  }
+}
+
+describe.skipIf(process.platform !== 'linux')('DeviceWait', () => {
+  let fd = -1;
+  let wait: DeviceWait;
+  const device = new BusyDevice();
+  const counters = createCounters();
+
+  beforeEach(() => {
+    Object.assign(device, new BusyDevice(), { framesWaiting: device.framesWaiting });
+    Object.assign(counters, createCounters());
+    fd = eventfd(1, 0);
+    wait = new DeviceWait(fd, device, counters, { busyPollUs: 0, coalesceUs: 50 });
+  });
+
+  afterEach(() => {
+    wait.stop();
+    close(fd);
+  });
+
+  /** Ticks of a server to which `frames` come a tick, each with something to send, until so many are over. */
+  async function serve(ticks: number, frames: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      let count = 0;
+      wait.start(() => {
+        counters.rxFrames += frames;
+        if (wait.takeRest()) device.left++;
+        // The second flush of a tick leaves nothing behind.
+        if (wait.takeRest()) device.forgotten++;
+        if (++count >= ticks) resolve();
+      });
+    });
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+
+  it('has many ticks in a wake-up while frames come fast, and what they leave is sent by the sleep between them', async () => {
+    await serve(50_000, 1000);
+    expect(device.rests).toBeGreaterThan(100);
+    expect(counters.wakeups).toBeLessThan(25_000);
+    expect(device.forgotten).toBe(0);
+  });
+
+  it('does not sleep with enough to do, and sends what was left', async () => {
+    device.waiting = 16;
+    await serve(50_000, 1000);
+    expect(device.rests).toBe(0);
+    expect(device.kicks).toBeGreaterThan(100);
+    expect(device.forgotten).toBe(0);
+  });
+
+  it('has a tick a wake-up, without a sleep, while no frames come', async () => {
+    device.waiting = 0;
+    await serve(500, 0);
+    expect(device.rests + device.kicks).toBe(0);
+    expect(counters.wakeups).toBeGreaterThanOrEqual(500);
+  });
+});
