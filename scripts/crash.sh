@@ -1,5 +1,5 @@
 #!/bin/sh
-# Kills wiredis-server with SIGKILL while clients write with `appendfsync always`, and verifies after each restart that
+# Kills wiredis-server with SIGKILL while clients write, mostly with `appendfsync always`, and verifies after each restart that
 # no acknowledged write is lost; over the kernel's sockets then the same on disks that fill up.
 #   scripts/crash.sh [ROUNDS] [SEED] [--transport kernel|userspace]
 #                                      (default 500 1, kernel; userspace needs what the lab needs)

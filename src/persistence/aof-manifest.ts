@@ -2,8 +2,10 @@
 // to be deleted. A change is made on a copy, written beside the old manifest and put in its place, so that a crash
 // leaves one or the other. Imported by what writes and loads the append-only file.
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { splitArgs } from '../resp/split-args.ts';
+import { syncDirectoryLater } from './background-file.ts';
 import { syncDirectory } from './snapshot.ts';
 
 const LINE_MAX = 1024;
@@ -110,16 +112,41 @@ export class AofManifest {
 
   /** When this returns the manifest is on the disk. @throws the system's error. */
   persist(): void {
-    const temporary = this.pathOf(`temp-${this.manifestName}`);
-    const file = openSync(temporary, 'w', 0o644);
+    const file = openSync(this.#temporary, 'w', 0o644);
     try {
       writeFileSync(file, this.format(), 'latin1');
       fsyncSync(file);
     } finally {
       closeSync(file);
     }
-    renameSync(temporary, this.pathOf(this.manifestName));
+    this.putInPlace();
     syncDirectory(this.#names.directory);
+  }
+
+  /**
+   * As `persist`, in three steps of which the long ones hold nobody up: on the disk under another name, in the old one's
+   * place, and that too on the disk. @throws the system's error.
+   */
+  async prepare(): Promise<void> {
+    const file = await open(this.#temporary, 'w', 0o644);
+    try {
+      await file.writeFile(this.format(), 'latin1');
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+
+  putInPlace(): void {
+    renameSync(this.#temporary, this.pathOf(this.manifestName));
+  }
+
+  settle(): Promise<void> {
+    return syncDirectoryLater(this.#names.directory);
+  }
+
+  get #temporary(): string {
+    return this.pathOf(`temp-${this.manifestName}`);
   }
 
   /** The manifest that is on the disk; an empty one when there is none. @throws AofManifestError */

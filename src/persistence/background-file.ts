@@ -130,7 +130,7 @@ function unlinkQuietly(path: string): void {
 }
 
 /** A rename is on the disk only when its directory is. */
-async function syncDirectoryLater(directory: string): Promise<void> {
+export async function syncDirectoryLater(directory: string): Promise<void> {
   const file = await openLater(directory, 'r');
   try {
     await fsyncLater(file);

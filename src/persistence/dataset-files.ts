@@ -1,6 +1,7 @@
 // The dataset's files: the dump file and the append-only file, their loading, and the one save that may go on in the
 // background. Commands, save points, the cron and SHUTDOWN ask here. The composition root makes one.
 import { existsSync, mkdirSync, renameSync, rmSync, statSync, unlink } from 'node:fs';
+import { rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { JobKind, MasterLoad, PersistenceControl } from '../core/persistence.ts';
 import { REDIS_VERSION, type Server, ServerStartError } from '../core/server.ts';
@@ -29,17 +30,29 @@ export interface LoadPace {
   wait?(milliseconds: number): Promise<void>;
 }
 
+/** What is done in the background, as `INFO` and who gives it up see it. */
+interface Job {
+  readonly keysDone: number;
+  readonly keysTotal: number;
+  abort(): void;
+}
+
 interface RunningJob {
   readonly kind: JobKind;
   readonly startedAt: number;
-  readonly job: SnapshotJob;
+  readonly job: Job;
 }
+
+/** A rewrite whose manifest is on its way to the disk. */
+const PREPARATION: Job = { keysDone: 0, keysTotal: 0, abort() {} };
 
 export class DatasetFiles implements PersistenceControl {
   readonly aof: AppendOnlyFile;
   readonly #server: Server;
   #manifest: AofManifest;
   #running: RunningJob | null = null;
+  /** The manifest is on its way to the disk, though what for may be given up: nothing else may change it before. */
+  #filing = false;
   /** Tells who waits for the save in the background that it was given up. */
   #onSaveStopped: () => void = () => {};
   #retriedAt = 0;
@@ -181,10 +194,15 @@ export class DatasetFiles implements PersistenceControl {
         onEnd(error);
       },
     });
-    const startedAt = this.#second;
-    this.#running = { kind, startedAt, job };
     persistence.jobs++;
-    persistence.job = {
+    this.#beginJob(kind, job);
+  }
+
+  #beginJob(kind: JobKind, job: Job): RunningJob {
+    const startedAt = this.#second;
+    const running = { kind, startedAt, job };
+    this.#running = running;
+    this.#server.persistence.job = {
       kind,
       startedAt,
       get keysDone() {
@@ -194,6 +212,7 @@ export class DatasetFiles implements PersistenceControl {
         return job.keysTotal;
       },
     };
+    return running;
   }
 
   /** @returns seconds it took. */
@@ -280,7 +299,8 @@ export class DatasetFiles implements PersistenceControl {
   startRewrite(): boolean {
     const { config, log, persistence } = this.#server;
     if (this.#running !== null) return false;
-    persistence.rewriteScheduled = false;
+    persistence.rewriteScheduled = this.#filing;
+    if (this.#filing) return true;
     try {
       this.#makeDirectory();
     } catch (error) {
@@ -289,9 +309,49 @@ export class DatasetFiles implements PersistenceControl {
       return false;
     }
     if (persistence.aofState === 'off') this.#manifest = this.#manifestOnDisk();
+    if (persistence.aofState === 'on' && config.appendfsync !== 'always') {
+      void this.#file(() => this.#prepareRewrite());
+      return true;
+    }
+    return this.#beginRewrite(null);
+  }
+
+  /** The manifest with the next increment goes to the disk while commands go to the one before. */
+  async #prepareRewrite(): Promise<void> {
+    const { log } = this.#server;
+    const next = this.#manifest.copy();
+    const { name } = next.addIncrement();
+    const running = this.#beginJob('aof', PREPARATION);
+    try {
+      await next.prepare();
+    } catch (error) {
+      if (this.#running !== running) return;
+      log.warning(`Can't open the append-only file ${name}: ${reasonOf(error)}`);
+      this.#endJob();
+      this.#rewriteFailed();
+      return;
+    }
+    if (this.#running !== running) return;
+    this.#endJob();
+    // Who wants every write on the disk may have said so meanwhile.
+    this.#beginRewrite(this.#server.config.appendfsync === 'always' ? null : next);
+  }
+
+  async #file<T>(change: () => Promise<T>): Promise<T> {
+    this.#filing = true;
+    try {
+      return await change();
+    } finally {
+      this.#filing = false;
+    }
+  }
+
+  /** @param prepared the manifest with the next increment, if it is on the disk. */
+  #beginRewrite(prepared: AofManifest | null): boolean {
+    const { config, log, persistence } = this.#server;
     this.aof.selectedDb = -1;
     this.aof.flush(true);
-    if (persistence.aofState !== 'off' && !this.#openIncrement()) {
+    if (persistence.aofState !== 'off' && !this.#openIncrement(prepared)) {
       persistence.lastRewriteOk = false;
       return false;
     }
@@ -308,7 +368,7 @@ export class DatasetFiles implements PersistenceControl {
     const format = rdb
       ? rdbFormat({ redisVersion: REDIS_VERSION, withIdleTime, aofBase: true }, config.rdbchecksum)
       : { format: new CommandFormat(config.aofTimestampEnabled ? this.#second : 0), checksum: null };
-    this.startJob('aof', sink, format, (error) => this.#rewritten(error, temporary, rdb));
+    this.startJob('aof', sink, format, (error) => void this.#rewritten(error, temporary, rdb));
     log.notice(`Background append only file rewriting started by pid ${process.pid}`);
     return true;
   }
@@ -326,14 +386,15 @@ export class DatasetFiles implements PersistenceControl {
   }
 
   /** From here on commands go to a new file, as the base will hold what came before. */
-  #openIncrement(): boolean {
+  #openIncrement(prepared: AofManifest | null): boolean {
     const { log, persistence } = this.#server;
     const waiting = persistence.aofState === 'wait';
-    const next = this.#manifest.copy();
-    const name = waiting ? next.temporaryIncrement : next.addIncrement().name;
+    const next = prepared ?? this.#manifest.copy();
+    const name = waiting ? next.temporaryIncrement : (prepared?.increments.at(-1) ?? next.addIncrement()).name;
     try {
       const file = this.aof.open(next.pathOf(name), true);
-      if (!waiting) next.persist();
+      if (prepared !== null) this.#placePrepared(prepared);
+      else if (!waiting) next.persist();
       this.aof.switchTo(file, 0);
     } catch (error) {
       log.warning(`Can't open the append-only file ${name}: ${reasonOf(error)}`);
@@ -345,41 +406,55 @@ export class DatasetFiles implements PersistenceControl {
     return true;
   }
 
-  #rewritten(error: Error | null, temporary: string, rdb: boolean): void {
+  /** Its place in the directory may be on the disk a moment later: with `everysec` more than that may be lost. */
+  #placePrepared(manifest: AofManifest): void {
+    manifest.putInPlace();
+    manifest.settle().catch((error: unknown) => {
+      this.#server.log.warning(`Fail to fsync the AOF directory: ${reasonOf(error)}`);
+    });
+  }
+
+  async #rewritten(error: Error | null, temporary: string, rdb: boolean): Promise<void> {
     const { log, persistence } = this.#server;
-    persistence.lastRewriteSeconds = this.#endJob();
+    const running = this.#running;
+    let adopted = false;
     if (error === null) {
       log.notice(`Successfully created the temporary AOF base file ${basename(temporary)}`);
       log.notice('Background AOF rewrite terminated with success');
-      if (this.#adopt(temporary, rdb)) return;
+      adopted = await this.#file(() => this.#adopt(temporary, rdb));
+      if (this.#running !== running) return;
     } else {
       log.warning(`Write error writing append only file on disk: ${reasonOf(error)}`);
       log.warning('Background AOF rewrite terminated with error');
     }
-    this.#rewriteFailed();
+    persistence.lastRewriteSeconds = this.#endJob();
+    if (!adopted) this.#rewriteFailed();
   }
 
-  /** The new base takes its place, and what it replaces goes. */
-  #adopt(temporary: string, rdb: boolean): boolean {
+  /** The new base takes its place, and what it replaces goes. The job goes on until it has: it may be given up. */
+  async #adopt(temporary: string, rdb: boolean): Promise<boolean> {
     const { log, persistence } = this.#server;
+    const running = this.#running;
     const waiting = persistence.aofState === 'wait';
     const next = this.#manifest.copy();
     const base = next.addBase(rdb);
     const made: string[] = [];
     try {
-      renameSync(temporary, next.pathOf(base.name));
+      await rename(temporary, next.pathOf(base.name));
       made.push(next.pathOf(base.name));
       log.notice(`Successfully renamed the temporary AOF base file ${basename(temporary)} into ${base.name}`);
-      if (waiting) {
-        const increment = next.addIncrement();
+      const increment = waiting ? next.addIncrement() : null;
+      next.retireIncrements(persistence.aofState === 'off' ? 0 : 1);
+      await next.prepare();
+      if (this.#running !== running) throw new Error('the rewrite is given up');
+      if (increment !== null) {
         renameSync(next.pathOf(next.temporaryIncrement), next.pathOf(increment.name));
         made.push(next.pathOf(increment.name));
         log.notice(
           `Successfully renamed the temporary AOF incr file ${next.temporaryIncrement} into ${increment.name}`,
         );
       }
-      next.retireIncrements(persistence.aofState === 'off' ? 0 : 1);
-      next.persist();
+      next.putInPlace();
     } catch (error) {
       log.warning(`Error trying to put the new AOF base file ${base.name} in its place: ${reasonOf(error)}`);
       for (const path of made) rmSync(path, { force: true });
@@ -390,10 +465,10 @@ export class DatasetFiles implements PersistenceControl {
       persistence.aofCurrentSize = statSync(next.pathOf(base.name)).size + this.aof.size;
       persistence.aofBaseSize = persistence.aofCurrentSize;
     }
-    this.#deleteHistory();
     persistence.lastRewriteOk = true;
     persistence.rewriteFailures = 0;
     if (waiting) persistence.aofState = 'on';
+    await this.#deleteHistory(running);
     log.notice('Background AOF rewrite finished successfully');
     return true;
   }
@@ -417,20 +492,24 @@ export class DatasetFiles implements PersistenceControl {
     unlink(path, () => {});
   }
 
-  /** `aof-disable-auto-gc` leaves old files where they are. */
-  #deleteHistory(): void {
+  /** `aof-disable-auto-gc` leaves old files where they are. @param running what may be given up meanwhile. */
+  async #deleteHistory(running: RunningJob | null): Promise<void> {
     const { config, log } = this.#server;
-    if (this.#manifest.history.length === 0 || config.aofDisableAutoGc) return;
     const next = this.#manifest.copy();
     const old = next.history;
     next.history = [];
     try {
-      next.persist();
+      await next.settle();
+      if (this.#running !== running || old.length === 0 || config.aofDisableAutoGc) return;
+      await next.prepare();
+      if (this.#running !== running) return;
+      next.putInPlace();
+      this.#manifest = next;
+      await next.settle();
     } catch (error) {
       log.warning(`Can't remove history files from the AOF manifest: ${reasonOf(error)}`);
       return;
     }
-    this.#manifest = next;
     for (const { name } of old) {
       log.notice(`Removing the history file ${name} in the background`);
       unlink(next.pathOf(name), () => {});
@@ -642,7 +721,7 @@ export class DatasetFiles implements PersistenceControl {
       if (error instanceof SnapshotError) throw error;
       throw new ServerStartError(`Can't open the append-only file: ${reasonOf(error)}`);
     }
-    this.#deleteHistory();
+    if (this.#manifest.history.length > 0) void this.#file(() => this.#deleteHistory(null));
   }
 
   /** DEBUG LOADAOF: the databases as the append-only file has them, at once. @returns what went wrong, or null. */
