@@ -97,7 +97,8 @@ const KINDS: readonly Kind[] = [
   {
     name: 'huge string',
     count: LARGE,
-    fill: (from, to) => range(from, to).map((i) => ['APPEND', 'key', large(i)]),
+    // From its end on: it has its size at once.
+    fill: (from, to) => range(from, to).map((i) => ['SETRANGE', 'key', String((LARGE - 1 - i) * MIB), large(i)]),
     write: (i, n) => (n === 40 ? ['SETRANGE', 'key', '7', 'new'] : ['SET', `small:${i}`, 'value']),
   },
 ];
