@@ -1,7 +1,7 @@
 // The manifest of a multi-part append-only file: which file is the base, which increments follow, which are history and
 // to be deleted. A change is made on a copy, written beside the old manifest and put in its place, so that a crash
 // leaves one or the other. Imported by what writes and loads the append-only file.
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { splitArgs } from '../resp/split-args.ts';
@@ -143,6 +143,11 @@ export class AofManifest {
 
   settle(): Promise<void> {
     return syncDirectoryLater(this.#names.directory);
+  }
+
+  /** What was prepared is of no use. */
+  discard(): void {
+    rmSync(this.#temporary, { force: true });
   }
 
   get #temporary(): string {

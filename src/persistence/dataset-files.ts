@@ -331,7 +331,10 @@ export class DatasetFiles implements PersistenceControl {
       this.#rewriteFailed();
       return;
     }
-    if (this.#running !== running) return;
+    if (this.#running !== running) {
+      next.discard();
+      return;
+    }
     this.#endJob();
     // Who wants every write on the disk may have said so meanwhile.
     this.#beginRewrite(this.#server.config.appendfsync === 'always' ? null : next);
@@ -457,6 +460,7 @@ export class DatasetFiles implements PersistenceControl {
       next.putInPlace();
     } catch (error) {
       log.warning(`Error trying to put the new AOF base file ${base.name} in its place: ${reasonOf(error)}`);
+      next.discard();
       for (const path of made) rmSync(path, { force: true });
       return false;
     }
