@@ -2,7 +2,7 @@
 // manifest names both in the end. What has to be on the disk is waited for in the background, unless `appendfsync` is
 // `always`. Imported by dataset-files.ts.
 import { existsSync, mkdirSync, renameSync, rmSync, statSync, unlink } from 'node:fs';
-import { rename } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { REDIS_VERSION, type Server } from '../core/server.ts';
 import { AofManifest } from './aof-manifest.ts';
@@ -251,7 +251,10 @@ export class AofRewrites {
     unlink(path, () => {});
   }
 
-  /** `aof-disable-auto-gc` leaves old files where they are. @param running what may be given up meanwhile. */
+  /**
+   * `aof-disable-auto-gc` leaves old files where they are. A line of the manifest without its file does no harm; a file
+   * without its line would stay for ever: so files go first. @param running what may be given up meanwhile.
+   */
   async #removeHistory(running: RunningJob | null): Promise<void> {
     const { config, log } = this.#server;
     const next = this.manifest.copy();
@@ -260,18 +263,20 @@ export class AofRewrites {
     try {
       await next.settle();
       if (this.#jobs.running !== running || old.length === 0 || config.aofDisableAutoGc) return;
+      for (const { name } of old) {
+        log.notice(`Removing the history file ${name} in the background`);
+        await rm(next.pathOf(name), { force: true });
+      }
       await next.prepare();
-      if (this.#jobs.running !== running) return;
+      if (this.#jobs.running !== running) {
+        next.discard();
+        return;
+      }
       next.putInPlace();
       this.manifest = next;
       await next.settle();
     } catch (error) {
       log.warning(`Can't remove history files from the AOF manifest: ${reasonOf(error)}`);
-      return;
-    }
-    for (const { name } of old) {
-      log.notice(`Removing the history file ${name} in the background`);
-      unlink(next.pathOf(name), () => {});
     }
   }
 
