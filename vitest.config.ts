@@ -3,7 +3,7 @@
 import { defineConfig } from 'vitest/config';
 
 // Only what hangs takes so long; a busy machine does not.
-const shared = { testTimeout: 120_000, hookTimeout: 60_000 };
+const shared = { testTimeout: 120_000, hookTimeout: 60_000, expect: { poll: { timeout: 20_000 } } };
 
 export default defineConfig({
   test: {

@@ -255,7 +255,7 @@ describe.skipIf(!redisInstalled)('users', () => {
   });
 
   for (const [name, text] of Object.entries(SCENARIOS)) {
-    it(name, { timeout: 20_000 }, async () => {
+    it(name, async () => {
       const steps = script(text);
       const [wanted, got] = await Promise.all([play(real.port, steps), play(ours.port, steps)]);
       const readable = (outcome: Record<string, string>): Record<string, string> =>

@@ -381,7 +381,7 @@ describe.skipIf(!redisInstalled)('sessions of several clients', () => {
 
   for (const [name, text] of Object.entries(SCENARIOS)) {
     // A session that two servers have at different speeds: what waits 100 ms may be looked at too early on a busy machine.
-    it(name, { timeout: 20_000, retry: 2 }, async () => {
+    it(name, { retry: 2 }, async () => {
       const cleanUp = script('z: CLIENT UNPAUSE\nz: FLUSHALL');
       const steps = script(text);
       const [wanted, got] = await Promise.all([play(real.port, steps), play(ours.port, steps)]);

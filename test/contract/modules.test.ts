@@ -140,7 +140,7 @@ it('a module reloaded a thousand times under busy clients fails no command', { t
   for (const peer of [admin, ...peers]) peer.close();
 });
 
-it('wiredis module watch reloads on change', { timeout: 30_000 }, async () => {
+it('wiredis module watch reloads on change', async () => {
   server = await BuiltServer.start();
   const path = join(folder, 'watched.mjs');
   const text = (word: string) =>

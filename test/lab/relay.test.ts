@@ -119,9 +119,10 @@ describeLab('relay', () => {
       const server = await start();
       try {
         const first = await childOf(server);
-        const words = ['-n', '2000000', '-c', '20', '-P', '16', '-t', 'get'];
+        const words = ['-n', '4000000', '-c', '20', '-P', '16', '-t', 'get'];
         const load = lab.run('client', ['timeout', '30', 'redis-benchmark', '-h', server.address, ...words]);
-        await new Promise((done) => setTimeout(done, 500));
+        const isBusy = (info: Map<string, string>) => Number(info.get('connected_clients')) > 20;
+        await eventually(() => server.info(), isBusy, 20_000);
         process.kill(first, 'SIGKILL');
         // redis-benchmark gives up when its connections break.
         expect((await load).code).not.toBe(0);

@@ -10,6 +10,7 @@ import {
   Capture,
   checksumErrors,
   describeLab,
+  eventually,
   fillInChecksums,
   LabServer,
   linkOf,
@@ -115,7 +116,8 @@ describeLab('the session', () => {
 
       // Somebody is connected and idle when it ends: FIN, so that `cat` sees an end and no error.
       const idle = lab.run('client', ['bash', '-c', `exec 3<>/dev/tcp/${server.address}/${PORT}; echo; cat <&3`]);
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      const isConnected = (info: Map<string, string>) => Number(info.get('connected_clients')) >= 2;
+      await eventually(() => server.info(), isConnected, 10_000);
       expect(await server.stop()).toBe(0);
       expect(await idle).toMatchObject({ code: 0, stderr: '' });
     } finally {
