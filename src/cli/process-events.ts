@@ -62,7 +62,7 @@ export function endOnSignals(relay: Ending): void {
   process.on('SIGHUP', () => {});
 }
 
-export function signalRequest(flags: readonly string[]): ShutdownRequest {
+function signalRequest(flags: readonly string[]): ShutdownRequest {
   return {
     save: flags.includes('save') ? 'save' : flags.includes('nosave') ? 'nosave' : 'default',
     now: flags.includes('now'),

@@ -39,7 +39,7 @@ function push(call: Call, atHead: boolean, create: typeof createList | null): vo
 }
 
 /** Counts and tells of `count` elements taken from an end of word `i`'s list, and deletes the key when none is left. */
-export function elementsPopped(call: Call, i: number, list: List, fromHead: boolean, count: number): void {
+function elementsPopped(call: Call, i: number, list: List, fromHead: boolean, count: number): void {
   keyChanged(call, i, NOTIFY_LIST, fromHead ? 'lpop' : 'rpop', count);
   removeIfEmpty(call, i, list);
 }
@@ -53,7 +53,7 @@ export function popOne(call: Call, i: number, list: List, fromHead: boolean): vo
 }
 
 /** Replies an array of up to `count` elements from an end, in the order of popping, and takes them. */
-export function popSeveral(call: Call, i: number, list: List, fromHead: boolean, count: number): void {
+function popSeveral(call: Call, i: number, list: List, fromHead: boolean, count: number): void {
   const taken = Math.min(count, list.length);
   call.reply.array(taken);
   if (fromHead) {
@@ -96,7 +96,7 @@ export function endAt(call: Call, i: number): boolean | undefined {
 }
 
 /** Moves an element from word 1's list, which has one, to word 2's, and replies it. */
-export function moveElement(call: Call, source: List, fromHead: boolean, toHead: boolean): void {
+function moveElement(call: Call, source: List, fromHead: boolean, toHead: boolean): void {
   const target = writeCollection<List>(call, 2, TYPE_LIST, createList);
   if (target === undefined) return;
   source.peek(fromHead, element);

@@ -35,7 +35,7 @@ export function findGroup(call: Call, stream: Stream, i: number): ConsumerGroup 
   return stream.groups.find(call.bytes, call.offsets[i], call.lengths[i]);
 }
 
-export function findConsumer(call: Call, group: ConsumerGroup, i: number): Consumer | null {
+function findConsumer(call: Call, group: ConsumerGroup, i: number): Consumer | null {
   return group.consumers.find(call.bytes, call.offsets[i], call.lengths[i]);
 }
 

@@ -82,7 +82,7 @@ export function parseAnyId(call: Call, i: number, id: StreamId): boolean {
 }
 
 /** As `parseId`; the sequence may be `*`, then `sequenceOpen` is set. */
-export function parseNewId(call: Call, i: number, id: StreamId): boolean {
+function parseNewId(call: Call, i: number, id: StreamId): boolean {
   return readId(call.bytes, call.offsets[i], call.lengths[i], STRICT | OPEN_SEQUENCE, id) || refuseId(call);
 }
 

@@ -12,20 +12,6 @@ export type Field = readonly [name: string, value: string | number];
 /** @param named asked for, not one of many. */
 type Section = (server: Server, named: boolean) => Field[];
 
-/** Sections of a plain INFO, in order. */
-const DEFAULT_SECTIONS: Readonly<Record<string, Section>> = {
-  server: serverSection,
-  clients: clientsSection,
-  memory: memorySection,
-  persistence: persistenceSection,
-  stats: statsSection,
-  replication: replicationSection,
-  cpu: cpuSection,
-  modules: modulesSection,
-  errorstats: errorStatsSection,
-  cluster: () => [['cluster_enabled', 0]],
-  keyspace: keyspaceSection,
-};
 const TITLES: Readonly<Record<string, string>> = { cpu: 'CPU' };
 /** All sections, in the order in which Redis prints them. */
 const ALL_SECTIONS: Readonly<Record<string, Section>> = {
@@ -46,6 +32,8 @@ const ALL_SECTIONS: Readonly<Record<string, Section>> = {
 };
 /** Left out of `INFO all`, whose fields are Redis's. */
 const OWN_SECTION = 'wiredis';
+/** Left out of a plain INFO. */
+const ON_REQUEST = new Set(['commandstats', 'latencystats', OWN_SECTION]);
 
 /** @param names sections asked for, lower case; none: the default ones. */
 export function infoText(server: Server, names: readonly string[]): string {
@@ -57,8 +45,9 @@ export function infoText(server: Server, names: readonly string[]): string {
         if (name === 'everything' || section !== OWN_SECTION) wanted.add(section);
       }
       named.add('modules');
-    } else if (name === 'default') for (const section of Object.keys(DEFAULT_SECTIONS)) wanted.add(section);
-    else {
+    } else if (name === 'default') {
+      for (const section of Object.keys(ALL_SECTIONS)) if (!ON_REQUEST.has(section)) wanted.add(section);
+    } else {
       wanted.add(name);
       named.add(name);
     }
@@ -388,7 +377,7 @@ function keyspaceSection(server: Server): Field[] {
 }
 
 /** `1.50M`, as Redis prints sizes. */
-export function humanBytes(bytes: number): string {
+function humanBytes(bytes: number): string {
   if (bytes < 1024) return `${bytes}B`;
   const units = ['K', 'M', 'G', 'T', 'P'];
   let value = bytes / 1024;

@@ -72,7 +72,7 @@ export interface FunctionLibraries {
   clear(): void;
 }
 
-export const NO_HOOKS: KeyspaceHooks = {
+const NO_HOOKS: KeyspaceHooks = {
   keyModified() {},
   keyReady() {},
   keyExpired() {},

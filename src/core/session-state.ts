@@ -75,7 +75,7 @@ export function hasUnmovableWaits(server: Server): boolean {
 }
 
 /** Whether a client's session can go on elsewhere: replication makes its links anew. */
-export function canGoOn(client: Client): boolean {
+function canGoOn(client: Client): boolean {
   return client.link === null && !client.gone;
 }
 

@@ -125,14 +125,14 @@ export class StreamId {
 }
 
 /** @returns negative, 0 or positive. */
-export function compareUint64(highA: number, lowA: number, highB: number, lowB: number): number {
+function compareUint64(highA: number, lowA: number, highB: number, lowB: number): number {
   if (highA !== highB) return highA >>> 0 < highB >>> 0 ? -1 : 1;
   if (lowA === lowB) return 0;
   return lowA >>> 0 < lowB >>> 0 ? -1 : 1;
 }
 
 /** Writes the decimal digits of an unsigned number; at most 20 bytes. @returns how many. */
-export function writeUint64(high: number, low: number, to: Uint8Array, offset: number): number {
+function writeUint64(high: number, low: number, to: Uint8Array, offset: number): number {
   if (high >= 0) return writeInt64(high, low, to, offset);
   // 2^63 and above: seen in nothing but the greatest ids, so it may allocate.
   const text = String((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0));

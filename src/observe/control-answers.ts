@@ -79,7 +79,7 @@ function startCapture(
   return insight.startCapture({ matches, snapLength: numberOf(request, 'snapLength', 0), sink: stream }, idOf);
 }
 
-export function insightOf(transport: Transport): StackInsight {
+function insightOf(transport: Transport): StackInsight {
   if (transport.insight !== undefined) return transport.insight;
   throw new ControlError(
     'KERNEL',

@@ -10,7 +10,7 @@ const SUFFIX = '.sock';
 const SERVICE_FOLDER = '/run/wiredis-service';
 
 /** A service's is where the service manager says, root's in /run, everybody else's in the folder for temporary files. */
-export function controlFolder(): string {
+function controlFolder(): string {
   const { RUNTIME_DIRECTORY: given } = process.env;
   if (given !== undefined && given.startsWith('/')) return given.split(':')[0];
   const uid = process.getuid?.() ?? 0;

@@ -6,7 +6,7 @@ import type { Crc64 } from './crc64.ts';
 import { lzfCompress } from './lzf.ts';
 import { ENCODED_INT8, ENCODED_INT16, ENCODED_INT32, ENCODED_LZF } from './rdb-format.ts';
 
-export const FILE_BUFFER_BYTES = 1 << 20;
+const FILE_BUFFER_BYTES = 1 << 20;
 const COMPRESS_ABOVE = 20;
 /** Compression cannot pause: a patient output leaves longer strings as they are. */
 export const PATIENT_COMPRESS_MAX = 256 * 1024;

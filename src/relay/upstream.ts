@@ -12,7 +12,7 @@ export interface UpstreamCalls {
 }
 
 /** @param text `unix:PATH` or `tcp:HOST:PORT`, as the directive has checked it. */
-export function parseUpstream(text: string): UpstreamAddress {
+function parseUpstream(text: string): UpstreamAddress {
   if (text.startsWith('unix:')) return { path: text.slice('unix:'.length) };
   const colon = text.lastIndexOf(':');
   const host = text.slice('tcp:'.length, colon).replace(/^\[(.*)\]$/, '$1');

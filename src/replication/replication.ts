@@ -519,4 +519,4 @@ export class Replication implements PropagationSink {
 
 export const NO_REPLICAS = 'NOREPLICAS Not enough good replicas to write.';
 export const READ_ONLY = "READONLY You can't write against a read only replica.";
-export const MASTER_DOWN = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+const MASTER_DOWN = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";

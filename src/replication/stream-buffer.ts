@@ -14,7 +14,7 @@ export interface Block {
 
 const BLOCK_MIN = 16 * 1024;
 /** What V8 and the allocator need for a block beside its bytes, about. */
-export const BLOCK_OVERHEAD = 96;
+const BLOCK_OVERHEAD = 96;
 /** A replica that was far behind and is gone must not stop the server for all that it held. */
 const TRIMMED_AT_ONCE = 64;
 

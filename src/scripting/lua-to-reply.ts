@@ -15,7 +15,7 @@ const INT64_MIN = '-9223372036854775808';
 const TWO_63 = 2 ** 63;
 
 /** A number as the integer that C's cast to long long makes of it on x86-64. */
-export function writeTruncated(reply: ReplyWriter, value: number): void {
+function writeTruncated(reply: ReplyWriter, value: number): void {
   const whole = Math.trunc(value);
   if (Number.isSafeInteger(whole)) reply.integer(whole + 0);
   else if (whole >= -TWO_63 && whole < TWO_63) reply.bigInteger(BigInt(whole));

@@ -50,7 +50,7 @@ const HANDSHAKE_MS = 60_000;
  * Reads the files and makes what every connection needs.
  * @throws TransportError EINVAL whose message names the directive that is wrong.
  */
-export function makeContext(settings: TlsSettings): SecureContext {
+function makeContext(settings: TlsSettings): SecureContext {
   const { certFile, keyFile, caCertFile, caCertDir, authClients } = settings;
   if (certFile === '' || keyFile === '') {
     throw new TransportError('EINVAL', "TLS needs 'tls-cert-file' and 'tls-key-file'");

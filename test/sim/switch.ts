@@ -112,7 +112,7 @@ export class Switch {
 }
 
 /** A host's end of its cable. */
-export class SwitchedHost extends ArenaEngine {
+class SwitchedHost extends ArenaEngine {
   readonly name = 'memory';
   readonly #switch: Switch;
   readonly #index: number;

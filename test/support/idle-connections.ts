@@ -10,7 +10,7 @@ const PER_PORT = 10_000;
 const AT_ONCE = 100;
 
 /** Bytes in use after a full collection: V8's heap, and array buffers outside of it. */
-export function memoryInUse(): number {
+function memoryInUse(): number {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   collect();

@@ -11,7 +11,7 @@ import { SeededRandom } from '../../src/platform/random.ts';
 import type { Alarm, Scheduler } from '../../src/platform/timers.ts';
 import type { Connection, ConnectionHandler } from '../../src/transports/transport.ts';
 
-export class ManualScheduler implements Scheduler {
+class ManualScheduler implements Scheduler {
   tasks: (() => void)[] = [];
   alarms: (() => void)[] = [];
 

@@ -30,7 +30,7 @@ ${charts.join('\n')}
 }
 
 /** A chart of one quantity. */
-export function bars(rows: readonly Row[], quantity: Quantity): string {
+function bars(rows: readonly Row[], quantity: Quantity): string {
   const paths = [...new Set(rows.map(({ path }) => path))];
   const groups = [...new Set(rows.map(groupOf))];
   const parts: string[] = [];

@@ -89,7 +89,7 @@ function byTest(rows: readonly Row[]): (a: Row, b: Row) => number {
 }
 
 /** @param textColumns how many columns, from the left, are aligned left. */
-export function alignColumns(rows: readonly (readonly string[])[], textColumns: number): string {
+function alignColumns(rows: readonly (readonly string[])[], textColumns: number): string {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   const pad = (cell: string, column: number) =>
     column < textColumns ? cell.padEnd(widths[column]) : cell.padStart(widths[column]);

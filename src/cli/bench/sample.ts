@@ -117,6 +117,6 @@ function ratiosOf(values: Values, reference: Values): Values {
   return ratios;
 }
 
-export function quantitiesOf(values: Values): Quantity[] {
+function quantitiesOf(values: Values): Quantity[] {
   return Object.keys(values) as Quantity[];
 }

@@ -152,7 +152,7 @@ async function inputRules(name: string, port: number, fromPort: boolean) {
 // --- other processes ---
 
 /** The process that listens on a TCP port of the kernel's, as far as we may see. */
-export function listeningProcess(port: number): { readonly pid: number | null; readonly address: string } | null {
+function listeningProcess(port: number): { readonly pid: number | null; readonly address: string } | null {
   for (const table of ['/proc/self/net/tcp', '/proc/self/net/tcp6']) {
     for (const line of readFileSync(table, 'utf8').split('\n').slice(1)) {
       const [, local, , state, , , , , , inode] = line.trim().split(/\s+/);

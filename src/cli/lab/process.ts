@@ -33,7 +33,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
 /** Root's PATH without the sbin folders is common (su, cron): `ip` and `ethtool` live there. */
 const SEARCH_PATH = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
 
-export const childEnvironment: NodeJS.ProcessEnv = { ...process.env, PATH: SEARCH_PATH.join(delimiter) };
+const childEnvironment: NodeJS.ProcessEnv = { ...process.env, PATH: SEARCH_PATH.join(delimiter) };
 
 export function hasProgram(name: string): boolean {
   return SEARCH_PATH.some((folder) => {

@@ -7,7 +7,7 @@ import type { RuleCommand, RuleCommands } from './rule-commands.ts';
 
 /** Why a rule is refused: Redis's words. */
 export const UNKNOWN_COMMAND = 'Unknown command or category name in ACL';
-export const SYNTAX_ERROR = 'Syntax error';
+const SYNTAX_ERROR = 'Syntax error';
 const AFTER_ALL_KEYS =
   "Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have any effect. Try " +
   "'resetkeys' to start with an empty list of patterns";

@@ -114,7 +114,7 @@ export class LinuxHost {
 
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
-export class LinuxTarget implements Target {
+class LinuxTarget implements Target {
   readonly isLinux = true;
   readonly hosts: Hosts;
   readonly port: number;

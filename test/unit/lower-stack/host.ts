@@ -20,7 +20,7 @@ export const ip = (text: string): number => parseIpv4Address(text)!;
 export const mac = (text: string): Uint8Array => parseMac(text)!;
 
 /** What reached TCP, as text. */
-export class RecordingTcp implements TcpHandler {
+class RecordingTcp implements TcpHandler {
   readonly segments: { payload: Uint8Array; sourceIp: number; destinationIp: number; isChecksumTrusted: boolean }[] =
     [];
   readonly errors: number[][] = [];
