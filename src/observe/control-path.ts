@@ -12,7 +12,7 @@ const SERVICE_FOLDER = '/run/wiredis-service';
 /** A service's is where the service manager says, root's in /run, everybody else's in the folder for temporary files. */
 function controlFolder(): string {
   const { RUNTIME_DIRECTORY: given } = process.env;
-  if (given !== undefined && given.startsWith('/')) return given.split(':')[0];
+  if (given?.startsWith('/')) return given.split(':')[0];
   const uid = process.getuid?.() ?? 0;
   return uid === 0 ? '/run/wiredis' : join(tmpdir(), `wiredis-${uid}`);
 }

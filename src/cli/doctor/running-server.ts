@@ -61,7 +61,7 @@ async function look(path: string): Promise<RunningServer> {
 }
 
 /** In our network namespace, as far as we may know. */
-function isHere(pid: number): boolean {
+export function isHere(pid: number): boolean {
   try {
     return readlinkSync(`/proc/${pid}/ns/net`) === readlinkSync('/proc/self/ns/net');
   } catch {
