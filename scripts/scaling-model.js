@@ -1,12 +1,18 @@
 #!/usr/bin/env node
 // The model of docs/scaling.md: what a request costs by part, fitted to a results file of `npm run bench` whose scenario
-// throughput has GET at two pipeline depths at least, and what follows for faster networks. Prints the tables of that document.
-//   node scripts/scaling-model.js RESULTS.json
-import { readFileSync } from 'node:fs';
+// throughput has GET at two pipeline depths at least, and what follows for faster networks. Prints the tables of that document;
+// with --document it also puts them there, in place of those with the same heading.
+//   node scripts/scaling-model.js RESULTS.json [--document docs/scaling.md]
+import { readFileSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
 
-const file = process.argv[2];
+const { values: options, positionals } = parseArgs({
+  options: { document: { type: 'string' } },
+  allowPositionals: true,
+});
+const [file] = positionals;
 if (file === undefined) {
-  console.error('usage: node scripts/scaling-model.js RESULTS.json (from npm run bench)');
+  console.error('usage: node scripts/scaling-model.js RESULTS.json (from npm run bench) [--document docs/scaling.md]');
   process.exit(2);
 }
 const parsed = JSON.parse(readFileSync(file, 'utf8'));
@@ -21,16 +27,17 @@ const rowsOf = (path) =>
 const kernelUs = (row) => row.serverSystemUs + row.serverSoftirqUs;
 
 /** `each` a request, `segment` shared by the requests of one segment: two depths give two equations. */
-function fit(low, high, of) {
+function solve(low, high, of) {
   const segment = (of(low) - of(high)) / (1 / low.pipeline - 1 / high.pipeline);
   return { segment, each: of(low) - segment / low.pipeline };
 }
 
 const at = ({ segment, each }, depth) => segment / depth + each;
+const tables = [];
 const print = (title, heading, rows) => {
-  console.log(`\n${title}\n`);
-  console.log(`| ${heading.join(' | ')} |\n|${heading.map(() => '---').join('|')}|`);
-  for (const row of rows) console.log(`| ${row.join(' | ')} |`);
+  const lines = [`| ${heading.join(' | ')} |`, `|${heading.map(() => '---').join('|')}|`];
+  tables.push([...lines, ...rows.map((row) => `| ${row.join(' | ')} |`)]);
+  console.log(`\n${title}\n\n${tables.at(-1).join('\n')}`);
 };
 const us = (value) => value.toFixed(2);
 const short = (rate) => (rate >= 1e6 ? `${(rate / 1e6).toFixed(2)}M` : `${Math.round(rate / 1000)}k`);
@@ -40,7 +47,7 @@ for (const path of ['redis', 'afxdp', 'afpacket', 'relay']) {
   const rows = rowsOf(path);
   if (rows.length < 2) continue;
   const [low, high] = [rows[0], rows[rows.length - 1]];
-  models.set(path, { user: fit(low, high, (row) => row.serverUserUs), kernel: fit(low, high, kernelUs), rows });
+  models.set(path, { user: solve(low, high, (row) => row.serverUserUs), kernel: solve(low, high, kernelUs), rows });
 }
 if (!models.has('afxdp')) {
   console.error(`${file} has no GET over afxdp at two pipeline depths`);
@@ -150,4 +157,23 @@ if (redis !== undefined) {
     ['P', 'core time a GET, us', 'a machine', '1M/s', '10M/s', '100M/s'],
     rows,
   );
+}
+
+/** The document's table with that first line, to its last one, becomes the new one. */
+function replaceTable(lines, table) {
+  const from = lines.indexOf(table[0]);
+  if (from < 0) {
+    console.error(`${options.document} has no table with the heading ${table[0]}`);
+    process.exitCode = 1;
+    return;
+  }
+  const length = lines.slice(from).findIndex((line) => !line.startsWith('|'));
+  lines.splice(from, length < 0 ? lines.length : length, ...table);
+}
+
+if (options.document !== undefined) {
+  const lines = readFileSync(options.document, 'utf8').split('\n');
+  for (const table of tables) replaceTable(lines, table);
+  writeFileSync(options.document, lines.join('\n'));
+  console.log(`\n${options.document} has these tables now; the sentences between them are for a person to read again`);
 }
