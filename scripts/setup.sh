@@ -54,6 +54,8 @@ dnsmasq dnsmasq-base
 curl curl
 nc netcat-openbsd
 strace strace
+zsh zsh
+fish fish
 setcap libcap2-bin
 /usr/include/hiredis/hiredis.h libhiredis-dev
 /usr/lib/python3/dist-packages/redis/__init__.py python3-redis
@@ -99,7 +101,7 @@ install_packages() {
 without_unknown() {
   for package in $1; do
     case $package in
-      nmap | hping3 | chromium)
+      nmap | hping3 | chromium | zsh | fish)
         if ! apt-cache show "$package" >/dev/null 2>&1; then
           say "apt has no $package: the tests that need it are skipped" >&2
           continue

@@ -1,6 +1,9 @@
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { bashCompletion, manualPage, serverOptions, wordsOf, zshCompletion } from './completion.ts';
+import { bashCompletion, fishCompletion, manualPage, serverOptions, wordsOf, zshCompletion } from './completion.ts';
 import { tools } from './tools/table.ts';
 
 const HELP = `Usage: wiredis lab up|down [--name PREFIX]
@@ -52,6 +55,25 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _wiredis; echo "\${COMPREPLY[@]}"`,
 
   it.skipIf(!has('zsh'))('is a script that zsh accepts', () => {
     execFileSync('zsh', ['-n'], { input: zshCompletion(new Map([['lab', words]])) });
+  });
+
+  it.skipIf(!has('fish'))('completes in fish', () => {
+    const script = fishCompletion(new Map([['lab', words]]));
+    const ask = (typed: string): string[] => {
+      // A folder of its own: fish keeps files in it.
+      const home = mkdtempSync(join(tmpdir(), 'wiredis-fish-'));
+      const env = { ...process.env, HOME: home, XDG_CONFIG_HOME: home, XDG_DATA_HOME: home };
+      try {
+        const words = ['-c', `${script}\ncomplete -C ${JSON.stringify(typed)}`];
+        return execFileSync('fish', words, { encoding: 'utf8', env, cwd: home }).trim().split('\n');
+      } finally {
+        rmSync(home, { recursive: true, force: true });
+      }
+    };
+    expect(ask('wiredis la')).toEqual(['lab']);
+    expect(ask('wiredis lab ')).toEqual(['down', 'exec', 'up']);
+    expect(ask('wiredis lab --n')).toEqual(['--name']);
+    expect(ask('wiredis-server --metrics-p')).toEqual(['--metrics-port']);
   });
 
   it('has words for every tool that there is', async () => {

@@ -87,6 +87,23 @@ ${cases.join('\n')}
 if (( $+functions[compdef] )); then compdef _wiredis wiredis wiredis-server; fi`;
 }
 
+export function fishCompletion(tools: ReadonlyMap<string, Words>): string {
+  const first = '__fish_use_subcommand';
+  const behind = (name: string): string => `'__fish_seen_subcommand_from ${name}'`;
+  const lines = [...tools].flatMap(([name, { subcommands, options }]) => [
+    `complete -c wiredis -n ${first} -f -a ${name}`,
+    ...(subcommands.length === 0 ? [] : [`complete -c wiredis -n ${behind(name)} -f -a '${subcommands.join(' ')}'`]),
+    ...options.map((option) => `complete -c wiredis -n ${behind(name)} -l ${option.slice(2)}`),
+  ]);
+  return [
+    '# fish completion for wiredis and wiredis-server: wiredis completion fish | source',
+    `complete -c wiredis -n ${first} -f -a help`,
+    ...lines,
+    `complete -c wiredis -n '__fish_seen_subcommand_from help man' -f -a '${[...tools.keys()].join(' ')}'`,
+    ...serverOptions().map((option) => `complete -c wiredis-server -l ${option.slice(2)}`),
+  ].join('\n');
+}
+
 /** A manual page in roff. @param name `wiredis-lab`. @param summary half a sentence. */
 export function manualPage(name: string, summary: string, help: string, version: string): string {
   const roff = (text: string): string =>

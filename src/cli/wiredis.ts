@@ -24,7 +24,7 @@ async function dispatch(args: string[]): Promise<number> {
     return EXIT_FAILED;
   }
   if (word === '--help' || word === '-h' || word === 'help') {
-    print(rest.length === 0 ? overview() : (await find(rest[0]).load()).help);
+    print(rest.length === 0 || rest[0].startsWith('-') ? overview() : (await find(rest[0]).load()).help);
     return EXIT_OK;
   }
   const tool: Tool = await find(word).load();

@@ -151,6 +151,37 @@ describeLab('the metrics port', () => {
   });
 });
 
+describeLab("a relay's metrics port", () => {
+  it.skipIf(over === undefined || browserObstacle !== null)('shows answers in a browser', async () => {
+    const lab = await openLab();
+    const relay = ['--core', 'relay', '--relay-spawn', "redis-server --save ''"];
+    const words = [...relay, '--metrics-port', String(METRICS)];
+    const server = await LabServer.start(lab, { over: over!, arguments: words });
+    const all = ['redis-benchmark', '-h', server.address, '-t', 'set', '-n', '100000000', '-c', '4', '-d', '500', '-q'];
+    const load = lab.start('client', all, { stdio: 'ignore' });
+    const browser = await Browser.start(['ip', 'netns', 'exec', lab.plan.namespaces.server]);
+    try {
+      const page = await browser.open(URL, LAPTOP);
+      const errors: string[] = [];
+      page.on('pageerror', (error) => errors.push(error.message));
+      await page.waitForFunction(() => /[1-9]/.test(document.getElementById('tile-commands')?.textContent ?? ''));
+      await page.waitForFunction(() => document.querySelectorAll('#connection-table tbody tr').length >= 4);
+      expect(await page.locator('#label-commands').textContent()).toBe('Answers/s');
+      expect(await page.locator('#tile-p50').textContent()).toMatch(/\d/);
+      expect(await page.locator('#busiest').textContent()).toMatch(/^6379 to unix:/);
+      await plotsASequence(page);
+      await picture(page, 'relay-laptop');
+      expect(errors).toEqual([]);
+      expect(load.exitCode).toBeNull();
+    } finally {
+      await browser.stop();
+      load.kill('SIGKILL');
+      await server.stop();
+      await lab.down();
+    }
+  });
+});
+
 async function sortsAndSearches(page: Page): Promise<void> {
   const ids = (): Promise<number[]> =>
     page.$$eval('#connection-table tbody tr', (rows) => rows.map((row) => Number((row as HTMLElement).dataset.id)));

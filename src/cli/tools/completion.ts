@@ -1,13 +1,20 @@
-// `wiredis completion bash|zsh`: the script that completes words of both commands.
-import { bashCompletion, type Words, wordsOf, zshCompletion } from '../completion.ts';
+// `wiredis completion bash|zsh|fish`: the script that completes words of both commands.
+import { bashCompletion, fishCompletion, type Words, wordsOf, zshCompletion } from '../completion.ts';
 import { EXIT_OK, type Tool, UsageError } from '../tool.ts';
 
-const help = `Usage: wiredis completion bash|zsh
+const help = `Usage: wiredis completion bash|zsh|fish
 
 Prints what makes the shell complete the words of wiredis and wiredis-server.
 
-Example:
-  source <(wiredis completion bash)`;
+Examples:
+  source <(wiredis completion bash)
+  wiredis completion fish | source`;
+
+const SHELLS: Readonly<Record<string, (tools: ReadonlyMap<string, Words>) => string>> = {
+  bash: bashCompletion,
+  zsh: zshCompletion,
+  fish: fishCompletion,
+};
 
 /** Of every tool that there is. */
 async function toolWords(): Promise<Map<string, Words>> {
@@ -20,11 +27,9 @@ async function toolWords(): Promise<Map<string, Words>> {
 export const completion: Tool = {
   help,
   async run(args) {
-    if (args.length !== 1 || (args[0] !== 'bash' && args[0] !== 'zsh')) {
-      throw new UsageError("say which shell: 'wiredis completion bash' or 'wiredis completion zsh'");
-    }
-    const words = await toolWords();
-    process.stdout.write(`${args[0] === 'bash' ? bashCompletion(words) : zshCompletion(words)}\n`);
+    const script = args.length === 1 && Object.hasOwn(SHELLS, args[0]) ? SHELLS[args[0]] : null;
+    if (script === null) throw new UsageError("say which shell: 'wiredis completion bash', zsh or fish");
+    process.stdout.write(`${script(await toolWords())}\n`);
     return EXIT_OK;
   },
 };

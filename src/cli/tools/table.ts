@@ -82,7 +82,7 @@ export const tools: readonly ToolRow[] = [
   },
   {
     name: 'completion',
-    summary: 'words for bash or zsh to complete',
+    summary: 'words for bash, zsh or fish to complete',
     load: async () => (await import('./completion.ts')).completion,
   },
   {
