@@ -1,7 +1,7 @@
 // A server as a service: the unit that install-service.sh writes, privileges that are gone once the interface is open, and
 // what systemd is told.
 import { execFileSync, spawn } from 'node:child_process';
-import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -155,6 +155,58 @@ describe('install-service.sh', () => {
       expect(() => execFileSync(script, ['--conf', '/no/such.conf', '--dry-run'], { stdio: 'pipe' })).toThrow(
         'there is no /no/such.conf',
       );
+    },
+  );
+
+  it.skipIf(process.getuid?.() !== 0 || !hasProgram('unshare') || !existsSync(serverScript))(
+    'installs, keeps what was changed, and uninstalls without a trace',
+    () => {
+      const folder = mkdtempSync(join(tmpdir(), 'wiredis-install-'));
+      mkdirSync(join(folder, 'bin'));
+      // Who calls systemd is written down; the rest is real, on an /etc and a /run of its own.
+      writeFileSync(join(folder, 'bin', 'systemctl'), `#!/bin/sh\necho "$*" >>${folder}/systemctl\n`, { mode: 0o755 });
+      const steps = `set -eu
+cp -a /etc ${folder}/etc && mount --bind ${folder}/etc /etc
+mount -t tmpfs none /run && mkdir -p /run/systemd/system
+PATH=${folder}/bin:$PATH
+state() { (cd /etc && find . ! -name '*-' ! -name .pwd.lock | sort; cat passwd group); }
+state >${folder}/before
+${script} --interface eth7 --address 192.0.2.5/24
+id -un wiredis
+stat -c '%U %G %a' /etc/wiredis/netdev.conf /etc/wiredis/redis.conf /etc/systemd/system/wiredis.service
+echo 'mtu = 1400' >>/etc/wiredis/netdev.conf
+${script}
+tail -n 1 /etc/wiredis/netdev.conf
+${script} uninstall
+ls /etc/systemd/system/wiredis.service 2>/dev/null || echo 'no unit'
+tail -n 1 /etc/wiredis/netdev.conf
+${script} uninstall --purge
+state | diff ${folder}/before -
+`;
+      try {
+        const words = ['--mount', '--propagation', 'private', 'sh', '-c', steps];
+        const said = execFileSync('unshare', words, { encoding: 'utf8' });
+        expect(said.split('\n').filter((line) => line !== '' && !line.startsWith('install-service:'))).toEqual([
+          'wiredis',
+          'root root 644',
+          'root wiredis 640',
+          'root root 644',
+          'mtu = 1400',
+          'no unit',
+          'mtu = 1400',
+        ]);
+        expect(said).toContain('/etc/wiredis/netdev.conf is kept');
+        expect(readFileSync(join(folder, 'systemctl'), 'utf8').trim().split('\n')).toEqual([
+          'daemon-reload',
+          'daemon-reload',
+          'disable --now wiredis',
+          'daemon-reload',
+          'disable --now wiredis',
+          'daemon-reload',
+        ]);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
     },
   );
 
