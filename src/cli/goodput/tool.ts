@@ -7,7 +7,7 @@ import { parseRate, parseSize } from '../impair/units.ts';
 import { isPrivileged } from '../lab/privilege.ts';
 import { CliError, EXIT_OK, parseOptions, type Tool, UsageError, wholeNumber } from '../tool.ts';
 import { type Cell, FLOWS, type Flow, GoodputLab, type Link } from './lab.ts';
-import { type CellResult, documentText, median, shortfalls, table } from './report.ts';
+import { type CellResult, documentText, median, shortfalls, spread, table } from './report.ts';
 
 /** Of a transfer: three programs that start. */
 const START_S = 2.5;
@@ -141,7 +141,8 @@ async function measureCell(plan: Plan, cell: Cell, connections: number): Promise
       }
     }
   }
-  return { cell, connections, rates: new Map([...samples].map(([flow, list]) => [flow, median(list)])) };
+  const rates = new Map([...samples].map(([flow, list]) => [flow, median(list)]));
+  return { cell, connections, rates, spreads: [...samples.values()].flatMap(spread) };
 }
 
 /** Of one transfer, so that all of them take no longer than that. */
