@@ -129,7 +129,7 @@ describeLab('replication over user space', () => {
       };
       try {
         await leader('DEBUG', 'POPULATE', '100000', 'key', '100');
-        const writing = write(30_000);
+        const writing = write(15_000);
         expect(await follower('REPLICAOF', ...place)).toBe('OK');
         await linkIsUp(follower);
         expect((await writing).code).toBe(0);

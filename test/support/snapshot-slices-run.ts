@@ -2,6 +2,7 @@
 // saved, as BGSAVE does it, while commands write to them. Every piece of work between two turns of the event loop is timed.
 // Run by scripts/bench/snapshots.sh.
 //   snapshot-slices-run.js [ELEMENTS]      (1000000, of each value; of the large ones, a MiB each, one for 4096)
+import koffi from 'koffi';
 import { commandTable } from '../../src/commands/table.ts';
 import { rdbFormat, SnapshotJob } from '../../src/persistence/snapshot-job.ts';
 import { systemStopwatch } from '../../src/platform/stopwatch.ts';
@@ -103,18 +104,27 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
+const CLOCK_THREAD_CPUTIME_ID = 3;
+const clockGettime = koffi.load(null).func('int clock_gettime(int clock, void *time)');
+const threadTime = new BigInt64Array(2);
+
+/** What this thread has had of a processor, microseconds. */
+function threadUs(): number {
+  clockGettime(CLOCK_THREAD_CPUTIME_ID, threadTime);
+  return Number(threadTime[0]) * 1e6 + Number(threadTime[1]) / 1e3;
+}
+
 /** Of pieces of work: time by the clock and by the processor, microseconds. The clock goes on while others compute. */
 class Times {
   readonly #clock: number[] = [];
   readonly #processor: number[] = [];
 
   measure(task: () => void): void {
-    const used = process.cpuUsage();
+    const used = threadUs();
     const began = systemStopwatch();
     task();
     this.#clock.push(systemStopwatch() - began);
-    const { user, system } = process.cpuUsage(used);
-    this.#processor.push(user + system);
+    this.#processor.push(threadUs() - used);
   }
 
   text(): string {
