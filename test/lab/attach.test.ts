@@ -54,6 +54,11 @@ class BusyClients {
   }
 }
 
+/** By reason; not what a client sent twice because a busy machine answered late. */
+function dropped({ drops }: StackFacts): Readonly<Record<string, number>> {
+  return Object.fromEntries(Object.entries(drops).filter(([reason]) => reason !== 'tcp-not-acceptable'));
+}
+
 describeLab('tools that come and go', () => {
   for (const over of OVER.filter((name) => name === 'afxdp' || name === 'afpacket')) {
     describe(`over ${over}`, () => {
@@ -101,7 +106,7 @@ describeLab('tools that come and go', () => {
         for (let i = 0; i < TIMES; i++) await body();
         expect(await clients!.commands()).toBeGreaterThan(answered);
         const after = await stack();
-        expect(after.drops).toEqual(before.drops);
+        expect(dropped(after)).toEqual(dropped(before));
         expect(after.engineCounters.rxDropped).toBe(before.engineCounters.rxDropped);
         expect(after.counters.tcpEstabResets).toBe(before.counters.tcpEstabResets);
       }
