@@ -8,7 +8,7 @@ import type { StackError } from '../../../stack/tcp/connect.ts';
 import { Iss } from '../../../stack/tcp/iss.ts';
 import { IP_A, IP_B, PORT, Recorder, TwoStacks } from './two-stacks.ts';
 
-describe('initial sequence numbers (3.4.1)', () => {
+describe('initial sequence numbers (3.4.1, RFC 6528 3)', () => {
   const make = (seed: number) => {
     const clock = new ManualClock();
     const random = new SeededRandom(seed);
