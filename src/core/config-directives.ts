@@ -256,9 +256,10 @@ const percentiles: Directive<readonly number[]> = {
   flags: MULTI_WORD,
   alias: undefined,
   parse(words) {
-    const list = words.flatMap((word) => word.split(' ')).filter((word) => word !== '');
+    const list = words.length === 1 && words[0] === '' ? [] : words.flatMap((word) => word.split(' '));
     const values = list.map(Number);
-    if (values.some(Number.isNaN)) throw new DirectiveError('Invalid latency-tracking-info-percentiles parameters');
+    if (list.includes('') || values.some(Number.isNaN))
+      throw new DirectiveError('Invalid latency-tracking-info-percentiles parameters');
     if (values.some((value) => !(value >= 0 && value <= 100))) {
       throw new DirectiveError('latency-tracking-info-percentiles parameters should sit between [0.0,100.0]');
     }

@@ -17,7 +17,9 @@ const VARIABLES: readonly string[] = [
 /** @returns what is wrong with a template, or null. */
 export function titleProblem(template: string): string | null {
   const unknown = template.replace(/\{([^{}]*)\}/g, (all, name: string) => (VARIABLES.includes(name) ? '' : all));
-  return /[{}]/.test(unknown) ? 'template format is invalid or contains unknown variables' : null;
+  return template.trim() === '' || /[{}]/.test(unknown)
+    ? 'template format is invalid or contains unknown variables'
+    : null;
 }
 
 export function processTitle(template: string, facts: TitleFacts): string {

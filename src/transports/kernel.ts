@@ -237,6 +237,15 @@ function descriptorOf(owner: NetServer | Socket): number {
   return _handle?.fd ?? -1;
 }
 
+/**
+ * Node's TLS takes bytes as if it had read them itself, and tells what they said before this returns. It sends one
+ * reply; further ones leave when the event loop is returned to.
+ */
+function receiveEncrypted(socket: Socket, bytes: Buffer): void {
+  const { _handle } = socket as unknown as { _handle: { receive?(bytes: Buffer): void } | null };
+  _handle?.receive?.(bytes);
+}
+
 /** Silence after our FIN until the peer is taken for gone. */
 const FIN_WAIT_2_MS = 60_000;
 
@@ -305,9 +314,11 @@ class KernelConnection implements Connection {
 
   /** What has arrived, once; its end is left for the event loop to see. */
   receiveNow(calls: SocketCalls, buffer: Uint8Array): void {
-    const fd = this.#paused || this.below !== null || this.#socket.destroyed ? -1 : descriptorOf(this.#socket);
+    const fd = this.#paused || this.#socket.destroyed ? -1 : descriptorOf(this.below ?? this.#socket);
     const length = fd < 0 ? 0 : calls.receiveNow(fd, buffer);
-    if (length > 0) this.#handler?.onData(buffer, 0, length);
+    if (length <= 0) return;
+    if (this.below === null) this.#handler?.onData(buffer, 0, length);
+    else receiveEncrypted(this.#socket, Buffer.from(buffer.subarray(0, length)));
   }
 
   get queuedBytes(): number {

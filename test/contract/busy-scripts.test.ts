@@ -1,8 +1,14 @@
 // A script that does not come to an end, over kernel sockets: who is connected and who comes is told so, and the script
 // can be ended by another client unless it has written.
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import tls from 'node:tls';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { BuiltServer } from '../support/built-server.ts';
-import type { Peer } from '../support/redis-server.ts';
+import { freePort, type Peer } from '../support/redis-server.ts';
 
 const LOOP = 'while true do end';
 const CATCHING_LOOP = "while true do pcall(function() while true do redis.call('ping') end end) end";
@@ -78,3 +84,58 @@ it('a function is shown by FUNCTION STATS and ended by FUNCTION KILL', async () 
   expect(await other.ask('FUNCTION', 'KILL')).toEqual({ type: '+', text: 'OK' });
   expect(await result).toMatchObject({ error: expect.stringContaining('killed') });
 });
+
+it('a TLS client is told so and ends the script that another TLS client runs', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'wiredis-busy-tls-'));
+  const words = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=s -keyout s.key';
+  execFileSync('openssl', [...words.split(' '), '-out', 's.crt'], { cwd: folder, stdio: 'ignore' });
+  const port = await freePort();
+  const secured = await BuiltServer.start({
+    'busy-reply-threshold': 10,
+    'tls-port': port,
+    'tls-auth-clients': 'no',
+    'tls-cert-file': join(folder, 's.crt'),
+    'tls-key-file': join(folder, 's.key'),
+  });
+  const clients = await Promise.all(Array.from({ length: 3 }, () => secureClient(port)));
+  const [running, watching, ending] = clients;
+  running.socket.write(`EVAL '${LOOP}' 0\r\n`);
+  const plain = secured.connect();
+  await untilBusy(plain);
+  watching.socket.write('GET x\r\n');
+  await watching.until(/-BUSY .*\r\n/);
+  ending.socket.write('SCRIPT KILL\r\nECHO behind\r\n');
+  await ending.until(/\+OK\r\n/);
+  await running.until(/killed by user/);
+  await ending.until(/behind\r\n$/);
+  for (const client of clients) {
+    client.socket.write('PING\r\n');
+    await client.until(/\+PONG\r\n$/);
+    client.socket.destroy();
+  }
+  plain.close();
+  await secured.stop();
+  rmSync(folder, { recursive: true });
+}, 60_000);
+
+interface SecureClient {
+  readonly socket: tls.TLSSocket;
+  /** Resolves when all that has come so far is like that. */
+  until(what: RegExp): Promise<void>;
+}
+
+async function secureClient(port: number): Promise<SecureClient> {
+  const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
+  let text = '';
+  socket.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  await once(socket, 'secureConnect');
+  const until = async (what: RegExp): Promise<void> => {
+    while (!what.test(text)) await once(socket, 'data');
+  };
+  // Served once: the server has it.
+  socket.write('PING\r\n');
+  await until(/PONG/);
+  return { socket, until };
+}
