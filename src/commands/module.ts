@@ -62,6 +62,7 @@ function texts(call: Call, first: number): string[] {
 
 /** MODULE LOADEX path [CONFIG name value ...] [ARGS arg ...] */
 function loadEx(call: Call): void {
+  if (modulesOf(call) === null) return;
   const settings: EarlySetting[] = [];
   let i = 3;
   for (; i < call.argc && call.is(i, 'config'); i += 3) {

@@ -294,6 +294,8 @@ describe('what is counted', () => {
     expect(info).toContain('cmdstat_config|set:calls=1');
     peer.ask('CONFIG', 'RESETSTAT');
     expect(peer.ask('INFO', 'commandstats')).not.toContain('cmdstat_set');
+    peer.ask('SELECT', '3');
+    expect(watcher.got(), 'the database that it leaves the client in').toMatch(/ \[3 [^\]]*\] "SELECT" "3"\r\n$/);
   });
 
   test('INFO has the sections of Redis', () => {

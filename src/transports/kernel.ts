@@ -239,7 +239,7 @@ function descriptorOf(owner: NetServer | Socket): number {
 
 /**
  * Node's TLS takes bytes as if it had read them itself, and tells what they said before this returns. It sends one
- * reply; further ones leave when the event loop is returned to.
+ * reply where none is on its way; further ones leave when the event loop is returned to.
  */
 function receiveEncrypted(socket: Socket, bytes: Buffer): void {
   const { _handle } = socket as unknown as { _handle: { receive?(bytes: Buffer): void } | null };
