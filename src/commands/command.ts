@@ -118,8 +118,7 @@ function commandList(call: Call): void {
   }
   const all = call.server.commands.all.flatMap((one) => [one, ...(one.subcommands?.all ?? [])]);
   const names = all.filter(wanted).map(fullName);
-  if (call.argc === 2) call.reply.set(names.length);
-  else call.reply.array(names.length);
+  call.reply.array(names.length);
   for (const name of names) call.reply.bulkLatin1(name);
 }
 
