@@ -1,7 +1,7 @@
 // What a connection sends, pulled once a tick: lost data first, then new data as far as both windows go, then FIN, and
 // an acknowledgement of its own only when nothing else went out that carried it (RFC 9293 3.8, RFC 5681 4.2).
 // Acknowledgements are the clock: nothing is paced. Pacing (twice cwnd a round trip in slow start, 1.2 times after, steps of a
-// millisecond) was tried in the simulator's bulk transfers and made no cell of scripts/goodput better.
+// millisecond) was tried in the simulator's bulk transfers: no clear gain in scripts/goodput's cells.
 // How a segment is built is in segment-out.ts. Used by stack/tcp and stack.ts.
 import { distance } from '../sequence.ts';
 import { ACK, FIN, PSH, SYN } from '../wire/tcp.ts';
