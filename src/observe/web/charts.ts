@@ -47,7 +47,8 @@ export class Throughput {
         height: PLOT_HEIGHT,
         scales: {
           // As the heat map beside it, also while there are few readings.
-          x: { range: (_plot, _min, max) => [(max ?? SPAN) - SPAN, max ?? SPAN] },
+          // By the data: of a single point uPlot makes a span of its own.
+          x: { range: ({ data: [times] }) => [(times.at(-1) ?? SPAN) - SPAN, times.at(-1) ?? SPAN] },
           commands: { range: (_plot, _min, max) => [0, Math.max(10, max * 1.1)] },
           bytes: { range: (_plot, _min, max) => [0, Math.max(1024, max * 1.1)] },
         },
