@@ -67,7 +67,7 @@ export class Throughput {
         ],
         series: [
           {},
-          line('commands/s', 'accent', 'commands', count),
+          line('requests/s', 'accent', 'commands', count),
           { ...line('received', 'second', 'bytes', perSecond), dash: [6, 4] },
           line('sent', 'third', 'bytes', perSecond),
         ],

@@ -52,6 +52,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 td, th { text-align: left; padding: .25rem .5rem; white-space: nowrap; }
 th { font-weight: 600; color: var(--dim); font-size: .85rem; }
 td.number, th.number { text-align: right; }
+table.plain td:first-child { white-space: normal; overflow-wrap: anywhere; }
 table.plain td:not(:first-child), table.plain th:not(:first-child) { text-align: right; }
 table.plain tr + tr td, #connection-table td { border-top: 1px solid var(--line); }
 #connection-table th { position: sticky; top: 0; background: var(--panel); padding: 0; }
