@@ -91,7 +91,7 @@ export const paths: readonly Path[] = [
   userspace('tap', 'tap', 'user space over a tap device, bridged', true),
   {
     name: 'relay',
-    summary: 'redis-server behind user space over AF_XDP (core relay), both on one core; only when named',
+    summary: 'redis-server behind user space over AF_XDP (core relay), both on one core',
     link: 'direct',
     needsRoot: true,
     byDefault: false,

@@ -37,7 +37,7 @@ export function throughput(settings: LoadSettings): Scenario {
   return {
     name: 'throughput',
     summary: 'GET and SET over every path, alone and pipelined (shaped by the options below)',
-    paths: ['redis', 'kernel', 'afxdp', 'afpacket', 'pcap', 'tap'],
+    paths: ['redis', 'kernel', 'afxdp', 'afpacket', 'pcap', 'tap', 'relay'],
     columns: LOAD_COLUMNS,
     run: (context) => runLoads(context, loadsOf(settings)),
   };
