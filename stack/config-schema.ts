@@ -347,7 +347,7 @@ export const KEYS = {
   },
   'rx-ring': {
     group: DEVICE_GROUP,
-    default: '2048',
+    default: '8192',
     ...integer(64, 65536, { powerOfTwo: true, unit: 'frames' }),
     description:
       'Frames that may wait for us. What does not fit while we are busy is lost and sent again by the peer.\n' +

@@ -23,7 +23,7 @@ describe('parseNetdevConf', () => {
         interface: 'eth1',
         mac: null,
         mtu: 0,
-        rxRing: 2048,
+        rxRing: 8192,
         txRing: 2048,
         queues: 1,
         addresses: [{ ip: 0x0a000001, prefixLength: 24 }],

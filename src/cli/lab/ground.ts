@@ -87,7 +87,16 @@ export class Ground {
       if (plain) await this.inside(namespace, `ethtool -K ${device} tx off tso off gso off gro off sg off >/dev/null`);
       if (address !== undefined) await this.ip('-n', namespace, 'address', 'add', address, 'dev', device);
       await this.ip('-n', namespace, 'link', 'set', device, 'up');
+      await this.queue(namespace, device);
     }
+  }
+
+  /**
+   * A queue of packets, as every NIC has: without one a veth drops what its peer's ring of 256 frames has no room for.
+   * Linux 6.16 and later wait then.
+   */
+  async queue(namespace: string, device: string): Promise<void> {
+    await this.tryInside(namespace, `tc qdisc replace dev ${device} root pfifo_fast`);
   }
 
   /** The kernel may take a second to notice that both ends of a link are up, and drops what is sent before. */
