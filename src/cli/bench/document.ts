@@ -21,6 +21,20 @@ export function readResults(file: string): Results {
   return results as Results;
 }
 
+/** One from several: of each scenario what the last file with it says. */
+export function combine(files: readonly Results[]): Results {
+  return files.reduce((all, next) => {
+    const measured = new Set(next.rows.map((row) => row.scenario));
+    return {
+      ...next,
+      command: `${all.command}\`, then \`wiredis ${next.command}`,
+      failures: [...all.failures, ...next.failures],
+      rows: [...all.rows.filter((row) => !measured.has(row.scenario)), ...next.rows],
+      samples: [...all.samples.filter((sample) => !measured.has(sample.scenario)), ...next.samples],
+    };
+  });
+}
+
 /** @param tried text of bench/tried.md, with its own heading. */
 export function document(scenarios: readonly Columns[], results: Results, tried: string): string {
   const { machine, rows } = results;

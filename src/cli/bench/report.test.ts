@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { page } from './chart.ts';
 import { coreTimeBetween, parseCoreTicks } from './cpu.ts';
-import { document } from './document.ts';
+import { combine, document } from './document.ts';
 import { benchmarkWords, fillCommands, type Load, parseBenchmark, readBenchmark } from './load.ts';
 import { type Results, tables } from './report.ts';
-import { coreValues, median, type Sample, summarise, type Values } from './sample.ts';
+import { coreValues, median, type Row, type Sample, summarise, type Values } from './sample.ts';
 import { LOAD_COLUMNS } from './scenario.ts';
 import { scenariosWith } from './scenarios/index.ts';
 import { judge, TARGETS } from './targets.ts';
@@ -129,6 +129,20 @@ describe('summary', () => {
     expect(text.trimEnd().endsWith('- nothing')).toBe(true);
     expect(page([columns], results)).toContain('cpu a &#38; b');
     expect(page([columns], results).match(/<rect /g)).toHaveLength(rows.length * 2 + 2);
+  });
+
+  it('takes from several files what the last one with a scenario says', () => {
+    const file = (command: string, scenario: string, rate: number): Results => ({
+      ...{ when: '2026-01-02T03:04:05Z', command, warnings: [], failures: [command], machine: {}, samples: [] },
+      rows: [{ scenario, values: { rate } } as unknown as Row],
+    });
+    const all = combine([file('one', 'a', 1), file('two', 'b', 2), file('three', 'a', 3)]);
+    expect(all.rows.map(({ scenario, values }) => [scenario, values.rate])).toEqual([
+      ['b', 2],
+      ['a', 3],
+    ]);
+    expect(all.command).toBe('one`, then `wiredis two`, then `wiredis three');
+    expect(all.failures).toEqual(['one', 'two', 'three']);
   });
 
   it('has targets that some scenario measures, on a path of its own', () => {

@@ -18,7 +18,7 @@ import {
   wholeNumber,
 } from '../tool.ts';
 import { page } from './chart.ts';
-import { document, readResults } from './document.ts';
+import { combine, document, readResults } from './document.ts';
 import { obstacle, type Path, paths, RunningServer, redisVersion } from './paths.ts';
 import { machine, type Results, tables } from './report.ts';
 import { type Row, type Sample, summarise } from './sample.ts';
@@ -53,7 +53,8 @@ Options:
   --output FOLDER   for the files (default bench/results)
   --quick           few requests, small keyspaces, three rounds of throughput and one of the rest: does it work, not how
                     fast is it; tables leave out the cores' time, which needs longer runs
-  --document FILE   measures nothing: writes docs/performance.md from a results file and bench/tried.md
+  --document FILES  measures nothing: writes docs/performance.md from results files (comma-separated: of each scenario the
+                    last one) and bench/tried.md
 
 Options of the scenario throughput:
   --tests LIST      redis-benchmark's names for -t (default get,set)
@@ -263,8 +264,9 @@ function showTargets(rows: readonly Row[]): void {
   }
 }
 
-function writeDocument(file: string): number {
-  const results = readResults(file);
+/** @param files comma-separated. */
+function writeDocument(files: string): number {
+  const results = combine(files.split(',').map(readResults));
   const tried = existsSync(TRIED) ? readFileSync(TRIED, 'utf8') : '';
   writeFileSync(DOCUMENT, document(scenariosWith(NO_LOADS), results, tried));
   progress(`written to ${DOCUMENT}`);
