@@ -46,12 +46,14 @@ export class Probe implements TimerNode {
   readonly #destinationIp: number;
   readonly #sizes: readonly number[];
   readonly #answered = new Set<number>();
-  readonly #endMs: number;
+  readonly #timeoutMs: number;
+  #endMs: number;
+  #isGraceOver = false;
   readonly #beganUs: number;
   readonly #done: (facts: ProbeFacts) => void;
   #rttUs: number | null = null;
 
-  /** Begins at once. @param sizes of IP packets, bytes. */
+  /** Begins at once. @param sizes of IP packets, bytes. @param timeoutMs twice as long for one that is there and says nothing. */
   constructor(
     parts: ProbeParts,
     destinationIp: number,
@@ -62,6 +64,7 @@ export class Probe implements TimerNode {
     this.#parts = parts;
     this.#destinationIp = destinationIp;
     this.#sizes = sizes;
+    this.#timeoutMs = timeoutMs;
     this.#endMs = (parts.clock.nowMs + timeoutMs) | 0;
     this.#beganUs = parts.clock.nowUs;
     this.#done = done;
@@ -71,13 +74,23 @@ export class Probe implements TimerNode {
 
   onTimer(): void {
     const { clock, timers } = this.#parts;
-    const leftMs = (this.#endMs - clock.nowMs) | 0;
-    if (leftMs <= 0 || this.#answered.size === this.#sizes.length) {
+    if (this.#answered.size === this.#sizes.length || this.#isTimeOver()) {
       this.#finish();
       return;
     }
     this.#ask();
+    const leftMs = (this.#endMs - clock.nowMs) | 0;
     timers.arm(this, (clock.nowMs + Math.min(RETRY_MS, leftMs)) | 0);
+  }
+
+  #isTimeOver(): boolean {
+    if (((this.#endMs - this.#parts.clock.nowMs) | 0) > 0) return false;
+    const { ip, clock } = this.#parts;
+    if (this.#isGraceOver || this.#answered.size > 0 || !ip.nextHop(this.#destinationIp)?.resolved) return true;
+    // It is there: it may have held another hardware address for us until a moment ago, or be very busy.
+    this.#isGraceOver = true;
+    this.#endMs = (clock.nowMs + this.#timeoutMs) | 0;
+    return false;
   }
 
   #ask(): void {

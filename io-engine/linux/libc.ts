@@ -109,22 +109,32 @@ const ppoll: (fds: number, count: number, timeout: number, mask: 0) => number = 
   'int ppoll(uintptr_t fds, ulong count, uintptr_t timeout, uintptr_t mask)',
 );
 
+const POLLIN = 1;
+
 /**
- * Sleeps of one length on a descriptor from which nothing is waited for: the kernel polls it once, which has an AF_XDP socket send
- * what its ring holds, and then gives the core away.
+ * Sleeps on a descriptor. The kernel polls it once first, which has an AF_XDP socket send what its ring holds, and then
+ * gives the core away for a time, or until the descriptor is readable where that is wished for.
  */
 export class PollingSleep {
   // struct pollfd, struct timespec.
   readonly #polled = pinned(8);
   readonly #time = pinned(16);
+  readonly #nanoseconds: DataView;
   readonly #polledAt = Number(addressOf(this.#polled));
   readonly #timeAt = Number(addressOf(this.#time));
 
   /** @param microseconds below a second. */
-  constructor(fd: number, microseconds: number) {
-    new DataView(this.#polled.buffer).setInt32(0, fd, true);
-    new DataView(this.#time.buffer).setUint32(8, microseconds * 1000, true);
+  constructor(fd: number, microseconds: number, untilReadable = false) {
+    const polled = new DataView(this.#polled.buffer);
+    polled.setInt32(0, fd, true);
+    if (untilReadable) polled.setUint16(4, POLLIN, true);
+    this.#nanoseconds = new DataView(this.#time.buffer, 8);
+    this.microseconds = microseconds;
     sleepExactly();
+  }
+
+  set microseconds(microseconds: number) {
+    this.#nanoseconds.setUint32(0, microseconds * 1000, true);
   }
 
   sleep(): void {

@@ -4,6 +4,7 @@ import { cpus, release } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { systemStopwatch } from '../../platform/stopwatch.ts';
 import { parseRate, parseSize } from '../impair/units.ts';
+import { onInterrupt } from '../interrupt.ts';
 import { isPrivileged } from '../lab/privilege.ts';
 import { CliError, EXIT_OK, parseOptions, type Tool, UsageError, wholeNumber } from '../tool.ts';
 import { type Cell, FLOWS, type Flow, GoodputLab, type Link } from './lab.ts';
@@ -71,7 +72,7 @@ async function run(args: string[]): Promise<number> {
 
   const lab = new GoodputLab(values.name);
   const interrupted = new Promise<never>((_resolve, reject) => {
-    process.once('SIGINT', () => reject(new CliError('INTERRUPTED', 'interrupted')));
+    onInterrupt(() => reject(new CliError('INTERRUPTED', 'interrupted')));
   });
   const measureAll = async (): Promise<[CellResult[], Plan]> => {
     await lab.up();

@@ -6,6 +6,7 @@ import type { Impairment } from '../../../io-engine/memory-wire.ts';
 import { openEngine } from '../../../io-engine/open.ts';
 import { systemStopwatch } from '../../platform/stopwatch.ts';
 import { SystemScheduler } from '../../platform/timers.ts';
+import { onInterrupt } from '../interrupt.ts';
 import { CliError, EXIT_OK, parseOptions, type Tool, UsageError, wholeNumber } from '../tool.ts';
 import { Bridge } from './bridge.ts';
 import { parseRate, parseShare, parseSize, parseTime } from './units.ts';
@@ -59,7 +60,7 @@ async function run(args: string[]): Promise<number> {
   });
   const bridge = new Bridge([first, second], options, systemStopwatch, new SystemScheduler());
   process.stdout.write(`impair: ${positionals[0]} and ${positionals[1]} are joined\n`);
-  await new Promise<void>((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));
+  await new Promise<void>(onInterrupt);
   bridge.close();
   const counted = Object.entries(bridge.counters).map(([name, count]) => `${name} ${count}`);
   process.stdout.write(`impair: ${counted.join(', ')}\n`);

@@ -3,6 +3,7 @@ import { BlockReader, BlockSplitter } from '../../../io-engine/capture-file.ts';
 import { CommandDecoder, type DecodedCommand } from '../../observe/capture/decode.ts';
 import { compileFilter, FilterError } from '../../observe/capture/filter.ts';
 import type { AnswerStream } from '../../observe/control-client.ts';
+import { onInterrupt } from '../interrupt.ts';
 import { CaptureFiles } from '../observe/capture-files.ts';
 import { listenToServer, personsError, SERVER_HELP, SERVER_OPTION } from '../observe/server-option.ts';
 import { shortMicroseconds } from '../observe/table.ts';
@@ -95,8 +96,7 @@ interface Taker {
 
 async function take(stream: AnswerStream, taker: Taker, limits: { count: number; seconds: number }): Promise<number> {
   const stop = (): void => stream.end();
-  const signals = ['SIGINT', 'SIGTERM'] as const;
-  for (const signal of signals) process.once(signal, stop);
+  onInterrupt(stop);
   // A reader that has seen enough (`| head`).
   process.stdout.once('error', stop);
   const splitter = new BlockSplitter();
@@ -118,7 +118,6 @@ async function take(stream: AnswerStream, taker: Taker, limits: { count: number;
     if (!(error instanceof CliError && error.code === 'EPIPE')) throw personsError(error);
   } finally {
     process.stdout.off('error', stop);
-    for (const signal of signals) process.off(signal, stop);
     stream.close();
   }
   process.stderr.write(`${taker.summary(reader)}\n`);

@@ -3,6 +3,7 @@
 import { stat, watch } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { sleep } from '../../platform/sleep.ts';
+import { onInterrupt } from '../interrupt.ts';
 import { RespConnection } from '../resp-connection.ts';
 import { CliError, EXIT_OK, parseOptions, type Tool, UsageError, wholeNumber } from '../tool.ts';
 
@@ -54,7 +55,7 @@ async function watchModule(args: string[]): Promise<number> {
   const password = process.env.REDISCLI_AUTH ?? '';
   const connection = await RespConnection.open({ host: values.host, port, user: values.user, password });
   const ended = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ended.abort());
+  onInterrupt(() => ended.abort());
   try {
     // Before the first load: a change during it must not be missed.
     const events = watch(dirname(path), { signal: ended.signal });

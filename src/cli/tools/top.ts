@@ -1,5 +1,6 @@
 // `wiredis top`: what top and htop are for a machine, for a running server.
 import type { TopReading } from '../../observe/top-feed.ts';
+import { onInterrupt } from '../interrupt.ts';
 import { listenToServer, personsError, SERVER_HELP, SERVER_OPTION } from '../observe/server-option.ts';
 import { Terminal } from '../observe/terminal.ts';
 import { SORTS, type Sort, screenLines } from '../observe/top-screen.ts';
@@ -98,8 +99,7 @@ class View {
     this.#isOnce = once;
     if (once) return;
     this.#terminal.open();
-    process.once('SIGINT', this.#end);
-    process.once('SIGTERM', this.#end);
+    onInterrupt(this.#end);
     process.stdout.once('error', this.#end);
   }
 
@@ -110,8 +110,6 @@ class View {
   }
 
   close(): void {
-    process.off('SIGINT', this.#end);
-    process.off('SIGTERM', this.#end);
     process.stdout.off('error', this.#end);
     this.#terminal.close();
   }

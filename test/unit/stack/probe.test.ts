@@ -57,6 +57,24 @@ describe('a probe', () => {
     expect(probe({}, { to: 0x0b000001 }).facts).toMatchObject({ nextHop: null, mac: null, answered: [] });
   });
 
+  it('waits once more as long for one that is there and silent at first', () => {
+    const net = new TwoStacks();
+    let isSilent = true;
+    net.wire.filter = () => !isSilent;
+    const told: ProbeFacts[] = [];
+    net.a.probe(IP_B, [84, 1500], 1000, (facts) => told.push(facts));
+    net.run(1010);
+    expect(told).toEqual([]);
+    isSilent = false;
+    net.run(1000);
+    expect(told).toMatchObject([{ answered: [84, 1500] }]);
+
+    isSilent = true;
+    net.a.probe(IP_B, [84, 1500], 1000, (facts) => told.push(facts));
+    net.run(2010);
+    expect(told[1]).toMatchObject({ resolved: true, answered: [] });
+  });
+
   it('sends in one piece: "don\'t fragment"', () => {
     const net = new TwoStacks();
     const flags: number[] = [];

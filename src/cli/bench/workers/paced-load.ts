@@ -1,7 +1,10 @@
-// GETs on a schedule over many connections: a program of its own, which the half-load scenario runs on the client's host. It
-// spins instead of sleeping: its core is its own, and a timer would be late. Prints one line of JSON.
+// GETs on a schedule over many connections: a program of its own, which the half-load scenario runs on the client's host.
+// Between requests it gives its core to the client's own TCP, which would wait for it otherwise; Node's timers, whole
+// milliseconds, would be late, so it sleeps on libuv's descriptor itself. Prints one line of JSON.
 // usage: paced-load.js HOST PORT RATE SECONDS CONNECTIONS KEYSPACE
 import { connect, type Socket } from 'node:net';
+import { PollingSleep } from '../../../../io-engine/linux/libc.ts';
+import { loopDescriptor } from '../../../../io-engine/linux/uv-poll.ts';
 import { systemStopwatch } from '../../../platform/stopwatch.ts';
 
 export interface PacedResult {
@@ -39,6 +42,19 @@ class Line {
   }
 }
 
+const SLEEP_MAX_US = 1000;
+const sleep = new PollingSleep(loopDescriptor(), SLEEP_MAX_US, true);
+
+/** Until something has come in, or until `untilUs`; then one turn of the loop, which deals with what came. */
+function idle(untilUs: number): Promise<void> {
+  const leftUs = Math.min(SLEEP_MAX_US, untilUs - systemStopwatch());
+  if (leftUs > 0) {
+    sleep.microseconds = Math.ceil(leftUs);
+    sleep.sleep();
+  }
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 function open(host: string, port: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, host, () => resolve(socket));
@@ -59,10 +75,10 @@ async function drive(lines: readonly Line[], rate: number, keyspace: number, end
       line.due.push(next);
       line.socket.write(`*2\r\n$3\r\nGET\r\n$16\r\nkey:${String(key % keyspace).padStart(12, '0')}\r\n`);
     }
-    await new Promise((resolve) => setImmediate(resolve));
+    await idle(next);
   }
   for (const deadline = endUs + 2e6; lines.some(({ due }) => due.length > 0) && systemStopwatch() < deadline; ) {
-    await new Promise((resolve) => setImmediate(resolve));
+    await idle(deadline);
   }
 }
 
