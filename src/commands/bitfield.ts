@@ -125,6 +125,7 @@ function apply(call: Call, operations: readonly Operation[], entry: number, grow
       continue;
     }
     reply.bigInteger(kind === 'set' ? old : wanted);
+    db.beforeWrite(entry, Math.floor(position / 8), Math.floor((position + width - 1) / 8) + 1);
     writeBits(bytes, base, position, width, wanted);
     if (grown || old !== wanted) changes++;
   }

@@ -26,10 +26,12 @@ function setbit(call: Call): void {
   if (string === null) return;
   const { entry, changed } = string;
   const bytes = db.bytesOf(entry);
-  const at = db.valueOffset(entry) + Math.floor(position / 8);
+  const byte = Math.floor(position / 8);
+  const at = db.valueOffset(entry) + byte;
   const mask = 128 >> (position & 7);
   const was = (bytes[at] & mask) === 0 ? 0 : 1;
   if (changed || was !== on) {
+    db.beforeWrite(entry, byte, byte + 1);
     bytes[at] = on === 1 ? bytes[at] | mask : bytes[at] & ~mask;
     keyModified(call, 1, NOTIFY_STRING, 'setbit');
   }

@@ -62,6 +62,7 @@ export function setrange(call: Call): void {
   db.setStringKind(entry, STRING_CHANGED);
   const value = db.valueOffset(entry);
   if (start > old) db.bytesOf(entry).fill(0, value + old, value + start);
+  else db.beforeWrite(entry, start, start + patch);
   copyBytes(db.bytesOf(entry), value + start, bytes, offsets[3], patch);
   keyModified(call, 1, NOTIFY_STRING, 'setrange');
   call.reply.integer(length);

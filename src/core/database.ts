@@ -265,7 +265,7 @@ export class Database {
     if (!keepTtl) this.removeExpiry(entry);
     const access = this.keyspace.lfu ? this.keyspace.nextAccess(meta >>> 8) : this.keyspace.initialAccess();
     this.dict.setExtra(entry, META, this.#newMeta(TYPE_STRING | (how << KIND_SHIFT), access));
-    return this.resizeString(entry, valueLength, 0);
+    return this.resizeString(entry, valueLength, 0, false);
   }
 
   /** Adds a key, which must be absent, with a string of that length whose bytes the caller writes. */
@@ -291,15 +291,21 @@ export class Database {
   /**
    * Changes a string's length; bytes up to the smaller length stay, others are to be written by the caller.
    * @param room bytes to leave for later growth if it has to move.
+   * @param keeps false: the caller writes all bytes.
    * @returns the entry, perhaps another one.
    */
-  resizeString(entry: number, valueLength: number, room: number): number {
-    const moved = this.dict.resizeValue(entry, valueLength, room);
+  resizeString(entry: number, valueLength: number, room: number, keeps = true): number {
+    const moved = this.dict.resizeValue(entry, valueLength, room, keeps);
     if (moved !== entry) {
       const slot = this.dict.extra(moved, EXPIRY_SLOT);
       if (slot !== 0) this.expiries.setRef(slot - 1, moved);
     }
     return moved;
+  }
+
+  /** To be called before bytes that a string has are written over in place: a save may still want them. */
+  beforeWrite(entry: number, from: number, to: number): void {
+    if (this.keyspace.snapshot !== null) this.dict.beforeWrite(entry, from, to);
   }
 
   /** STRING_* of a string. */

@@ -1,7 +1,8 @@
 // Off-heap memory for the dataset: V8's collector never sees it, and `used` is exact. Memory comes in 16 MiB
 // segments, allocated on demand (larger ones take the kernel longer than a tick may last); a ref names a block by its 16-byte granule, so a positive int32 reaches 32 GiB.
 // Segments are cut into 8 KiB pages; blocks up to 32 KiB live in slabs (runs of pages that hold one size), larger
-// ones in page runs of their own, blocks beyond a segment in a buffer of their own. Anyone in src/ may import it.
+// ones in page runs of their own, blocks beyond a segment in a buffer of their own, with addresses to grow into where it
+// was asked for. Anyone in src/ may import it.
 
 const GRANULE_SHIFT = 4;
 /** Bits of a ref below the segment's index. Who reads blocks on a hot path makes a constant of its own from it. */
@@ -37,6 +38,9 @@ const STATE_FREE = -1;
 const STATE_RUN = -2;
 const STATE_OWN_BUFFER = -3;
 
+/** Addresses for a buffer of a block that grows: what a string may have unless `proto-max-bulk-len` is raised. */
+const REACH_BYTES = 512 << 20;
+
 /** Bytes of a block of each class. */
 const CLASS_BYTES = new Int32Array(CLASSES);
 const CLASS_SLAB_PAGES = new Int32Array(CLASSES);
@@ -65,6 +69,10 @@ function binOf(pages: number): number {
   return pages <= EXACT_BINS ? pages - 1 : 43 - Math.clz32(pages); // 17..31 -> 16
 }
 
+function pagesFor(size: number): number {
+  return Math.ceil(size / PAGE_BYTES);
+}
+
 const NO_BYTES = new Uint8Array(0);
 const NO_WORDS = new Int32Array(0);
 
@@ -91,7 +99,7 @@ export class Arena {
   held = 0;
   /** How many keep blocks here: with a single one, `reset` is a way to free all of them. */
   tenants = 0;
-  /** Bytes of all segments; the kernel backs only pages that were touched. */
+  /** Bytes of all segments, without addresses to grow into; the kernel backs only pages that were touched. */
   reserved = 0;
   /** Page records of each segment. */
   readonly #pages: Int32Array[] = [NO_WORDS];
@@ -124,6 +132,51 @@ export class Arena {
     if (++pages[record + BLOCKS] === CLASS_BLOCKS[sizeClass]) this.#unlinkSlab(slab, sizeClass);
     this.used += CLASS_BYTES[sizeClass];
     return ref;
+  }
+
+  /**
+   * A block that will grow.
+   * @param room bytes behind `size` for that. A block beyond a segment has none: it gets addresses instead, behind which
+   * there is no memory before `extend` takes it.
+   */
+  allocGrowing(size: number, room: number): number {
+    return size + room > SEGMENT_BYTES ? this.#allocOwnBuffer(pagesFor(size), true) : this.alloc(size + room);
+  }
+
+  /**
+   * Makes a block longer where it is, if there is nothing behind it.
+   * @param room more bytes, if they are free as well: each time costs as much as the next.
+   * @returns false: it has to move.
+   */
+  extend(ref: number, size: number, room: number): boolean {
+    const segment = ref >> SEGMENT_SHIFT;
+    const pages = this.#pages[segment];
+    const record = ((ref >> PAGE_SHIFT) & PAGE_MASK) * STRIDE;
+    const state = pages[record + STATE];
+    // A block of a slab may lie on another page than the slab's first.
+    if (pages[record + HEAD] !== ref >> PAGE_SHIFT || state >= STATE_NONE) return false;
+    const needed = pagesFor(size) - pages[record + PAGES];
+    if (state === STATE_RUN) return this.#extendRun(segment, record, needed, needed + pagesFor(room));
+    if (size > this.segments[segment].length) return false;
+    pages[record + PAGES] += needed;
+    this.used += needed * PAGE_BYTES;
+    this.reserved += needed * PAGE_BYTES;
+    return true;
+  }
+
+  #extendRun(segment: number, record: number, needed: number, wanted: number): boolean {
+    const pages = this.#pages[segment];
+    const behind = record / STRIDE + pages[record + PAGES];
+    if (behind >= SEGMENT_PAGES || pages[behind * STRIDE + STATE] !== STATE_FREE) return false;
+    const free = pages[behind * STRIDE + PAGES];
+    if (free < needed) return false;
+    const taken = Math.min(free, wanted);
+    this.#unlink(this.#bins, binOf(free), (segment << PAGES_SHIFT) + behind);
+    if (free > taken) this.#setFree((segment << PAGES_SHIFT) + behind + taken, free - taken);
+    pages[(behind + taken - 1) * STRIDE + STATE] = STATE_NONE;
+    pages[record + PAGES] += taken;
+    this.used += taken * PAGE_BYTES;
+    return true;
   }
 
   /** Gives a block back. Its size is known here; callers may name it for the reader's sake. */
@@ -196,7 +249,7 @@ export class Arena {
 
   /** What `capacityOf(alloc(size))` will be. */
   static capacityFor(size: number): number {
-    if (size > SLAB_BLOCK_MAX) return Math.ceil(size / PAGE_BYTES) * PAGE_BYTES;
+    if (size > SLAB_BLOCK_MAX) return pagesFor(size) * PAGE_BYTES;
     return CLASS_BYTES[size > 0 ? classOf(size) : 1];
   }
 
@@ -244,8 +297,8 @@ export class Arena {
   }
 
   #allocRun(size: number): number {
-    const count = Math.ceil(size / PAGE_BYTES);
-    if (count > SEGMENT_PAGES) return this.#allocOwnBuffer(count);
+    const count = pagesFor(size);
+    if (count > SEGMENT_PAGES) return this.#allocOwnBuffer(count, false);
     const head = this.#takePages(count);
     const pages = this.#pages[head >> PAGES_SHIFT];
     const record = (head & PAGE_MASK) * STRIDE;
@@ -256,8 +309,9 @@ export class Arena {
     return head << PAGE_SHIFT;
   }
 
-  #allocOwnBuffer(count: number): number {
-    const segment = this.#newSegment(count * PAGE_BYTES);
+  #allocOwnBuffer(count: number, reaching: boolean): number {
+    const bytes = count * PAGE_BYTES;
+    const segment = this.#newSegment(bytes, reaching ? this.#takeReaching(bytes) : this.#source.take(bytes));
     const pages = this.#pages[segment];
     pages[STATE] = STATE_OWN_BUFFER;
     pages[PAGES] = count;
@@ -277,7 +331,7 @@ export class Arena {
   #takePages(count: number): number {
     let head = this.#findRun(count);
     if (head === 0) {
-      head = this.#newSegment(SEGMENT_BYTES) << PAGES_SHIFT;
+      head = this.#newSegment(SEGMENT_BYTES, this.#source.take(SEGMENT_BYTES)) << PAGES_SHIFT;
       this.#setFree(head, SEGMENT_PAGES);
     }
     const pages = this.#pages[head >> PAGES_SHIFT];
@@ -341,20 +395,32 @@ export class Arena {
     this.#link(this.#bins, binOf(count), head);
   }
 
-  #newSegment(bytes: number): number {
+  /** Memory with addresses behind it, as many as there are to be had. */
+  #takeReaching(bytes: number): Uint8Array {
+    for (const reach of [REACH_BYTES, bytes * 2]) {
+      if (reach <= bytes) continue;
+      try {
+        return this.#source.take(reach);
+      } catch {
+        // The system limits addresses, or promises no more memory than it has.
+      }
+    }
+    return this.#source.take(bytes);
+  }
+
+  #newSegment(bytes: number, memory: Uint8Array): number {
     const segment = this.#vacant.pop() ?? this.segments.length;
     if (segment === SEGMENTS_MAX) throw new ArenaFullError('The dataset cannot grow beyond 32 GiB');
-    const memory = this.#source.take(bytes);
     this.segments[segment] = memory;
-    this.words[segment] = new Int32Array(memory.buffer, memory.byteOffset, bytes >> 2);
+    this.words[segment] = new Int32Array(memory.buffer, memory.byteOffset, memory.length >> 2);
     this.#pages[segment] = new Int32Array((bytes === SEGMENT_BYTES ? SEGMENT_PAGES : 1) * STRIDE);
     this.reserved += bytes;
     return segment;
   }
 
   #dropSegment(segment: number): void {
-    const memory = this.segments[segment];
-    this.reserved -= memory.length;
+    const pages = this.#pages[segment];
+    this.reserved -= pages[STATE] === STATE_OWN_BUFFER ? pages[PAGES] * PAGE_BYTES : SEGMENT_BYTES;
     this.segments[segment] = NO_BYTES;
     this.words[segment] = NO_WORDS;
     this.#pages[segment] = NO_WORDS;

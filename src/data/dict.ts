@@ -55,6 +55,14 @@ export interface DictWatcher {
   released(): void;
 }
 
+/** Wants the value of one entry as it is now. */
+export interface ValueWatcher {
+  /** These bytes of the value are going to be written over. */
+  beforeWrite(from: number, to: number): void;
+  /** The entry moves or goes away: its block is the watcher's now, who frees it. */
+  taken(): void;
+}
+
 /** Home buckets of the keys in `fetch`. */
 const buckets = new Int32Array(16);
 /** A word of an entry's end, for the usual short keys and values. */
@@ -75,6 +83,8 @@ export class Dict {
   memory = 0;
   /** Who has to see the buckets before they change; null: nobody. */
   watcher: DictWatcher | null = null;
+  /** Entries whose values someone still wants as they are; null: none. */
+  #watched: Map<number, ValueWatcher> | null = null;
   /** bucketCount <= #mask + 1 < 2 * bucketCount. */
   #mask = 0;
   #chunks = new Int32Array(1);
@@ -207,32 +217,60 @@ export class Dict {
     if (this.watcher !== null) this.watcher.beforeChange(this.#indexOf(this.#hashOf(ref)));
   }
 
+  /** Nobody changes an entry's value any more without the watcher knowing; one at a time. */
+  watchValue(ref: number, watcher: ValueWatcher): void {
+    this.#watched ??= new Map();
+    if (this.#watched.has(ref)) throw new Error('assert: a value is watched twice at a time');
+    this.#watched.set(ref, watcher);
+  }
+
+  unwatchValue(ref: number): void {
+    this.#watched?.delete(ref);
+    if (this.#watched?.size === 0) this.#watched = null;
+  }
+
+  /** To be called before bytes of a value are written over in place. */
+  beforeWrite(ref: number, from: number, to: number): void {
+    if (this.#watched !== null) this.#watched.get(ref)?.beforeWrite(from, to);
+  }
+
   /**
-   * Changes the length of an entry's value, in place where the block allows. The bytes up to the smaller length stay.
+   * Changes the length of an entry's value, in place where the block allows.
    * @param room value bytes to leave for growth when the entry has to move.
+   * @param keeps the bytes up to the smaller length stay; false: all will be written anew.
    * @returns the entry, which may be another ref; the old one is then gone.
    */
-  resizeValue(ref: number, valueLength: number, room: number): number {
+  resizeValue(ref: number, valueLength: number, room: number, keeps = true): number {
     const { arena } = this;
     this.willChange(ref);
     const words = arena.words[ref >> SEGMENT_SHIFT];
     const at = (ref & GRANULE_MASK) << 2;
-    if (words[at + 1] === valueLength) return ref;
-    const keyLength = words[at];
-    const size = this.headerBytes + keyLength + valueLength;
-    const capacity = arena.capacityOf(ref);
-    // A block may stay up to twice as large as needed; small ones always fit well enough.
-    if (size <= capacity && (capacity <= 64 || size * 2 >= capacity || room > 0)) {
-      words[at + 1] = valueLength;
-      return ref;
+    if (keeps || this.#watched === null || !this.#watched.has(ref)) {
+      if (words[at + 1] === valueLength) return ref;
+      if (this.#fits(ref, this.headerBytes + words[at] + valueLength, room)) {
+        words[at + 1] = valueLength;
+        return ref;
+      }
     }
+    const keyLength = words[at];
     const moved = this.#allocEntry(keyLength, valueLength, room);
-    const kept = this.headerBytes + keyLength + Math.min(valueLength, words[at + 1]);
+    const kept = this.headerBytes + keyLength + (keeps ? Math.min(valueLength, words[at + 1]) : 0);
     copyBytes(arena.bytesOf(moved), arena.offsetOf(moved), arena.bytesOf(ref), arena.offsetOf(ref), kept);
     arena.words[moved >> SEGMENT_SHIFT][((moved & GRANULE_MASK) << 2) + 1] = valueLength;
     this.#replace(ref, moved);
     this.#freeEntry(ref);
     return moved;
+  }
+
+  /** Whether an entry of that size can stay where it is, made longer if need be. */
+  #fits(ref: number, size: number, room: number): boolean {
+    const { arena } = this;
+    const capacity = arena.capacityOf(ref);
+    // A block may stay up to twice as large as needed; small ones always fit well enough.
+    if (size <= capacity) return capacity <= 64 || size * 2 >= capacity || room > 0;
+    if (!arena.extend(ref, size, room)) return false;
+    this.memory += arena.capacityOf(ref) - capacity;
+    return true;
   }
 
   /** @returns whether the key was there. */
@@ -433,7 +471,8 @@ export class Dict {
 
   #allocEntry(keyLength: number, valueLength: number, room: number): number {
     const { arena } = this;
-    const ref = arena.alloc(this.headerBytes + keyLength + valueLength + room);
+    const size = this.headerBytes + keyLength + valueLength;
+    const ref = room > 0 ? arena.allocGrowing(size, room) : arena.alloc(size);
     this.memory += arena.capacityOf(ref);
     const words = arena.words[ref >> SEGMENT_SHIFT];
     const at = (ref & GRANULE_MASK) << 2;
@@ -446,7 +485,17 @@ export class Dict {
 
   #freeEntry(ref: number): void {
     this.memory -= this.arena.capacityOf(ref);
+    if (this.#watched !== null && this.#leave(ref)) return;
     this.arena.free(ref);
+  }
+
+  /** Leaves a block to who watches the value. @returns whether someone does. */
+  #leave(ref: number): boolean {
+    const watcher = this.#watched?.get(ref);
+    if (watcher === undefined) return false;
+    this.unwatchValue(ref);
+    watcher.taken();
+    return true;
   }
 
   #hashOf(ref: number): number {

@@ -18,7 +18,6 @@ import {
   type DatasetFormat,
   isSliced,
   type Saving,
-  SLICE_BYTES,
   SLICE_ELEMENTS,
   SliceSaving,
   type Slices,
@@ -27,6 +26,7 @@ import {
 import { ListSaving, type NodeWriter } from './list-saving.ts';
 import type { RdbOutput } from './rdb-output.ts';
 import { streamSlices } from './stream-command-writer.ts';
+import { StringSaving } from './string-saving.ts';
 import { type ElementWriter, TableSaving } from './table-saving.ts';
 
 /** Elements of one command. */
@@ -89,33 +89,27 @@ export class CommandFormat implements DatasetFormat {
       }
       return new TableSaving(out, table, new CommandElements(key, value as Tabled), null);
     }
-    return openString(out, db, entry, key);
+    return openString(out, db, entry, key, live);
   }
 
   end(): void {}
 }
 
-function openString(out: RdbOutput, db: Database, entry: number, key: Key): Saving | null {
-  const bytes = db.bytesOf(entry);
-  const start = db.valueOffset(entry);
+function openString(out: RdbOutput, db: Database, entry: number, key: Key, live: boolean): Saving | null {
   const length = db.valueLength(entry);
   header(out, 3);
   text(out, 'SET');
   bulk(out, key.bytes, 0, key.bytes.length);
-  if (isSliced(1, length)) return new SliceSaving(out, stringSlices(out, key, bytes, start, length));
-  bulk(out, bytes, start, length);
+  if (live && isSliced(1, length)) {
+    beginBulk(out, length);
+    return new StringSaving(out, db.dict, entry, (to) => {
+      endBulk(to);
+      writeExpiry(to, key);
+    });
+  }
+  bulk(out, db.bytesOf(entry), db.valueOffset(entry), length);
   writeExpiry(out, key);
   return null;
-}
-
-function* stringSlices(out: RdbOutput, key: Key, bytes: Uint8Array, start: number, length: number): Slices {
-  beginBulk(out, length);
-  for (let at = 0; at < length; at += SLICE_BYTES) {
-    out.raw(bytes, start + at, Math.min(SLICE_BYTES, length - at));
-    yield;
-  }
-  endBulk(out);
-  writeExpiry(out, key);
 }
 
 function writeExpiry(out: RdbOutput, key: Key): void {

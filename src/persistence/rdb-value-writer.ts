@@ -10,7 +10,7 @@ import { SetValue } from '../data/set.ts';
 import { SortedSet } from '../data/sorted-set.ts';
 import { Stream } from '../data/stream.ts';
 import { TYPE_STRING } from '../data/value-type.ts';
-import { isSliced, type Saving, SLICE_BYTES, SliceSaving, type Slices, StreamSaving } from './dataset-format.ts';
+import { isSliced, type Saving, type Slices, StreamSaving } from './dataset-format.ts';
 import { ListSaving, type NodeWriter } from './list-saving.ts';
 import {
   NODE_PACKED,
@@ -27,6 +27,7 @@ import {
 } from './rdb-format.ts';
 import { PATIENT_COMPRESS_MAX, type RdbOutput } from './rdb-output.ts';
 import { streamSlices } from './rdb-stream-writer.ts';
+import { StringSaving } from './string-saving.ts';
 import { type ElementWriter, TableSaving } from './table-saving.ts';
 
 const element = new Element();
@@ -62,7 +63,8 @@ export function openValue(out: RdbOutput, db: Database, entry: number): Saving |
   if (db.typeOf(entry) === TYPE_STRING) {
     const length = db.valueLength(entry);
     if (length > PATIENT_COMPRESS_MAX) {
-      return new SliceSaving(out, stringSlices(out, db.bytesOf(entry), db.valueOffset(entry), length));
+      out.size(length);
+      return new StringSaving(out, db.dict, entry, () => {});
     }
     out.string(db.bytesOf(entry), db.valueOffset(entry), length);
     return null;
@@ -146,14 +148,6 @@ function eachElement(write: (out: RdbOutput, handle: number) => void): ElementWr
     },
     end() {},
   };
-}
-
-function* stringSlices(out: RdbOutput, bytes: Uint8Array, offset: number, length: number): Slices {
-  out.size(length);
-  for (let at = 0; at < length; at += SLICE_BYTES) {
-    out.raw(bytes, offset + at, Math.min(SLICE_BYTES, length - at));
-    yield;
-  }
 }
 
 function writeElement(out: RdbOutput): void {
