@@ -212,8 +212,8 @@ function clientUnblock(call: Call): void {
     reply.integer(0);
     return;
   }
-  if (byError) server.blocking.unblock(target, (other) => other.error(UNBLOCKED));
-  else server.blocking.timeOut(target, true);
+  if (byError) server.blocking.unblock(target, (other) => other.error(UNBLOCKED), 'failed');
+  else server.blocking.timeOut(target, 'failed');
   reply.integer(1);
 }
 

@@ -166,7 +166,7 @@ describe('the contract', () => {
     peer.send(encode(['WAITFOR', 'k']));
     expect(server.blocking.count('wait')).toBe(1);
     const [client] = server.clients.values();
-    server.blocking.timeOut(client);
+    server.blocking.timeOut(client, 'uncounted');
     expect(peer.got()).toBe(':7\r\n');
     expect(ended).toBe(1);
     expect(peer.ask('MULTI') + peer.ask('WAITFOR', 'k') + peer.ask('EXEC')).toBe('+OK\r\n+QUEUED\r\n*1\r\n:7\r\n');

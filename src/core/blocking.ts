@@ -44,6 +44,12 @@ export interface Waiting {
   readonly deadlineMs: number;
 }
 
+/**
+ * How the end of a wait counts: as the rest of its command's call, as that of one that failed, or not at all, as when time
+ * has run out: nobody has done anything for the client then.
+ */
+export type Ending = 'call' | 'failed' | 'uncounted';
+
 /** One client that waits. */
 export class Blocked {
   readonly client: Client;
@@ -55,6 +61,8 @@ export class Blocked {
   readonly muted: boolean;
   /** Unix time, milliseconds; 0: none. */
   readonly deadlineMs: number;
+  /** What its command took until it waited, microseconds. */
+  spentUs = 0;
   /** Keys by `keyName`, and the word that each is. */
   readonly wordOfKey = new Map<string, number>();
 
@@ -70,6 +78,7 @@ export class Blocked {
   }
 }
 
+const FORCED = 'UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)';
 /** The longest delay an alarm takes. */
 const DELAY_MS_MAX = 0x7fffffff;
 
@@ -233,41 +242,38 @@ export class Blocking {
   }
 
   #serve(blocked: Blocked, word: number): void {
-    this.#answer(blocked, (call) => blocked.request.serve?.(call, word) === true);
+    this.#answer(blocked, (call) => blocked.request.serve?.(call, word) === true, 'call');
   }
 
   // --- ends of waiting ---
 
-  /**
-   * Ends a client's waiting with a reply; nothing happens when it does not wait.
-   * @param failed counts as a failed call of its command, as CLIENT UNBLOCK does.
-   */
-  unblock(client: Client, answer: (reply: ReplyWriter) => void, failed = false): void {
+  /** Ends a client's waiting with a reply; nothing happens when it does not wait. */
+  unblock(client: Client, answer: (reply: ReplyWriter) => void, ending: Ending = 'call'): void {
     const { blocked } = client;
     if (blocked === null) return;
-    this.#answer(blocked, (call) => {
+    const step = (call: Call): boolean => {
       answer(call.reply);
       return true;
-    });
-    if (failed) blocked.command.failedCalls++;
+    };
+    this.#answer(blocked, step, ending);
   }
 
-  /** As when time has run out. */
-  timeOut(client: Client, failed = false): void {
+  /** With the reply of a client whose time has run out. */
+  timeOut(client: Client, ending: Ending): void {
     const { blocked } = client;
-    if (blocked !== null) this.unblock(client, (reply) => timeoutReply(reply, blocked.request), failed);
+    if (blocked !== null) this.unblock(client, (reply) => timeoutReply(reply, blocked.request), ending);
   }
 
   /** Runs a step that replies to a client that waits; when it has, the client goes on. */
-  #answer(blocked: Blocked, step: (call: Call) => boolean): void {
-    const { client, command } = blocked;
+  #answer(blocked: Blocked, step: (call: Call) => boolean, ending: Ending): void {
+    const { client, command, spentUs } = blocked;
     const reply = this.#reply;
     const call = this.#callOf(blocked);
     const before = this.receiver;
     reply.reset();
     reply.protocol = client.protocol;
     this.receiver = client;
-    const done = this.#server.dispatcher.resume(call, command, step);
+    const done = this.#server.dispatcher.resume(call, command, step, ending, spentUs);
     this.receiver = before;
     if (!done) return;
     this.#remove(blocked);
@@ -298,9 +304,7 @@ export class Blocking {
   disconnectAll(): void {
     for (const client of [...this.#server.clients.values()]) {
       if (client.blocked === null) continue;
-      this.unblock(client, (reply) =>
-        reply.error('UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)'),
-      );
+      this.unblock(client, (reply) => reply.error(FORCED), 'uncounted');
       client.closeAfterReply();
     }
   }
@@ -344,7 +348,8 @@ export class Blocking {
     this.#alarmMs = 0;
     for (let first = this.#timeouts[0]; first !== undefined; first = this.#timeouts[0]) {
       if (first.deadlineMs > clock.unixMs) break;
-      this.timeOut(first.client);
+      // A module's own answer to that is work of its command.
+      this.timeOut(first.client, first.request.kind === 'module' ? 'call' : 'uncounted');
     }
     this.#armAlarm();
     this.#server.settle();

@@ -53,6 +53,8 @@ export class Command {
   readonly subcommands: CommandTable | null;
   readonly nameBytes: Uint8Array;
   readonly hash: number;
+  /** As Redis has it in its table. */
+  readonly isFast: boolean;
   /** Name of the module that has brought it; empty: it is the server's own. */
   readonly module: string;
 
@@ -74,8 +76,9 @@ export class Command {
       (bits, flag) => bits | (FLAG_BITS[flag] ?? 0),
       spec.name === 'set' ? FLAG_QUICK : 0,
     );
-    // What a module calls fast is measured all the same.
-    this.flags = module === '' ? flags : flags & ~FLAG_QUICK;
+    this.isFast = spec.flags.includes('fast');
+    // What a module calls fast is measured all the same, and so is what may wait.
+    this.flags = module === '' && !spec.flags.includes('blocking') ? flags : flags & ~FLAG_QUICK;
     this.run = spec.run ?? null;
     this.nameBytes = Buffer.from(calledAs, 'latin1');
     this.hash = nameHash(this.nameBytes, 0, this.nameBytes.length);
@@ -99,7 +102,10 @@ export class Command {
   record(calls: number, timeUs: number, keepHistogram: boolean): void {
     this.calls += calls;
     this.timeUs += timeUs * calls;
-    if (!keepHistogram) return;
+    if (keepHistogram) this.recordLatency(timeUs, calls);
+  }
+
+  recordLatency(timeUs: number, calls: number): void {
     if (this.histogram === null) this.histogram = new LatencyHistogram();
     this.histogram.record(timeUs, calls);
   }

@@ -6,6 +6,7 @@ import type { RequestParser } from '../resp/parser.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import { ALLOWED } from './acl/permission.ts';
 import { refusalOfCommand } from './acl/refusals.ts';
+import type { Ending } from './blocking.ts';
 import { Call } from './call.ts';
 import {
   type Client,
@@ -336,11 +337,12 @@ export class Dispatcher {
     this.#perform(call, command);
     this.#untimed[this.#untimedCount++] = command;
     if (!quick || reply.length - lengthBefore > QUICK_REPLY_LENGTH) {
-      const spent = this.takeTime();
-      const slow = config.slowlogLogSlowerThan >= 0 && spent >= config.slowlogLogSlowerThan;
+      const { blocked } = call.client;
+      const spent = this.takeTime(config.latencyTracking && blocked === null);
       if (config.latencyMonitorThreshold > 0) server.latency.add(latencyEvent(command), spent);
       // Who waits is logged when he is served.
-      if (slow && call.client.blocked === null) this.#logSlow(call, command, spent);
+      if (blocked !== null) blocked.spentUs = spent;
+      else this.#logSlow(call, command, spent);
     }
   }
 
@@ -379,39 +381,41 @@ export class Dispatcher {
   /** Runs a command within another one, which goes on afterwards: its time is measured on its own. */
   runNested(call: Call, command: Command): void {
     const { server } = this;
-    const { latencyTracking, slowlogLogSlowerThan } = server.config;
     const began = server.stopwatch();
     this.#perform(call, command);
     const spent = server.stopwatch() - began;
-    command.record(1, spent, latencyTracking);
+    command.record(1, spent, server.config.latencyTracking);
     server.latency.add(latencyEvent(command), spent);
-    if (slowlogLogSlowerThan >= 0 && spent >= slowlogLogSlowerThan) this.#logSlow(call, command, spent);
+    this.#logSlow(call, command, spent);
   }
 
   /**
    * A command that waited goes on with `step`: it was counted as a call when it came, its time and errors come now.
+   * @param spentBefore microseconds that it took until it waited.
    * @returns whether `step` replied.
    */
-  resume(call: Call, command: Command, step: (call: Call) => boolean): boolean {
+  resume(call: Call, command: Command, step: (call: Call) => boolean, ending: Ending, spentBefore: number): boolean {
     const { reply, server } = call;
-    const { slowlogLogSlowerThan } = server.config;
     const began = server.stopwatch();
     reply.countedErrors = reply.errors;
     if (!(server.propagation.wanted === 0 ? step(call) : this.#propagated(call, step))) return false;
     const spent = server.stopwatch() - began;
+    const hasError = reply.errors !== reply.countedErrors;
+    if (hasError) server.stats.countError(reply.lastError);
+    if (ending === 'uncounted') return true;
+    if (hasError || ending === 'failed') command.failedCalls++;
     command.timeUs += spent;
-    if (reply.errors !== reply.countedErrors) {
-      command.failedCalls++;
-      server.stats.countError(reply.lastError);
-    }
+    if (server.config.latencyTracking) command.recordLatency(spentBefore + spent, 1);
     server.latency.add('command-unblocking', spent);
-    if (slowlogLogSlowerThan >= 0 && spent >= slowlogLogSlowerThan) this.#logSlow(call, command, spent);
+    this.#logSlow(call, command, spentBefore + spent);
     return true;
   }
 
+  /** Keeps a command that took long. */
   #logSlow(call: Call, command: Command, spentUs: number): void {
-    if ((command.flags & FLAG_SKIP_SLOWLOG) !== 0) return;
-    this.server.slowlog.add(call, spentUs, this.server.config.slowlogMaxLen);
+    const { slowlogLogSlowerThan, slowlogMaxLen } = this.server.config;
+    if (slowlogLogSlowerThan < 0 || spentUs < slowlogLogSlowerThan) return;
+    if ((command.flags & FLAG_SKIP_SLOWLOG) === 0) this.server.slowlog.add(call, spentUs, slowlogMaxLen);
   }
 
   /** Copies the words of the command that runs: the bytes they lie in will be gone. */
@@ -455,12 +459,11 @@ export class Dispatcher {
   }
 
   /** Shares the time since it was last taken among the commands run since. @returns the share, microseconds. */
-  takeTime(): number {
+  takeTime(histogram = this.server.config.latencyTracking): number {
     const count = this.#untimedCount;
     const now = this.server.stopwatch();
     const share = (now - this.#lastTimeUs) / (count === 0 ? 1 : count);
     this.#lastTimeUs = now;
-    const histogram = this.server.config.latencyTracking;
     const untimed = this.#untimed;
     for (let i = 0; i < count; i++) untimed[i].record(1, share, histogram);
     this.#untimedCount = 0;
@@ -469,7 +472,7 @@ export class Dispatcher {
 }
 
 function latencyEvent(command: Command): string {
-  return (command.flags & FLAG_QUICK) === 0 ? 'command' : 'fast-command';
+  return command.isFast ? 'fast-command' : 'command';
 }
 
 /** CLIENT CACHING is about the next command, or transaction, alone. */

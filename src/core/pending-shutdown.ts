@@ -71,7 +71,8 @@ export class PendingShutdown {
     if (this.#request === null) return;
     this.#request = null;
     for (const client of [...server.clients.values()]) {
-      if (client.blocked?.request.kind === 'shutdown') server.blocking.unblock(client, (reply) => reply.error(FAILED));
+      if (client.blocked?.request.kind !== 'shutdown') continue;
+      server.blocking.unblock(client, (reply) => reply.error(FAILED), 'uncounted');
     }
     server.unpauseClients('shutdown');
   }

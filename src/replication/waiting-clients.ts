@@ -40,7 +40,8 @@ export class WaitingClients {
   check(): void {
     for (const [client, { offset, replicas }] of [...this.#wishes]) {
       const count = this.#replication.countAcknowledged(offset);
-      if (count >= replicas) this.#replication.server.blocking.unblock(client, (reply) => reply.integer(count));
+      if (count < replicas) continue;
+      this.#replication.server.blocking.unblock(client, (reply) => reply.integer(count), 'uncounted');
     }
   }
 }
