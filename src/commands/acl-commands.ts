@@ -8,8 +8,8 @@ import { hasSpaces, type Selector } from '../core/acl/selector.ts';
 import type { Call } from '../core/call.ts';
 import type { CommandFlag, CommandSpec } from '../core/command.ts';
 import { WordList } from '../core/nested-call.ts';
-import { helpReply, subcommandError } from './help.ts';
-import { rowsOf } from './rows.ts';
+import { subcommandError } from './help.ts';
+import { helpRow, rowsOf } from './rows.ts';
 
 const GENPASS_BITS = 256;
 const GENPASS_BITS_MAX = 4096;
@@ -237,7 +237,7 @@ export const aclCommands: readonly CommandSpec[] = [
       row('dryrun', -4, admin, '7.0.0', 'Tells whether a user may run a command.', dryRun),
       row('genpass', -2, own, '6.0.0', 'Makes up a password.', genPass),
       row('getuser', 3, admin, '6.0.0', 'Tells the rules of a user.', getUser),
-      row('help', 2, ['loading', 'stale'], '6.0.0', 'Lists the subcommands.', (call) => helpReply(call, HELP)),
+      helpRow(row, '6.0.0', HELP),
       row('list', 2, admin, '6.0.0', 'Lists the rules of all users.', (call) => bulkList(call, call.server.acl.lines)),
       row('load', 2, admin, '6.0.0', 'Reads the users from their file.', load),
       row('log', -2, admin, '6.0.0', 'Tells what was denied latest.', log),

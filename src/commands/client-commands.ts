@@ -3,8 +3,8 @@ import type { User } from '../core/acl/user.ts';
 import type { Call } from '../core/call.ts';
 import { type Client, REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT } from '../core/client.ts';
 import type { CommandFlag, CommandSpec } from '../core/command.ts';
-import { helpReply, subcommandError } from './help.ts';
-import { rowsOf } from './rows.ts';
+import { subcommandError } from './help.ts';
+import { helpRow, rowsOf } from './rows.ts';
 import { clientCaching, clientGetRedir, clientTracking, clientTrackingInfo } from './tracking.ts';
 
 function clientId(call: Call): void {
@@ -266,7 +266,7 @@ export const clientSubcommands: readonly CommandSpec[] = [
   row('caching', 3, own, '6.0.0', 'Tells whether the next command is tracked.', clientCaching),
   row('getname', 2, own, '2.6.9', 'Tells the name of the connection.', clientGetName),
   row('getredir', 2, own, '6.0.0', 'Tells who gets the tracking messages.', clientGetRedir),
-  row('help', 2, ['loading', 'stale'], '5.0.0', 'Lists the subcommands.', (call) => helpReply(call, HELP)),
+  helpRow(row, '5.0.0', HELP),
   row('id', 2, own, '5.0.0', 'Tells the number of the connection.', clientId),
   row('info', 2, own, '6.2.0', 'Tells facts about the connection.', clientInfo),
   row('kill', -3, admin, '2.4.0', 'Closes connections.', clientKill),

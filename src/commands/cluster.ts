@@ -2,6 +2,7 @@
 // imports this file.
 import type { Call } from '../core/call.ts';
 import type { CommandFlag, CommandSpec } from '../core/command.ts';
+import { rowsOf } from './rows.ts';
 
 function disabled(call: Call): void {
   call.reply.error('ERR This instance has cluster support disabled');
@@ -12,22 +13,14 @@ const CHANGE: readonly CommandFlag[] = ['admin', 'stale', 'no_async_loading'];
 const ADMIN: readonly CommandFlag[] = ['admin', 'stale'];
 const LOOK: readonly CommandFlag[] = ['stale'];
 
+const row = rowsOf('cluster', 'cluster|');
 const sub = (
   name: string,
   arity: number,
   flags: readonly CommandFlag[],
   summary: string,
   since = '3.0.0',
-): CommandSpec => ({
-  name: `cluster|${name}`,
-  arity,
-  flags,
-  keys: none,
-  group: 'cluster',
-  since,
-  summary,
-  run: disabled,
-});
+): CommandSpec => row(name, arity, flags, since, summary, disabled);
 
 const subcommands: readonly CommandSpec[] = [
   sub('addslots', -3, CHANGE, 'Gives hash slots to this node.'),

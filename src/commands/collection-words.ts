@@ -1,11 +1,13 @@
 // What the commands of lists, hashes, sets and sorted sets share: counts with bounds, changes counted as Redis counts
-// them, and the SCAN family's words. Only src/commands/ imports it.
+// them, results that are stored, and the SCAN family's words. Only src/commands/ imports it.
 import type { Call } from '../core/call.ts';
 import { NOT_AN_INTEGER } from '../core/errors.ts';
 import { keyModified } from '../core/lookup.ts';
+import type { Collection } from '../data/collection.ts';
 import { EntryList } from '../data/dict.ts';
 import { Element } from '../data/element.ts';
 import { globMatch } from '../data/glob.ts';
+import { discardWord } from './key-deletion.ts';
 
 export const MUST_BE_POSITIVE = 'ERR value is out of range, must be positive';
 const OUT_OF_LONG_RANGE = 'ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807';
@@ -14,6 +16,21 @@ const OUT_OF_LONG_RANGE = 'ERR value is out of range, value must between -922337
 export function keyChanged(call: Call, i: number, notifyClass: number, event: string, changes: number): void {
   keyModified(call, i, notifyClass, event);
   call.server.dirty += changes - 1;
+}
+
+/** Makes word `i`'s key hold a result, or deletes it when there is none. Replies the length. */
+export function storeResult(call: Call, i: number, result: Collection, notifyClass: number, event: string): void {
+  const { db, bytes } = call;
+  const offset = call.offsets[i];
+  const length = call.lengths[i];
+  call.reply.integer(result.length);
+  if (result.length > 0) {
+    db.setCollection(bytes, offset, length, result);
+    keyModified(call, i, notifyClass, event);
+    return;
+  }
+  result.release();
+  discardWord(call, i);
 }
 
 /** Word `i` as an integer of at least `min`. @returns NaN after having replied `message`. */

@@ -6,7 +6,7 @@ import { globToRegExp } from '../core/glob-text.ts';
 import { hasKeys, type KeySpec } from '../core/key-specs.ts';
 import { type CommandArgument, commandArguments } from './command-details.ts';
 import { DEPRECATIONS, SYSTEM_COMMANDS } from './deprecations.ts';
-import { helpReply } from './help.ts';
+import { helpRow, rowsOf } from './rows.ts';
 
 function command(call: Call): void {
   const all = call.server.commands.all;
@@ -254,16 +254,7 @@ const HELP = [
 ];
 
 const flags: readonly CommandFlag[] = ['loading', 'stale'];
-const row = (name: string, arity: number, since: string, summary: string, run: (call: Call) => void): CommandSpec => ({
-  name: `command|${name}`,
-  arity,
-  flags,
-  keys: [0, 0, 0],
-  group: 'server',
-  since,
-  summary,
-  run,
-});
+const row = rowsOf('server', 'command|');
 
 export const commandCommand: CommandSpec = {
   name: 'command',
@@ -275,14 +266,14 @@ export const commandCommand: CommandSpec = {
   summary: 'Tells facts about all commands.',
   run: command,
   subcommands: [
-    row('count', 2, '2.8.13', 'Counts the commands.', commandCount),
-    row('docs', -2, '7.0.0', 'Describes commands.', commandDocs),
-    row('getkeys', -4, '2.8.13', 'Finds the keys in a command.', (call) => commandGetKeys(call, false)),
-    row('getkeysandflags', -4, '7.0.0', 'Finds the keys in a command and what happens to them.', (call) =>
+    row('count', 2, flags, '2.8.13', 'Counts the commands.', commandCount),
+    row('docs', -2, flags, '7.0.0', 'Describes commands.', commandDocs),
+    row('getkeys', -4, flags, '2.8.13', 'Finds the keys in a command.', (call) => commandGetKeys(call, false)),
+    row('getkeysandflags', -4, flags, '7.0.0', 'Finds the keys in a command and what happens to them.', (call) =>
       commandGetKeys(call, true),
     ),
-    row('help', 2, '5.0.0', 'Lists the subcommands.', (call) => helpReply(call, HELP)),
-    row('info', -2, '2.8.13', 'Tells facts about commands.', commandInfo),
-    row('list', -2, '7.0.0', 'Lists the names of commands.', commandList),
+    helpRow(row, '5.0.0', HELP),
+    row('info', -2, flags, '2.8.13', 'Tells facts about commands.', commandInfo),
+    row('list', -2, flags, '7.0.0', 'Lists the names of commands.', commandList),
   ],
 };

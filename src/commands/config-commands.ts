@@ -16,8 +16,8 @@ import {
 import { rewriteConfigFile } from '../core/config-rewrite.ts';
 import { SENSITIVE } from '../core/directive.ts';
 import { globToRegExp } from '../core/glob-text.ts';
-import { helpReply } from './help.ts';
 import { addModules } from './module.ts';
+import { helpRow, rowsOf } from './rows.ts';
 
 function configGet(call: Call): void {
   const { reply, server } = call;
@@ -152,16 +152,7 @@ const HELP = [
 ];
 
 const flags: readonly CommandFlag[] = ['admin', 'noscript', 'loading', 'stale'];
-const row = (name: string, arity: number, since: string, summary: string, run: (call: Call) => void): CommandSpec => ({
-  name: `config|${name}`,
-  arity,
-  flags: name === 'help' ? ['loading', 'stale'] : flags,
-  keys: [0, 0, 0],
-  group: 'server',
-  since,
-  summary,
-  run,
-});
+const row = rowsOf('server', 'config|');
 
 export const configCommand: CommandSpec = {
   name: 'config',
@@ -172,10 +163,10 @@ export const configCommand: CommandSpec = {
   since: '2.0.0',
   summary: 'Holds the commands about settings.',
   subcommands: [
-    row('get', -3, '2.0.0', 'Tells settings.', configGet),
-    row('help', 2, '5.0.0', 'Lists the subcommands.', (call) => helpReply(call, HELP)),
-    row('resetstat', 2, '2.0.0', 'Puts counters to zero.', configResetStat),
-    row('rewrite', 2, '2.8.0', 'Writes the settings to the configuration file.', configRewrite),
-    row('set', -4, '2.0.0', 'Changes settings.', configSet),
+    row('get', -3, flags, '2.0.0', 'Tells settings.', configGet),
+    helpRow(row, '5.0.0', HELP),
+    row('resetstat', 2, flags, '2.0.0', 'Puts counters to zero.', configResetStat),
+    row('rewrite', 2, flags, '2.8.0', 'Writes the settings to the configuration file.', configRewrite),
+    row('set', -4, flags, '2.0.0', 'Changes settings.', configSet),
   ],
 };

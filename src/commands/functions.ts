@@ -11,7 +11,7 @@ import { type Library, type LibraryFunction, LibrarySet, type LibraryStore } fro
 import { commandFlags, SCRIPT_FLAGS } from '../scripting/script-flags.ts';
 import { BUSY_SCRIPT, scriptingOf } from '../scripting/scripting.ts';
 import { finishPayload, payloadValid, TRAILER_BYTES } from './dump.ts';
-import { helpReply } from './help.ts';
+import { helpRow, rowsOf } from './rows.ts';
 import { keyCount, killReply } from './scripting.ts';
 
 function librariesOf(call: Call): LibraryStore {
@@ -269,15 +269,7 @@ function runner(name: string, extra: readonly CommandFlag[], summary: string, re
   };
 }
 
-function sub(
-  name: string,
-  arity: number,
-  flags: readonly CommandFlag[],
-  summary: string,
-  run: (call: Call) => void,
-): CommandSpec {
-  return { name: `function|${name}`, arity, flags, keys: noKeys, group: 'scripting', since: '7.0.0', summary, run };
-}
+const sub = rowsOf('scripting', 'function|');
 
 export const functionCommands: readonly CommandSpec[] = [
   runner('fcall', ['may_replicate'], 'Calls a function.', false),
@@ -291,15 +283,17 @@ export const functionCommands: readonly CommandSpec[] = [
     since: '7.0.0',
     summary: 'Commands about functions.',
     subcommands: [
-      sub('delete', 3, ['write', 'noscript'], 'Forgets a library.', remove),
-      sub('dump', 2, ['noscript'], 'Gives all libraries as one payload.', dump),
-      sub('flush', -2, ['write', 'noscript'], 'Forgets all libraries.', flush),
-      sub('help', 2, ['loading', 'stale'], 'Lists the subcommands.', (call) => helpReply(call, HELP)),
-      sub('kill', 2, ['noscript', 'allow_busy'], 'Ends the running function.', (call) => killReply(call, false)),
-      sub('list', -2, ['noscript'], 'Tells about all libraries.', list),
-      sub('load', -3, ['write', 'denyoom', 'noscript'], 'Adds a library.', load),
-      sub('restore', -3, ['write', 'denyoom', 'noscript'], 'Adds the libraries of a payload.', restore),
-      sub('stats', 2, ['noscript', 'allow_busy'], 'Tells what runs and how many functions there are.', stats),
+      sub('delete', 3, ['write', 'noscript'], '7.0.0', 'Forgets a library.', remove),
+      sub('dump', 2, ['noscript'], '7.0.0', 'Gives all libraries as one payload.', dump),
+      sub('flush', -2, ['write', 'noscript'], '7.0.0', 'Forgets all libraries.', flush),
+      helpRow(sub, '7.0.0', HELP),
+      sub('kill', 2, ['noscript', 'allow_busy'], '7.0.0', 'Ends the running function.', (call) =>
+        killReply(call, false),
+      ),
+      sub('list', -2, ['noscript'], '7.0.0', 'Tells about all libraries.', list),
+      sub('load', -3, ['write', 'denyoom', 'noscript'], '7.0.0', 'Adds a library.', load),
+      sub('restore', -3, ['write', 'denyoom', 'noscript'], '7.0.0', 'Adds the libraries of a payload.', restore),
+      sub('stats', 2, ['noscript', 'allow_busy'], '7.0.0', 'Tells what runs and how many functions there are.', stats),
     ],
   },
 ];

@@ -1,10 +1,10 @@
-// LATENCY and its subcommands. Only table.ts imports this file.
+// LATENCY and its subcommands. Only server.ts imports this file.
 import type { Call } from '../core/call.ts';
 import type { CommandFlag, CommandSpec } from '../core/command.ts';
 import type { Command } from '../core/command-table.ts';
-import { helpReply } from './help.ts';
 import { latencyReport } from './latency-doctor.ts';
 import { latencyGraph } from './latency-graph.ts';
+import { helpRow, rowsOf } from './rows.ts';
 
 function history(call: Call): void {
   const samples = call.server.latency.events.get(call.latin1(2))?.samples ?? [];
@@ -109,14 +109,7 @@ const HELP = [
 ];
 
 const admin: readonly CommandFlag[] = ['admin', 'noscript', 'loading', 'stale'];
-const row = (
-  name: string,
-  arity: number,
-  since: string,
-  summary: string,
-  run: (call: Call) => void,
-  flags: readonly CommandFlag[] = admin,
-): CommandSpec => ({ name: `latency|${name}`, arity, flags, keys: [0, 0, 0], group: 'server', since, summary, run });
+const row = rowsOf('server', 'latency|');
 
 export const latencyCommand: CommandSpec = {
   name: 'latency',
@@ -127,14 +120,14 @@ export const latencyCommand: CommandSpec = {
   since: '2.8.13',
   summary: 'Holds the commands about what took long.',
   subcommands: [
-    row('doctor', 2, '2.8.13', 'Tells what was slow and what may help.', (call) =>
+    row('doctor', 2, admin, '2.8.13', 'Tells what was slow and what may help.', (call) =>
       call.reply.verbatim(latencyReport(call.server), 'txt'),
     ),
-    row('graph', 3, '2.8.13', 'Draws the latencies of an event.', graph),
-    row('help', 2, '2.8.13', 'Lists the subcommands.', (call) => helpReply(call, HELP), ['loading', 'stale']),
-    row('histogram', -2, '7.0.0', 'Tells how long commands took.', histogram),
-    row('history', 3, '2.8.13', 'Tells the latencies of an event.', history),
-    row('latest', 2, '2.8.13', 'Tells the latest latencies of all events.', latest),
-    row('reset', -2, '2.8.13', 'Drops latencies.', reset),
+    row('graph', 3, admin, '2.8.13', 'Draws the latencies of an event.', graph),
+    helpRow(row, '2.8.13', HELP),
+    row('histogram', -2, admin, '7.0.0', 'Tells how long commands took.', histogram),
+    row('history', 3, admin, '2.8.13', 'Tells the latencies of an event.', history),
+    row('latest', 2, admin, '2.8.13', 'Tells the latest latencies of all events.', latest),
+    row('reset', -2, admin, '2.8.13', 'Drops latencies.', reset),
   ],
 };

@@ -1,5 +1,5 @@
 // List commands. LPUSH, RPUSH, LPOP, RPOP and LRANGE allocate nothing: elements go from the request into listpacks and
-// from listpacks into the reply. Only table.ts imports this file; the blocking commands reuse its shared parts.
+// from listpacks into the reply. table.ts imports this file; the blocking commands reuse its shared parts.
 import type { Call } from '../core/call.ts';
 import type { CommandSpec } from '../core/command.ts';
 import { INDEX_OUT_OF_RANGE, NO_SUCH_KEY } from '../core/errors.ts';

@@ -1,10 +1,10 @@
 // MEMORY: what keys and the server take. Figures of keys are exact where they lie in the arena. Only table.ts imports
 // this file.
 import type { Call } from '../core/call.ts';
-import type { CommandFlag, CommandSpec } from '../core/command.ts';
+import type { CommandSpec } from '../core/command.ts';
 import { memoryFacts } from '../core/memory-facts.ts';
 import { TYPE_STRING } from '../data/value-type.ts';
-import { helpReply } from './help.ts';
+import { helpRow, rowsOf } from './rows.ts';
 
 function usage(call: Call): void {
   const { argc, db, reply } = call;
@@ -124,22 +124,7 @@ const HELP = [
   '    Bytes that a key and its value take. Nothing is estimated: <count> has no effect.',
 ];
 
-const sub = (
-  name: string,
-  arity: number,
-  flags: readonly CommandFlag[],
-  summary: string,
-  run: (call: Call) => void,
-): CommandSpec => ({
-  name: `memory|${name}`,
-  arity,
-  flags,
-  keys: name === 'usage' ? [2, 2, 1] : [0, 0, 0],
-  group: 'server',
-  since: '4.0.0',
-  summary,
-  run,
-});
+const sub = rowsOf('server', 'memory|');
 
 export const memoryCommands: readonly CommandSpec[] = [
   {
@@ -151,15 +136,15 @@ export const memoryCommands: readonly CommandSpec[] = [
     since: '4.0.0',
     summary: 'Holds the commands about memory.',
     subcommands: [
-      sub('doctor', 2, [], 'Says what is wrong with the use of memory.', doctor),
-      sub('help', 2, ['loading', 'stale'], 'Lists the subcommands.', (call) => helpReply(call, HELP)),
-      sub('malloc-stats', 2, [], 'Gives figures of the allocator.', mallocStats),
-      sub('purge', 2, [], 'Gives free memory back to the system.', (call) => {
+      sub('doctor', 2, [], '4.0.0', 'Says what is wrong with the use of memory.', doctor),
+      helpRow(sub, '4.0.0', HELP),
+      sub('malloc-stats', 2, [], '4.0.0', 'Gives figures of the allocator.', mallocStats),
+      sub('purge', 2, [], '4.0.0', 'Gives free memory back to the system.', (call) => {
         call.server.arena.trim();
         call.reply.ok();
       }),
-      sub('stats', 2, [], 'Tells how much memory is used for what.', stats),
-      sub('usage', -3, ['readonly'], 'Tells how many bytes a key takes.', usage),
+      sub('stats', 2, [], '4.0.0', 'Tells how much memory is used for what.', stats),
+      sub('usage', -3, ['readonly'], '4.0.0', 'Tells how many bytes a key takes.', usage, [2, 2, 1]),
     ],
   },
 ];

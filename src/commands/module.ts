@@ -4,7 +4,7 @@ import { isLoopback } from '../core/client-address.ts';
 import type { CommandFlag, CommandSpec } from '../core/command.ts';
 import type { EarlySetting, Modules } from '../modules/modules.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
-import { helpReply } from './help.ts';
+import { helpRow, rowsOf } from './rows.ts';
 
 const FAILED = 'ERR Error loading the extension. Please check the server logs.';
 const NOT_ALLOWED =
@@ -135,23 +135,8 @@ const HELP = [
 ];
 
 const flags: readonly CommandFlag[] = ['admin', 'noscript'];
-const row = (
-  name: string,
-  arity: number,
-  since: string,
-  summary: string,
-  run: (call: Call) => void,
-  own: readonly CommandFlag[] = [...flags, 'no_async_loading'],
-): CommandSpec => ({
-  name: `module|${name}`,
-  arity,
-  flags: own,
-  keys: [0, 0, 0],
-  group: 'server',
-  since,
-  summary,
-  run,
-});
+const change: readonly CommandFlag[] = [...flags, 'no_async_loading'];
+const row = rowsOf('server', 'module|');
 
 export const moduleCommands: readonly CommandSpec[] = [
   {
@@ -163,11 +148,11 @@ export const moduleCommands: readonly CommandSpec[] = [
     since: '4.0.0',
     summary: 'Holds the commands about modules.',
     subcommands: [
-      row('help', 2, '5.0.0', 'Lists the subcommands.', (call) => helpReply(call, HELP), ['loading', 'stale']),
-      row('list', 2, '4.0.0', 'Tells which modules are loaded.', (call) => moduleList(call, true), flags),
-      row('load', -3, '4.0.0', 'Loads a module.', (call) => load(call, call.text(2), texts(call, 3), [])),
-      row('loadex', -3, '7.0.0', 'Loads a module with settings.', loadEx),
-      row('unload', 3, '4.0.0', 'Unloads a module.', unload),
+      helpRow(row, '5.0.0', HELP),
+      row('list', 2, flags, '4.0.0', 'Tells which modules are loaded.', (call) => moduleList(call, true)),
+      row('load', -3, change, '4.0.0', 'Loads a module.', (call) => load(call, call.text(2), texts(call, 3), [])),
+      row('loadex', -3, change, '7.0.0', 'Loads a module with settings.', loadEx),
+      row('unload', 3, change, '4.0.0', 'Unloads a module.', unload),
     ],
   },
 ];

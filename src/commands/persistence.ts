@@ -1,6 +1,7 @@
 // Commands about the files of the dataset: SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE. Only server.ts imports this file.
 import type { Call } from '../core/call.ts';
-import type { CommandFlag, CommandSpec } from '../core/command.ts';
+import type { CommandSpec } from '../core/command.ts';
+import { rowsOf } from './rows.ts';
 
 const NO_FILES = 'ERR this server has no files';
 
@@ -61,23 +62,32 @@ function bgrewriteaof(call: Call): void {
   }
 }
 
-const row = (
-  name: string,
-  arity: number,
-  flags: readonly CommandFlag[],
-  summary: string,
-  run: (call: Call) => void,
-): CommandSpec => ({ name, arity, flags, keys: [0, 0, 0], group: 'server', since: '1.0.0', summary, run });
+const row = rowsOf('server');
 
 export const persistenceCommands: readonly CommandSpec[] = [
   row(
     'bgrewriteaof',
     1,
     ['admin', 'noscript', 'no_async_loading'],
+    '1.0.0',
     'Rewrites the append-only file in the background.',
     bgrewriteaof,
   ),
-  row('bgsave', -1, ['admin', 'noscript', 'no_async_loading'], 'Writes the dataset to disk in the background.', bgsave),
-  row('lastsave', 1, ['loading', 'stale', 'fast'], 'Tells when the dataset was last saved.', lastSave),
-  row('save', 1, ['admin', 'noscript', 'no_async_loading', 'no_multi'], 'Writes the dataset to disk, now.', save),
+  row(
+    'bgsave',
+    -1,
+    ['admin', 'noscript', 'no_async_loading'],
+    '1.0.0',
+    'Writes the dataset to disk in the background.',
+    bgsave,
+  ),
+  row('lastsave', 1, ['loading', 'stale', 'fast'], '1.0.0', 'Tells when the dataset was last saved.', lastSave),
+  row(
+    'save',
+    1,
+    ['admin', 'noscript', 'no_async_loading', 'no_multi'],
+    '1.0.0',
+    'Writes the dataset to disk, now.',
+    save,
+  ),
 ];

@@ -5,8 +5,8 @@ import type { CommandFlag, CommandSpec } from '../core/command.ts';
 import { PROPAGATE_REPLICAS } from '../core/propagation.ts';
 import { globMatch } from '../data/glob.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
-import { helpReply, subcommandError } from './help.ts';
-import { rowsOf } from './rows.ts';
+import { subcommandError } from './help.ts';
+import { helpRow, rowsOf } from './rows.ts';
 
 /** Where clients listen: channels, patterns, channels of a shard. */
 type Kind = 'channels' | 'patterns' | 'shardChannels';
@@ -139,7 +139,7 @@ const pubsub: CommandSpec = {
     row('pubsub|channels', -2, asking, '2.8.0', 'Lists the channels that someone is subscribed to.', (call) =>
       channelList(call, call.server.pubsub.channels.keys()),
     ),
-    row('pubsub|help', 2, ['loading', 'stale'], '6.2.0', 'Lists the subcommands.', (call) => helpReply(call, HELP)),
+    helpRow(rowsOf('pubsub', 'pubsub|'), '6.2.0', HELP),
     row('pubsub|numpat', 2, asking, '2.8.0', 'Counts the patterns that someone is subscribed to.', (call) =>
       call.reply.integer(call.server.pubsub.patterns.size),
     ),

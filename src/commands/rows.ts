@@ -1,6 +1,8 @@
 // Rows of the command table in one line each, for files with many of them whose commands mostly take no keys.
+// Only src/commands/ imports this.
 import type { Call } from '../core/call.ts';
 import type { CommandFlag, CommandSpec } from '../core/command.ts';
+import { helpReply } from './help.ts';
 
 type MakeRow = (
   name: string,
@@ -24,4 +26,9 @@ export function rowsOf(group: CommandSpec['group'], prefix = ''): MakeRow {
     summary,
     run,
   });
+}
+
+/** The row of a HELP subcommand, which replies these lines. */
+export function helpRow(row: MakeRow, since: string, lines: readonly string[]): CommandSpec {
+  return row('help', 2, ['loading', 'stale'], since, 'Lists the subcommands.', (call) => helpReply(call, lines));
 }

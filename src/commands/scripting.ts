@@ -6,7 +6,7 @@ import { parseInteger } from '../data/integer.ts';
 import type { Script } from '../scripting/script-cache.ts';
 import { commandFlags, readShebang, UNDECLARED } from '../scripting/script-flags.ts';
 import { scriptingOf } from '../scripting/scripting.ts';
-import { helpReply } from './help.ts';
+import { helpRow, rowsOf } from './rows.ts';
 
 /** The number of keys, word 2. @returns -1 after having replied an error. */
 export function keyCount(call: Call, notANumber: string): number {
@@ -130,16 +130,7 @@ function runner(
   };
 }
 
-function sub(
-  name: string,
-  arity: number,
-  flags: readonly CommandFlag[],
-  since: string,
-  summary: string,
-  action: (call: Call) => void,
-): CommandSpec {
-  return { name: `script|${name}`, arity, flags, keys: noKeys, group: 'scripting', since, summary, run: action };
-}
+const sub = rowsOf('scripting', 'script|');
 
 export const scriptingCommands: readonly CommandSpec[] = [
   runner('eval', ['may_replicate'], '2.6.0', 'Runs a script.', false, false),
@@ -158,7 +149,7 @@ export const scriptingCommands: readonly CommandSpec[] = [
       sub('debug', 3, ['noscript'], '3.2.0', 'Switches the debugger of scripts.', scriptDebug),
       sub('exists', -3, ['noscript'], '2.6.0', 'Tells whether scripts are in the cache.', scriptExists),
       sub('flush', -2, ['noscript'], '2.6.0', 'Empties the cache of scripts.', scriptFlush),
-      sub('help', 2, ['loading', 'stale'], '5.0.0', 'Lists the subcommands.', (call) => helpReply(call, HELP)),
+      helpRow(sub, '5.0.0', HELP),
       sub('kill', 2, ['noscript', 'allow_busy'], '2.6.0', 'Ends the running script.', (call) => killReply(call, true)),
       sub('load', 3, ['noscript', 'stale'], '2.6.0', 'Puts a script into the cache.', scriptLoad),
     ],

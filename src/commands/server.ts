@@ -7,10 +7,10 @@ import { REDIS_VERSION } from '../core/server.ts';
 import { commandCommand } from './command.ts';
 import { configCommand } from './config-commands.ts';
 import { debug } from './debug.ts';
-import { helpReply, subcommandError } from './help.ts';
+import { subcommandError } from './help.ts';
 import { latencyCommand } from './latency.ts';
 import { persistenceCommands } from './persistence.ts';
-import { rowsOf } from './rows.ts';
+import { helpRow, rowsOf } from './rows.ts';
 
 function info(call: Call): void {
   const sections: string[] = [];
@@ -144,9 +144,7 @@ const slowlog: CommandSpec = {
   summary: 'Holds the commands about the slow log.',
   subcommands: [
     row('slowlog|get', -2, adminFlags, '2.2.12', 'Tells the latest slow commands.', slowlogGet),
-    row('slowlog|help', 2, ['loading', 'stale'], '6.2.0', 'Lists the subcommands.', (call) =>
-      helpReply(call, SLOWLOG_HELP),
-    ),
+    helpRow(rowsOf('server', 'slowlog|'), '6.2.0', SLOWLOG_HELP),
     row('slowlog|len', 2, adminFlags, '2.2.12', 'Counts the entries.', (call) =>
       call.reply.integer(call.server.slowlog.entries.length),
     ),

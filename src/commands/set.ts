@@ -3,7 +3,6 @@ import type { Call } from '../core/call.ts';
 import type { CommandSpec } from '../core/command.ts';
 import { keyModified, readCollection, removeIfEmpty, writeCollection } from '../core/lookup.ts';
 import { NOTIFY_GENERIC, NOTIFY_SET } from '../core/notify-flags.ts';
-import type { Collection } from '../data/collection.ts';
 import { EntryList } from '../data/dict.ts';
 import { Element } from '../data/element.ts';
 import { SetValue } from '../data/set.ts';
@@ -16,8 +15,9 @@ import {
   replyScan,
   scanCursor,
   signedCount,
+  storeResult,
 } from './collection-words.ts';
-import { discardWord, propagateDeletion } from './key-deletion.ts';
+import { propagateDeletion } from './key-deletion.ts';
 
 const element = new Element();
 const handles = new EntryList();
@@ -302,21 +302,6 @@ function reply(call: Call, operation: Operation): void {
   call.reply.set(result.length);
   replyAll(call, result);
   result.release();
-}
-
-/** Makes word `i`'s key hold a result, or deletes it when there is none. Replies the length. */
-export function storeResult(call: Call, i: number, result: Collection, notifyClass: number, event: string): void {
-  const { db, bytes } = call;
-  const offset = call.offsets[i];
-  const length = call.lengths[i];
-  call.reply.integer(result.length);
-  if (result.length > 0) {
-    db.setCollection(bytes, offset, length, result);
-    keyModified(call, i, notifyClass, event);
-    return;
-  }
-  result.release();
-  discardWord(call, i);
 }
 
 function store(call: Call, operation: Operation, event: string): void {

@@ -10,8 +10,7 @@ import { parseDouble } from '../data/number-format.ts';
 import { SetValue } from '../data/set.ts';
 import { SortedSet } from '../data/sorted-set.ts';
 import { TYPE_SET, TYPE_ZSET } from '../data/value-type.ts';
-import { integerFrom } from './collection-words.ts';
-import { storeResult } from './set.ts';
+import { integerFrom, storeResult } from './collection-words.ts';
 import { createSortedSet, openMembers, replyMember } from './sorted-set-words.ts';
 
 const UNION = 0;

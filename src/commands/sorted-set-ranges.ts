@@ -9,8 +9,7 @@ import { parseDoubleText } from '../data/number-format.ts';
 import { LEX_FINITE, LEX_MINUS, LEX_PLUS, type LexBound, LexRange, ScoreRange } from '../data/ranges.ts';
 import type { SortedSet } from '../data/sorted-set.ts';
 import { TYPE_ZSET } from '../data/value-type.ts';
-import { keyChanged, range, setRange } from './collection-words.ts';
-import { storeResult } from './set.ts';
+import { keyChanged, range, setRange, storeResult } from './collection-words.ts';
 import { addMember, createSortedSet, openMembers, replyMember } from './sorted-set-words.ts';
 
 const BY_RANK = 0;

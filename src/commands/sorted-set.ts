@@ -1,6 +1,6 @@
 // Sorted set commands that add, look up and take members. ZADD and ZPOPMIN allocate nothing but score texts.
-// Ranges are in sorted-set-ranges.ts, unions and the like in sorted-set-algebra.ts. Only table.ts imports this file; the
-// blocking commands reuse its shared parts.
+// Ranges are in sorted-set-ranges.ts, unions and the like in sorted-set-algebra.ts. table.ts imports this file; the
+// blocking commands and geo.ts reuse its shared parts.
 import type { Call } from '../core/call.ts';
 import type { CommandSpec } from '../core/command.ts';
 import { NOT_A_FLOAT } from '../core/errors.ts';

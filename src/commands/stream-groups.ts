@@ -9,7 +9,7 @@ import { parseBigInteger } from '../data/integer.ts';
 import type { Stream } from '../data/stream.ts';
 import { StreamId } from '../data/stream-id.ts';
 import { TYPE_STREAM } from '../data/value-type.ts';
-import { helpReply } from './help.ts';
+import { helpRow, rowsOf } from './rows.ts';
 import {
   createStream,
   IdList,
@@ -377,15 +377,6 @@ export const xgroupCommand: CommandSpec = {
     },
     { ...onGroup, name: 'xgroup|destroy', arity: 4, run: destroy, summary: 'Removes a consumer group.' },
     { ...onGroup, name: 'xgroup|setid', arity: -5, run: setId, summary: 'Sets the last id a group was given.' },
-    {
-      name: 'xgroup|help',
-      arity: 2,
-      flags: ['loading', 'stale'],
-      keys: [0, 0, 0],
-      group: 'stream',
-      since: '5.0.0',
-      run: (call) => helpReply(call, GROUP_HELP),
-      summary: 'Lists the subcommands of XGROUP.',
-    },
+    helpRow(rowsOf('stream', 'xgroup|'), '5.0.0', GROUP_HELP),
   ],
 };

@@ -8,7 +8,7 @@ import { Counter64 } from '../data/counter64.ts';
 import { type Stream, StreamWalker } from '../data/stream.ts';
 import { StreamId } from '../data/stream-id.ts';
 import { TYPE_STREAM } from '../data/value-type.ts';
-import { helpReply } from './help.ts';
+import { helpRow, rowsOf } from './rows.ts';
 import { findGroup } from './stream-groups.ts';
 import { replyCounter, replyEntry, replyId, replyRange, wrongSubcommand } from './stream-words.ts';
 
@@ -224,15 +224,6 @@ export const xinfoCommand: CommandSpec = {
     },
     { ...onStream, name: 'xinfo|groups', arity: 3, run: groups, summary: 'Lists the groups of a stream.' },
     { ...onStream, name: 'xinfo|stream', arity: -3, run: stream, summary: 'Tells about a stream.' },
-    {
-      name: 'xinfo|help',
-      arity: 2,
-      flags: ['loading', 'stale'],
-      keys: [0, 0, 0],
-      group: 'stream',
-      since: '5.0.0',
-      run: (call) => helpReply(call, HELP),
-      summary: 'Lists the subcommands of XINFO.',
-    },
+    helpRow(rowsOf('stream', 'xinfo|'), '5.0.0', HELP),
   ],
 };
