@@ -1,6 +1,6 @@
 // Goes on with a device that another process has opened and handed over: its descriptors came with the start of this
-// process, its rings are mapped here once more. No frame is lost in between, and no privilege is needed. The
-// composition root imports it.
+// process, its rings are mapped here once more. No frame is lost in between, and no privilege is needed.
+// src/transports/userspace-open.ts imports it.
 import { adoptAfPacket } from './af-packet.ts';
 import { adoptAfXdp } from './af-xdp.ts';
 import { EngineError, type FrameEngine, type HandedEngine } from './frame-engine.ts';

@@ -1,6 +1,6 @@
 // Frames through libpcap, by way of the optional package `cap`: works wherever tcpdump does, and needs no ring set-up.
 // Packets are copied, one system call each way per frame; the slowest of the Ethernet engines, and the fall-back of
-// `auto`. Only open.ts imports this.
+// `auto`. Opened through open.ts; doctor's packages.ts asks whether the package is there.
 import { createRequire } from 'node:module';
 import koffi from 'koffi';
 import { ArenaEngine, DEFAULT_BATCH } from './arena-engine.ts';
@@ -80,7 +80,7 @@ export function openLibpcap(options: EngineOptions, load: () => CapLibrary = loa
  */
 const retired: CapSocket[] = [];
 
-export class LibpcapEngine extends ArenaEngine {
+class LibpcapEngine extends ArenaEngine {
   readonly name = 'pcap';
   readonly #socket: CapSocket;
   readonly #packet: DataView;

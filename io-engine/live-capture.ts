@@ -1,6 +1,6 @@
 // A capture that begins and ends while the engine works: frames become pcapng blocks that go to a sink as bytes. It never
 // waits: what a slow sink has not taken in time is left out and counted, in the file's own statistics blocks too.
-// Only src/transports/userspace.ts imports this.
+// Only userspace-capture.ts imports this.
 import type { Link } from './frame-engine.ts';
 import { fileHeader, linkTypeOf, packetBlockLength, statisticsBlock, writePacket } from './pcapng.ts';
 

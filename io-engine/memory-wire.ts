@@ -35,7 +35,7 @@ export interface Impairment {
   readonly queueBytes: number;
 }
 
-export const NO_IMPAIRMENT: Impairment = {
+const NO_IMPAIRMENT: Impairment = {
   delayUs: 0,
   jitterUs: 0,
   loss: 0,

@@ -1,5 +1,5 @@
-// From options to an open engine, with `auto` picking the best one that works here. The only file of io-engine that the
-// composition root needs.
+// From options to an open engine, with `auto` picking the best one that works here. With adopt.ts the way
+// into io-engine for whoever opens a device.
 import { openAfPacket } from './af-packet.ts';
 import { attachForWorkers, openAfXdp } from './af-xdp.ts';
 import { EngineError, type FrameEngine } from './frame-engine.ts';

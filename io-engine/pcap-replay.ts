@@ -1,6 +1,6 @@
 // Feeds the frames of a capture file in, as if they came from a device; what the stack sends is counted and goes
-// nowhere (wrap the engine in a recorder to keep it). For reproducing what a capture shows. The file is read whole when
-// the engine is opened, so that a damaged one is refused before anything runs. Only open.ts and tools import this.
+// nowhere (wrap the engine in a recorder to keep it). For tests that reproduce what a capture shows: no server opens it. The
+// file is read whole when the engine is opened, so that a damaged one is refused before anything runs.
 //
 // Package `pcap-parser` reads the classic pcap format with microsecond timestamps only.
 import { closeSync, openSync, readSync } from 'node:fs';

@@ -1,6 +1,6 @@
 // Writes pcapng blocks into a byte array: section header, interface description, enhanced packet,
-// statistics (draft-ietf-opsawg-pcapng sections 4.1 to 4.3, 4.6). Little-endian, as the format lets the writer choose. Pure; only
-// recorder.ts, live-capture.ts and tests import this.
+// statistics (draft-ietf-opsawg-pcapng sections 4.1 to 4.3, 4.6). Little-endian, as the format lets the writer choose. Pure.
+// io-engine/ and the transport's captures import this.
 import type { Link } from './frame-engine.ts';
 
 export const LINKTYPE_ETHERNET = 1;

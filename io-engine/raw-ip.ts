@@ -1,7 +1,8 @@
 // Raw IP sockets, by way of the optional package `raw-socket`: for interfaces without Ethernet (WireGuard, PPP, other
 // tunnels). Frames start at the IPv4 header. The kernel must own the address, since it hands raw sockets only what is
 // for itself; it then handles the same packets too, so a firewall rule has to drop its RSTs (reset-rule.ts) and echo
-// requests are left to it. Two system calls and an exception per burst: compatible, not fast. Only open.ts imports this.
+// requests are left to it. Two system calls and an exception per burst: compatible, not fast. Opened through open.ts; doctor's
+// packages.ts asks whether the package is there.
 import { createRequire } from 'node:module';
 import { ArenaEngine, DEFAULT_BATCH } from './arena-engine.ts';
 import { EngineError, type Link, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
@@ -93,7 +94,7 @@ export function openRawIp(options: EngineOptions, surroundings: RawIpSurrounding
   return new RawIpEngine(link, options, sockets);
 }
 
-export class RawIpEngine extends ArenaEngine {
+class RawIpEngine extends ArenaEngine {
   readonly name = 'raw';
   readonly #sockets: readonly RawSocket[];
   readonly #own: readonly number[];

@@ -1,6 +1,7 @@
 // A decorator over any engine that tees every frame, in and out, to a pcapng file: what the stack saw, in the order it
 // saw it. Recording never hurts traffic: frames wait in bounded memory, are dropped from the file (and counted) when
-// the disk is slow, and a disk that fails ends the recording, not the engine. The composition root imports this.
+// the disk is slow, and a disk that fails ends the recording, not the engine. For tests; a server's own captures are
+// live-capture.ts, which begin and end while it runs.
 import * as fs from 'node:fs';
 import {
   type EngineCounters,

@@ -1,5 +1,6 @@
 // A raw IP socket gets a copy: the kernel handles the same segment, knows no socket for it and answers with RST. Only a
-// firewall rule can stop that; this looks for one and says which is missing. Only raw-ip.ts imports this.
+// firewall rule can stop that; this looks for one and says which is missing. Only raw-ip.ts and
+// doctor's address-checks.ts import this.
 import { spawnSync } from 'node:child_process';
 import { EngineError } from './frame-engine.ts';
 

@@ -1,6 +1,6 @@
 // A DHCP client (RFC 2131): gets an address, its network and a gateway from a server, looks whether somebody else has the
 // address (RFC 5227), and renews the lease for as long as the server agrees. There only with `address = dhcp`.
-// Used by ip.ts.
+// Started by whoever opens the stack, with ip.ts.
 import type { Arp } from './arp.ts';
 import type { Clock, RandomSource } from './clock.ts';
 import type { EthernetLink } from './ethernet-link.ts';

@@ -2,14 +2,12 @@
 import { EngineError } from '../frame-engine.ts';
 
 export const EPERM = 1;
-export const EINTR = 4;
 export const EAGAIN = 11;
 export const EACCES = 13;
 export const EBUSY = 16;
 export const ENODEV = 19;
 export const EINVAL = 22;
 export const ENOBUFS = 105;
-export const EOPNOTSUPP = 95;
 
 const NAMES: Readonly<Record<number, readonly [name: string, text: string]>> = {
   1: ['EPERM', 'not permitted'],

@@ -1,6 +1,6 @@
 // What the kernel knows about network interfaces: index, state, MTU, hardware address, and which IPv4 addresses
 // it answers for. Asked by ioctl and getifaddrs, in the network namespace of this process (sysfs may show
-// another one's). Cold path. For io-engine on Linux only.
+// another one's). Cold path. For io-engine and doctor, on Linux only.
 import { readFileSync } from 'node:fs';
 import { EngineError } from '../frame-engine.ts';
 import type { EngineOptions } from '../options.ts';

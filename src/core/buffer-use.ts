@@ -1,6 +1,6 @@
 // A client's share of the buffers that all clients have in common, by what it needed lately: the figures that CLIENT
 // LIST calls the query buffer and the reply buffer, with Redis's bounds and its times of shrinking. Costs two comparisons
-// a batch. Only client.ts and client-info.ts import it.
+// a batch. Only client.ts imports it.
 import type { DebugSwitches } from './debug-switches.ts';
 
 /** The least that is read at a time, and the largest reply that needs no list. */

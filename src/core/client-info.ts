@@ -1,4 +1,4 @@
-// The line of CLIENT LIST and CLIENT INFO about a client. core/ and commands/ import it.
+// The line of CLIENT LIST and CLIENT INFO about a client. core/ and observe/ import it.
 import type { Client } from './client.ts';
 
 /** Redis's letters for what a client is doing. */

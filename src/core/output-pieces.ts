@@ -1,5 +1,5 @@
 // Copies of replies that the connection did not take at once. Long ones are made in blocks that are used again: a fresh
-// megabyte for each long reply would have V8 collect its whole heap every few dozen of them. client.ts imports it.
+// megabyte for each long reply would have V8 collect its whole heap every few dozen of them. A server has one.
 
 /** Shorter copies are the collector's business. */
 const POOLED_MIN = 16 * 1024;

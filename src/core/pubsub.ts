@@ -1,6 +1,6 @@
 // Who listens to which channels and patterns, and publishing to them. A client that never subscribes has no
-// Subscriptions. A message is written once for each protocol and handed to every listener. core/ and
-// commands/pubsub.ts import it.
+// Subscriptions. A message is written once for each protocol and handed to every listener. Only
+// core/ imports it.
 import { globMatch } from '../data/glob.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Client } from './client.ts';

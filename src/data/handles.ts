@@ -1,6 +1,6 @@
 // Handles name elements of a hash, set or sorted set without allocating: an entry's ref in a table, an entry's offset in a
 // listpack, an index in an intset. They hold until the collection changes. This file draws samples and walks tables.
-// Only src/data/ imports it.
+// For src/data/; eviction draws its samples with `below` too.
 import { type Dict, EntryList } from './dict.ts';
 
 /** Where randomness comes from. */

@@ -1,5 +1,5 @@
 // Signed 64-bit integers as two int32 halves in one reused record: exact, and nothing is allocated. Listpacks and
-// intsets keep integers this way. Only src/data/ imports this file.
+// intsets keep integers this way. For src/data/ and the commands about streams.
 
 /** The latest result of `parseInt64` or of a reader. `low` is to be read as unsigned. */
 export const int64 = { high: 0, low: 0 };

@@ -1,6 +1,7 @@
 // The way between the process that serves and the one that is to take its place: messages of a kind, a length and that
 // many bytes, over one stream. The new process reads its dataset with blocking reads, since it has nothing else to do;
-// from then on both sides hear of messages as they come. For src/handover/ only.
+// from then on both sides hear of messages as they come. For src/handover/ and
+// src/cli/launch.ts, which opens one for the new process.
 import { readSync, writeSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { deserialize, serialize } from 'node:v8';

@@ -1,5 +1,6 @@
 // One client of the relay: its connection on the transport and its own socket to the upstream. Bytes are moved, never
-// looked at; each side's pace, end and reset become the other's. Only src/relay/ imports it.
+// looked at; each side's pace, end and reset become the other's. Only src/relay/ and
+// src/observe/relay-subject.ts import it.
 import type { Alarm, Scheduler } from '../platform/timers.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transports/transport.ts';
 import type { AnswerMeter } from './answer-meter.ts';

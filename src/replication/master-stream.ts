@@ -1,6 +1,6 @@
 // The commands of a master, carried out here: by nested calls, whatever limits hold for others, with the offset of each
 // counted to the byte. What was carried out goes on to this replica's own replicas as it came. A transaction counts when
-// it is whole. Only master-link.ts imports it.
+// it is whole. Only master-link.ts and src/handover/dataset.ts import it.
 import type { Client } from '../core/client.ts';
 import { FLAG_MAY_REPLICATE, FLAG_WRITE } from '../core/command-table.ts';
 import { EXPIRY_IGNORE } from '../core/keyspace.ts';

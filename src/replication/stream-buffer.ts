@@ -1,6 +1,7 @@
 // The replication stream, kept once for all: replicas read on from where they are, and what lies behind the slowest of
 // them is the backlog from which one that was away goes on. A list of blocks; a block goes when nobody reads it and the
-// backlog is longer than `repl-backlog-size` without it. Only src/replication/ imports this file.
+// backlog is longer than `repl-backlog-size` without it. Only src/replication/ and src/handover/dataset.ts
+// import this file.
 
 export interface Block {
   readonly bytes: Uint8Array;

@@ -1,6 +1,6 @@
 // TLS over either transport: plain sockets of the shape of node:net come in, Node's own TLS is put over them, and what comes
 // out is handed to a KernelTransport, which makes connections of them. One implementation for the kernel's sockets and
-// for those of our stack. Used by src/server.ts.
+// for those of our stack. Used by src/listening.ts.
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Server as NetServer, Socket } from 'node:net';
 import { join } from 'node:path';

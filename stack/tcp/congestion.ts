@@ -1,7 +1,7 @@
 // What a congestion controller is: it moves cwnd (bytes) and ssthresh of a connection, and nothing else; what is lost and
 // how a recovery is paced is the business of recovery.ts and prr.ts. Stateless: what it remembers lies in the
 // connection's flight. Called only when it matters: `onAck` not for a window that the application leaves
-// unused (RFC 7661 4.4). Used by stack/tcp only.
+// unused (RFC 7661 4.4). Used by stack/tcp and stack/facts.ts only.
 import type { Connection } from './connection.ts';
 import type { Flight } from './flight.ts';
 
@@ -24,7 +24,7 @@ export interface CongestionControl {
 export const CWND_MAX = 1 << 29;
 
 /** RFC 6928: ten segments, within 14600 bytes unless that is less than two. */
-export function initialWindow(mss: number): number {
+function initialWindow(mss: number): number {
   return Math.min(10 * mss, Math.max(2 * mss, 14600));
 }
 

@@ -2,7 +2,8 @@
 // is the scoreboard of RFC 6675 and the per-segment store of RFC 8985 at once, with sums kept, so that `pipe` is
 // an addition. Beside it lies what recovery and congestion control remember, because both live as long as something is
 // out or was lost: a connection that only answers requests borrows a clean record while an answer is out. Pooled by
-// tcp.ts; changed by recovery.ts, rack.ts, prr.ts, output.ts and the congestion controllers. Used by stack/tcp only.
+// tcp.ts; changed by recovery.ts, rack.ts, prr.ts, output.ts and the congestion controllers. Used by stack/tcp,
+// stack/facts.ts and stack/packet-notes.ts only.
 import { after, before, distance } from '../sequence.ts';
 
 // What is known of a segment; 0: sent once and on its way.

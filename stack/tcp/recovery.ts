@@ -1,7 +1,7 @@
 // What an acknowledgement says about the segments in flight, and what follows: fast recovery (RFC 6675 with RACK's marks, RFC
 // 6582 for peers without SACK), recovery after a timeout with F-RTO (RFC 5682), and taking back what was done for
 // nothing (RFC 4015 by timestamps, D-SACK as RFC 3708). output.ts sends what is marked lost, and new data, while
-// `pipe` < cwnd, which makes limited transmit (RFC 3042) fall out. Used by stack/tcp only.
+// `pipe` < cwnd, which makes limited transmit (RFC 3042) fall out. Used by stack/tcp and stack/facts.ts only.
 import { after, atOrAfter, atOrBefore, before, distance, later } from '../sequence.ts';
 import type { TcpSegment } from '../wire/tcp.ts';
 import { type Connection, OPTION_ECN, OPTION_SACK, TIMER_PROBE, TIMER_REORDER } from './connection.ts';

@@ -1,5 +1,5 @@
 // TIME-WAIT without a connection: a small record that answers late segments for a while and makes way for a new SYN
-// (RFC 9293 3.6.1, RFC 6191), deaf to RST (RFC 1337). Pooled. Used by stack/tcp only.
+// (RFC 9293 3.6.1, RFC 6191), deaf to RST (RFC 1337). Pooled. Used by stack/tcp and stack/state only.
 import type { NextHop } from '../neighbors.ts';
 import { DROP_TCP_NOT_ACCEPTABLE } from '../stats.ts';
 import type { TimerNode } from '../timer-wheel.ts';

@@ -1,7 +1,7 @@
 // Everything that happens to a connection because time passed: retransmission (RFC 6298 5), zero-window probes (RFC 9293
 // 3.8.6.1), delayed ACK, keepalive (RFC 1122 4.2.3.6) and the end of a FIN-WAIT-2 nobody finishes. True deadlines are in
 // the connection; its one entry in the wheel is moved only when one comes earlier, and looks again when
-// it fires, so pushing a deadline out costs an assignment. Used by stack/tcp only.
+// it fires, so pushing a deadline out costs an assignment. Used by stack/tcp and stack/socket.ts only.
 import { CLOSE_TIMED_OUT } from '../close-reasons.ts';
 import { after, atOrBefore, distance, earlier } from '../sequence.ts';
 import {
@@ -27,7 +27,7 @@ import type { Tcp } from './tcp.ts';
 /** R2 of RFC 9293 3.8.3 for data: with back-off well beyond its 100 s. */
 const RETRIES_MAX = 15;
 /** R2 for a SYN: over the 3 minutes that RFC 9293 3.8.3 asks for, counting back-off from 1 s. */
-export const SYN_RETRIES_MAX = 7;
+const SYN_RETRIES_MAX = 7;
 /** Silence in FIN-WAIT-2 after which, when nobody here waits for him, the peer is taken for gone (RFC 9293 3.10.4). */
 const FIN_WAIT_2_MS = 60_000;
 /** Probes that go unanswered, a third of the idle time apart, before the connection is given up: Redis's rule. */

@@ -158,6 +158,37 @@ function unused(files: readonly string[]): string[] {
   return files.filter((file) => under('src')(file) && !reached.has(file));
 }
 
+/** Who may import a file, in the words of its header: `Only a.ts, b.ts and src/c/ import this`. */
+const ONLY = [
+  /\bOnly ([\w./-]+(?:(?:, | and )[\w./-]+)*) imports? (?:this|it)\b/,
+  /\b(?:Used by|For) ([\w./-]+(?:(?:, | and )[\w./-]+)*) only\b/,
+];
+
+/** @returns files and folders; null when the header says nothing of the kind, or speaks of people. */
+function importersNamed(text: string): readonly string[] | null {
+  const header = /^(?:(?:#!|\/\/).*\n)+/.exec(text)?.[0].replace(/\n?\/\/+ ?/g, ' ') ?? '';
+  const names = ONLY.map((pattern) => pattern.exec(header)?.[1])
+    .find((found) => found !== undefined)
+    ?.split(/, | and /);
+  return names?.every((name) => /\/|\.ts$/.test(name)) ? names : null;
+}
+
+/** `file: it is not said to be imported by other`: importers that its header leaves out. */
+function unnamedImporters(texts: ReadonlyMap<string, string>): string[] {
+  const found: string[] = [];
+  for (const [importer, text] of texts) {
+    for (const match of withoutComments(text).matchAll(IMPORTS[0])) {
+      const file = resolveImport(importer, match[1]);
+      const names = importersNamed(texts.get(file) ?? '');
+      const isNamed = (name: string) => `/${importer}`.includes(`/${name}`);
+      if (names !== null && !names.some(isNamed)) {
+        found.push(`${file}: its header names ${names.join(', ')}, not ${importer}`);
+      }
+    }
+  }
+  return found;
+}
+
 function resolveImport(file: string, specifier: string): string {
   return specifier.startsWith('.') ? posix.join(posix.dirname(file), specifier) : specifier;
 }
@@ -185,6 +216,29 @@ describe('import rules', () => {
     const files = sourceFiles();
     expect(files).toContain('stack/wire/tcp.ts');
     expect(files.flatMap((file) => violations(file, readFileSync(join(ROOT, file), 'utf8')))).toEqual([]);
+  });
+
+  it('are what the headers of the files say', () => {
+    const texts = new Map(sourceFiles().map((file) => [file, readFileSync(join(ROOT, file), 'utf8')]));
+    expect(unnamedImporters(texts)).toEqual([]);
+  });
+
+  it.each([
+    ['// A thing. Only b.ts imports it.\n', 'its header names b.ts, not src/c.ts'],
+    ['// A thing. Only\n// b.ts and src/x/ import this file.\n', 'its header names b.ts, src/x/, not src/c.ts'],
+    ['// A thing. Used by src/x only.\n', 'its header names src/x, not src/c.ts'],
+    ['// A thing. For src/x/ only.\n', 'its header names src/x/, not src/c.ts'],
+  ])('see who is not named in %j', (header, problem) => {
+    const texts = new Map([
+      ['src/a.ts', header],
+      ['src/b.ts', "import { a } from './a.ts';\n"],
+      ['src/x/d.ts', "import { a } from '../a.ts';\n"],
+      ['src/c.ts', "import { a } from './a.ts';\n"],
+    ]);
+    expect(unnamedImporters(texts)).toContain(`src/a.ts: ${problem}`);
+    expect(
+      unnamedImporters(new Map([...texts].map(([file, text]) => [file, text.replace(header, '// It.\n')]))),
+    ).toEqual([]);
   });
 
   it('nothing in src/ is there for tests only', () => {
