@@ -4,6 +4,7 @@
 # Its last line is 'demo-cluster: ...'; exit code 0 means that every promise was kept. Needs root.
 #   scripts/demo-cluster.sh [--engine auto|afxdp|afpacket] [--short]
 set -eu
+. "$(dirname -- "$0")/help.sh"
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 . "$root/scripts/demo/common.sh"
 
@@ -13,7 +14,6 @@ while [ $# -gt 0 ]; do
   case $1 in
     --engine) engine=${2:?--engine wants a name}; shift ;;
     --short) slots=100 ;;
-    --help | -h) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "demo-cluster: unknown option '$1'" >&2; exit 2 ;;
   esac
   shift

@@ -4,6 +4,7 @@
 # counted. Its last line is 'demo-sentinel: ...'; exit code 0 means that every promise was kept. Needs root.
 #   scripts/demo-sentinel.sh [--engine auto|afxdp|afpacket]
 set -eu
+. "$(dirname -- "$0")/help.sh"
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 . "$root/scripts/demo/common.sh"
 
@@ -11,7 +12,6 @@ engine=auto
 while [ $# -gt 0 ]; do
   case $1 in
     --engine) engine=${2:?--engine wants a name}; shift ;;
-    --help | -h) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "demo-sentinel: unknown option '$1'" >&2; exit 2 ;;
   esac
   shift

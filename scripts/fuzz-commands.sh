@@ -5,6 +5,7 @@
 # events and values. Progress on stderr; each kind of difference is shrunk and printed with the line that plays it again
 # (the second form). Ends with 1 when there is any. Needs redis-server 7.0 and cc.
 set -eu
+. "$(dirname -- "$0")/help.sh"
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$root"
 npx --no-install tsc -p test/fuzz/tsconfig.json

@@ -4,10 +4,8 @@
 # CLIENTS (50) busy clients on another host of the lab (root). The dataset is 1,000-byte strings. Prints what
 # 'wiredis upgrade' says, the longest wait of a client, the time it all took and the resident memory of both processes.
 set -eu
+. "$(dirname -- "$0")/help.sh"
 cd "$(dirname -- "$0")/.."
-case ${1:-} in
-  --help | -h) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
-esac
 gib=${1:-1}
 engine=${2:-afxdp}
 clients=${3:-50}

@@ -4,10 +4,8 @@
 # clients on another host of the lab (root). Every reply is checked byte for byte; a reset, a lost or a doubled reply ends
 # it. Prints how long the pauses were, and the longest wait of a client.
 set -eu
+. "$(dirname -- "$0")/help.sh"
 cd "$(dirname -- "$0")/.."
-case ${1:-} in
-  --help | -h) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
-esac
 WIREDIS_HANDOVERS=${1:-100}
 export WIREDIS_HANDOVERS
 exec npx --no-install vitest run --project lab test/lab/handover.test.ts -t 'busy clients'

@@ -1,5 +1,6 @@
 # Sourced by what runs one test for long over either transport. From the caller's words it takes --transport into
 # $transport, and the other two into $first and $second; `run_test NAME` runs the test of that name.
+. "$(dirname -- "$0")/help.sh"
 cd "$(dirname -- "$0")/.."
 first=
 second=
@@ -7,7 +8,6 @@ transport=kernel
 while [ $# -gt 0 ]; do
   case $1 in
     --transport) transport=${2:?}; shift 2 ;;
-    --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) if [ -z "$first" ]; then first=$1; else second=$1; fi; shift ;;
   esac
 done

@@ -3,13 +3,13 @@
 # this machine, a server on the user-space transport, a session, a short benchmark, clean-up.
 #   scripts/quickstart.sh [--engine auto|afxdp|afpacket|pcap|tap]
 set -eu
+. "$(dirname -- "$0")/help.sh"
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 
 engine=auto
 case "${1:-}" in
   '') ;;
   --engine) engine=${2:?--engine wants a name} ;;
-  --help | -h) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
   *) echo "quickstart: unknown option '$1'" >&2; exit 2 ;;
 esac
 

@@ -18,6 +18,7 @@
 #   --dist         a build to test, instead of one made from the sources here
 # The runner's output of each unit is in $WIREDIS_SUITE/logs.
 set -eu
+. "$(dirname -- "$0")/help.sh"
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cache=${WIREDIS_SUITE:-/var/tmp/wiredis-suite}
 suite=redis-7.0.15
@@ -27,9 +28,6 @@ fail() { printf 'redis-suite: %s\n' "$*" >&2; exit 2; }
 
 dist=
 for word in "$@"; do
-  case $word in
-    --help | -h) sed -n '2,20s/^# \{0,1\}//p' "$0"; exit 0 ;;
-  esac
   if [ "$dist" = next ]; then dist=$word; fi
   if [ "$word" = --dist ]; then dist=next; fi
 done

@@ -3,6 +3,7 @@
 # the lock file is newer, a build when a source is newer. Says what it does; does nothing the second time.
 #   scripts/setup.sh [--tests] [--no-build]     --tests: what only tests need too
 set -eu
+. "$(dirname -- "$0")/help.sh"
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$root"
 PATH=$PATH:/usr/sbin:/sbin
@@ -15,7 +16,6 @@ for option in "$@"; do
   case $option in
     --no-build) build=no ;;
     --tests) tests=yes ;;
-    --help | -h) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) fail "unknown option '$option'; there are --tests and --no-build" ;;
   esac
 done

@@ -5,6 +5,7 @@
 # the network's faults and the options of each stack: IPv4 or IPv6, MTU, buffers, acknowledgement policy, timeouts,
 # congestion control, ECN, clocks that jump. Progress on stdout; ends with 1, the failure and the line that replays it.
 set -eu
+. "$(dirname -- "$0")/help.sh"
 seeds=${1:-100000}
 first=${2:-$(date +%s)}
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)

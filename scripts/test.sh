@@ -3,12 +3,12 @@
 # as root; the last line is `N passed, N failed`, with `, N skipped` when something was. Without root the lab's
 # tests are skipped.
 set -u
+. "$(dirname -- "$0")/help.sh"
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$root" || exit 1
 
 case "${1:-}" in
   '') ;;
-  --help | -h) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
   *) echo "test: unknown option '$1'" >&2; exit 2 ;;
 esac
 

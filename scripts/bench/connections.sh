@@ -3,6 +3,7 @@
 # What COUNT (100000) idle connections cost: first the stack alone, two of them in one process, then wiredis-server in
 # the lab with clients on another host (needs root): RSS and V8's heap before and after, and PING in their midst.
 set -eu
+. "$(dirname -- "$0")/../help.sh"
 count=${1:-100000}
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
 cd "$root"

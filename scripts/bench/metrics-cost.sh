@@ -5,6 +5,7 @@
 # of 1 and 16. Servers differ by more than the cost, so both kinds are measured on the same one, in pairs: the figure is the median
 # of the pairs' ratios. Needs root, and a quiet machine.
 set -eu
+. "$(dirname -- "$0")/../help.sh"
 pairs=${1:-12}
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
 dist=${2:-$root/dist}

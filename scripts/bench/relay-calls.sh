@@ -3,6 +3,7 @@
 # What a request costs the relay's thread, by build: GETs of redis-benchmark through `core relay` over AF_XDP in a lab, three rounds,
 # builds in turn; nanoseconds of CPU time a request (/proc/PID/schedstat), pipelines of 1 and 16. Needs root.
 set -eu
+. "$(dirname -- "$0")/../help.sh"
 name=relay-calls-$$
 first=$1
 node=$(node -p process.execPath)

@@ -4,6 +4,7 @@
 # many, and lists, hashes and strings of 1 MiB elements (one for 4096) are saved while commands write to them; the
 # longest piece of work of the save, and the longest command.
 set -eu
+. "$(dirname -- "$0")/../help.sh"
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
 cd "$root"
 npx --no-install tsc -p test/support/tsconfig.json

@@ -83,6 +83,7 @@ const PANELS: readonly (readonly [title: string, unit: string, ...queries: Query
   ],
 ];
 
+// biome-ignore lint/suspicious/noTemplateCurlyInString: a variable of Grafana's.
 const SOURCE = { type: 'prometheus', uid: '${datasource}' };
 const WIDTH = 12;
 const HEIGHT = 8;

@@ -1,5 +1,5 @@
 // Micro-benchmark of the keyspace's table: time and heap bytes per operation at a million keys, memory per key, and
-// the longest pause while ten million keys are filled in. Run: node --expose-gc dist/scripts/bench/dict.js [keys]
+// the longest pause while ten million keys are filled in. scripts/bench/dict.sh builds and runs it.
 import { Arena } from '../../src/data/arena.ts';
 import { Dict, EntryList } from '../../src/data/dict.ts';
 
