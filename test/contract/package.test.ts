@@ -1,6 +1,6 @@
 // The package as `npm pack` makes it, installed into a clean prefix: both commands run from there, with a server that
 // answers, its metrics and its page. Needs the packages' registry, or npm's cache of it.
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { freePort, Peer } from '../support/redis-server.ts';
 
 const run = promisify(execFile);
 let folder = '';
+let tarball = '';
 let bin = '';
 let problem: string | null = null;
 let server: ChildProcess | null = null;
@@ -18,7 +19,8 @@ let server: ChildProcess | null = null;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'wiredis-package-'));
   const prefix = join(folder, 'prefix');
-  problem = await installGlobally(process.execPath, await packTarball(folder), prefix);
+  tarball = await packTarball(folder);
+  problem = await installGlobally(process.execPath, tarball, prefix);
   bin = join(prefix, 'bin');
 }, 240_000);
 
@@ -28,6 +30,29 @@ afterAll(() => {
 });
 
 describe('the package', () => {
+  it('holds what is run and what is read, and nothing else', () => {
+    const paths = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' }).trim().split('\n');
+    const files = paths.map((path) => path.replace(/^package\//, ''));
+    const kinds = new Set(files.map((file) => /^(dist\/[a-z-]+|docs|packaging)\//.exec(file)?.[1] ?? file));
+    expect([...kinds].sort()).toEqual([
+      'CHANGELOG.md',
+      'LICENSE',
+      'README.md',
+      'dist/io-engine',
+      'dist/src',
+      'dist/stack',
+      'docs',
+      'netdev.conf',
+      'package.json',
+      'packaging',
+      'scripts/install-service.sh',
+    ]);
+    const ends = new Set(
+      files.filter((file) => file.startsWith('dist/')).map((file) => /(\.d)?\.[a-z]+$/.exec(file)?.[0]),
+    );
+    expect([...ends].sort()).toEqual(['.d.ts', '.js']);
+  });
+
   it('installs into a clean prefix and serves from there', async (context) => {
     if (problem !== null) context.skip(problem);
     expect((await run(join(bin, 'wiredis-server'), ['--version'])).stdout).toContain(

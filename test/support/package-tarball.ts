@@ -16,7 +16,7 @@ export const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
 /** Builds and packs into `folder`. @returns the tarball's path. */
 export async function packTarball(folder: string): Promise<string> {
   const source = join(folder, 'source');
-  for (const name of ['package.json', ...manifest.files.filter((name) => name !== 'dist')]) {
+  for (const name of ['package.json', ...manifest.files.filter((name) => !name.startsWith('dist'))]) {
     if (existsSync(name)) cpSync(name, join(source, name), { recursive: true });
   }
   const compiler = resolve('node_modules/typescript/bin/tsc');
