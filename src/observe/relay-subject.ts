@@ -48,7 +48,7 @@ export function relaySubject(server: RelayServer, { scheduler }: Relay, clock: S
 }
 
 /** The number of a client of the relay; 0: it is none. */
-export function sessionId(handler: ConnectionHandler): number {
+function sessionId(handler: ConnectionHandler): number {
   return handler instanceof Session ? handler.id : 0;
 }
 

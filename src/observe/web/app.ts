@@ -1,7 +1,8 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 // The page: takes a reading a second from the server and hands it to tiles, charts and tables. Keys and themes are here.
-import { HeatMap, type Reading, Throughput } from './charts.ts';
+import type { Reading } from '../readings.ts';
+import { HeatMap, Throughput } from './charts.ts';
 import { ConnectionTable } from './connections.ts';
 import { SequencePlot } from './sequence.ts';
 import { bytes, count, element, fillRows, micros } from './text.ts';
@@ -15,18 +16,6 @@ interface Hello {
   readonly interface: string | null;
   readonly addresses: string;
   readonly port: number;
-}
-
-interface FullReading extends Reading {
-  readonly kind: 'reading';
-  readonly clients: number;
-  readonly blocked: number;
-  readonly memory: number;
-  readonly cpu: number;
-  readonly latency: { readonly p50: number; readonly p99: number };
-  readonly budget: Readonly<Record<string, number>>;
-  readonly busiest: readonly { readonly name: string; readonly rate: number; readonly meanUs: number }[];
-  readonly drops: readonly (readonly [name: string, count: number])[];
 }
 
 const READINGS_MAX = 600;
@@ -49,7 +38,7 @@ function listen(): void {
   source.addEventListener('open', () => status('live', 'live'));
   source.addEventListener('error', () => status('lost', 'no answer, trying again'));
   source.addEventListener('message', (event) => {
-    const message = JSON.parse(event.data) as Hello | FullReading;
+    const message = JSON.parse(event.data) as Hello | Reading;
     if (message.kind === 'hello') hello(message);
     else read(message);
   });
@@ -57,7 +46,7 @@ function listen(): void {
 
 function status(state: string, text: string): void {
   const line = element('status');
-  line.dataset['state'] = state;
+  line.dataset.state = state;
   line.textContent = text;
 }
 
@@ -85,7 +74,7 @@ function relayLabels(): void {
   for (const [id, text] of Object.entries(labels)) element(id).textContent = text;
 }
 
-function read(reading: FullReading): void {
+function read(reading: Reading): void {
   readings.push(reading);
   if (readings.length > READINGS_MAX) readings.shift();
   if (held || document.hidden) return;
@@ -106,7 +95,7 @@ function read(reading: FullReading): void {
   void table.refresh();
 }
 
-function tiles(reading: FullReading): void {
+function tiles(reading: Reading): void {
   const tile = (id: string, text: string): void => {
     element(`tile-${id}`).textContent = text;
   };
@@ -128,7 +117,10 @@ function latency(us: number): string {
 function budget(parts: Readonly<Record<string, number>>): void {
   const bar = element('budget-bar');
   const names = Object.keys(parts);
-  const whole = Math.max(1, ...[names.reduce((sum, name) => sum + parts[name], 0)]);
+  const whole = Math.max(
+    1,
+    names.reduce((sum, name) => sum + parts[name], 0),
+  );
   const percent = (value: number): string => `${((value / whole) * 100).toFixed(1)} %`;
   bar.replaceChildren(
     ...names.map((name) => {
@@ -157,15 +149,15 @@ function redraw(): void {
 
 function nextTheme(): void {
   const root = document.documentElement;
-  const theme = THEMES[(THEMES.indexOf(root.dataset['theme'] ?? '') + 1) % THEMES.length];
+  const theme = THEMES[(THEMES.indexOf(root.dataset.theme ?? '') + 1) % THEMES.length];
   setTheme(theme);
   localStorage.setItem('theme', theme);
 }
 
 function setTheme(theme: string): void {
   const root = document.documentElement;
-  if (theme === '') delete root.dataset['theme'];
-  else root.dataset['theme'] = theme;
+  if (theme === '') delete root.dataset.theme;
+  else root.dataset.theme = theme;
   element('theme').textContent = theme === '' ? 'Theme: system' : `Theme: ${theme}`;
   redraw();
 }

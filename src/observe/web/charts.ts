@@ -1,15 +1,8 @@
 /// <reference lib="dom" />
 // The page's charts of the last minutes: throughput (uPlot), and the heat map of latencies on a canvas of its own.
 import uPlot from 'uplot';
+import type { Reading } from '../readings.ts';
 import { bytes, colour, count, element, micros, onWidth } from './text.ts';
-
-export interface Reading {
-  readonly t: number;
-  readonly commands: number;
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-  readonly heat: readonly number[];
-}
 
 /** Seconds that the charts show. */
 const SPAN = 120;

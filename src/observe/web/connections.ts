@@ -1,32 +1,10 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 // The connections table: sorted by any column, searched, walked by keys; a chosen row opens its sequence plot.
+import type { ConnectionRow as Row } from '../connection-rows.ts';
 import { bytes, element, micros, seconds } from './text.ts';
 
-interface Tcp {
-  readonly state: string;
-  readonly rttUs: number;
-  readonly cwnd: number;
-  readonly retransmissions: number;
-  readonly sendQueue: number;
-  readonly receiveQueue: number;
-  readonly sendWindow: number;
-  readonly rtoMs: number;
-}
-
-export interface Row {
-  readonly id: number;
-  readonly address: string;
-  readonly name: string;
-  readonly flags: string;
-  /** Null: not known, as of a relay's clients. */
-  readonly db: number | null;
-  readonly ageSeconds: number | null;
-  readonly idleSeconds: number | null;
-  readonly command: string;
-  readonly memory: number | null;
-  readonly tcp: Tcp | null;
-}
+type Tcp = NonNullable<Row['tcp']>;
 
 interface Column {
   readonly title: string;
@@ -173,7 +151,7 @@ export class ConnectionTable {
   #draw(): void {
     const wanted = this.#wanted();
     const body = this.#table.tBodies[0];
-    const focused = (document.activeElement as HTMLElement | null)?.dataset['id'];
+    const focused = (document.activeElement as HTMLElement | null)?.dataset.id;
     body.replaceChildren(...wanted.map((row) => this.#line(row)));
     if (focused !== undefined)
       body.querySelector<HTMLElement>(`[data-id="${focused}"]`)?.focus({ preventScroll: true });
@@ -184,7 +162,7 @@ export class ConnectionTable {
   #line(row: Row): HTMLTableRowElement {
     const line = document.createElement('tr');
     line.tabIndex = 0;
-    line.dataset['id'] = String(row.id);
+    line.dataset.id = String(row.id);
     line.ariaSelected = String(row.id === this.#chosen);
     if ((row.tcp?.retransmissions ?? 0) > 0) line.className = 'trouble';
     for (const { value, show, className } of COLUMNS) {
@@ -197,7 +175,7 @@ export class ConnectionTable {
 
   #choose(target: EventTarget | null): void {
     const line = (target as HTMLElement).closest('tr');
-    const row = this.#rows.find(({ id }) => String(id) === line?.dataset['id']);
+    const row = this.#rows.find(({ id }) => String(id) === line?.dataset.id);
     if (row !== undefined) this.#onChosen(row);
   }
 
