@@ -1,5 +1,5 @@
-// Every directive of redis.conf that Redis 7.0.15 knows, and ours (transport, netdev, engine, control-socket, metrics-*, log-format, user-after-open): type, default, range,
-// whether it can change at run time, and whether it does anything: `ignored` has no effect, and a warning says so;
+// Every directive of redis.conf that Redis 7.0.15 knows, and ours, which only those see who name them: type, default,
+// range, whether it can change at run time, and whether it does anything: `ignored` has no effect, and a warning says so;
 // `refused` would be dangerous to ignore. The names are the keys; src/core/config.ts turns them into typed fields.
 
 import { titleProblem } from '../platform/process-title.ts';
