@@ -266,7 +266,7 @@ export async function startRelay(
   const { config } = settings;
   refuseCoreSettings(settings);
   prepareProcess(config);
-  const calls = await import('../io-engine/linux/libc.ts');
+  const calls = await socketCalls();
   const relay = new RelayServer(config, world, await openTransport(config, world), calls);
   await created(relay);
   await relay.start();
@@ -305,7 +305,7 @@ export async function startWorker(
   seatConfig(config, seat);
   prepareProcess(config);
   const world = systemWorld(config);
-  const calls = await import('../io-engine/linux/libc.ts');
+  const calls = await socketCalls();
   const { openUserspace } = await import('./transports/userspace-open.ts');
   const { index, count, engine, generic } = seat;
   const isQueue = engine === 'afxdp';

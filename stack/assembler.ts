@@ -89,11 +89,6 @@ export class Assembler {
     return bytes;
   }
 
-  /** End of the last range; only when `count` > 0. */
-  get highest(): number {
-    return this.ends[this.count - 1];
-  }
-
   /**
    * Index of the range that grew most recently among those that grew before turn `turn`; -1: none. Walking with
    * `turnOf` of the result gives SACK blocks in the order of RFC 2018 section 4.

@@ -4,7 +4,7 @@ import type { Clock } from './clock.ts';
 import type { TimerNode, TimerWheel } from './timer-wheel.ts';
 
 /** RFC 5227 1.1: PROBE_NUM. */
-export const PROBE_COUNT = 3;
+const PROBE_COUNT = 3;
 
 /** Somebody else's address. */
 export interface Conflict {

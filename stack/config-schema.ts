@@ -226,10 +226,10 @@ function readArp(value: string): ArpEntry | ArpEntry6 {
 
 const ENGINES = ['auto', 'afxdp', 'afpacket', 'pcap', 'tap', 'raw'] as const satisfies readonly EngineChoice[];
 
-export const INTERFACE_GROUP = 'The interface';
-export const ADDRESS_GROUP = 'Addresses and routes';
-export const DEVICE_GROUP = 'Rings and polling';
-export const TCP_GROUP = 'TCP';
+const INTERFACE_GROUP = 'The interface';
+const ADDRESS_GROUP = 'Addresses and routes';
+const DEVICE_GROUP = 'Rings and polling';
+const TCP_GROUP = 'TCP';
 
 /** Every key, in the order of the reference. */
 export const KEYS = {
@@ -473,7 +473,7 @@ export type KeyValue<K extends KeyName> = ReturnType<(typeof KEYS)[K]['read']>;
 /** Keys that have a meaning but no code behind them in this version: refused, so that nobody believes in them. */
 export const UNSUPPORTED_KEYS: Readonly<Record<string, string>> = {
   queues: "one receive queue is read; 'ethtool -L INTERFACE combined 1' sends everything to it",
-  capture: 'use tcpdump on the other side',
+  capture: "'wiredis capture FILE' writes what a running server sees",
 };
 
 export const KEY_NAMES = Object.keys(KEYS) as readonly KeyName[];

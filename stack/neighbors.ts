@@ -11,11 +11,11 @@ import { copyBytes, equalBytes } from './wire/bytes.ts';
 import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, MAC_LENGTH } from './wire/ethernet.ts';
 
 /** Neighbours whose hardware address we know. */
-export const NEIGHBORS_MAX = 4096;
+const NEIGHBORS_MAX = 4096;
 /** Those that we are asking for, or that did not answer: anybody can make us ask for as many as a network has addresses. */
 export const UNKNOWN_NEIGHBORS_MAX = 1024;
 export const QUEUE_PER_NEIGHBOR_MAX = 8;
-export const QUEUE_TOTAL_MAX = 512;
+const QUEUE_TOTAL_MAX = 512;
 
 /** Delay after each question: three broadcasts, then the neighbour counts as unreachable. */
 const RESOLVE_DELAYS_MS: readonly number[] = [500, 1000, 2000];

@@ -11,7 +11,7 @@ export const REASSEMBLY_BYTES_MAX = 4 * 1024 * 1024;
 /** The same of one source: who sends nothing but beginnings pushes out his own. */
 export const REASSEMBLY_SOURCE_BYTES_MAX = 1024 * 1024;
 /** Fragments of one datagram; 64 KiB in packets of 576 bytes are 120. */
-export const FRAGMENTS_MAX = 128;
+const FRAGMENTS_MAX = 128;
 const FRAGMENT_OVERHEAD = 128;
 const PACKET_MAX = 65535;
 
@@ -67,7 +67,7 @@ class Datagram {
   }
 }
 
-export const REASSEMBLY_WAITS = 0;
+const REASSEMBLY_WAITS = 0;
 export const REASSEMBLY_DONE = 1;
 export const REASSEMBLY_REFUSED = 2;
 

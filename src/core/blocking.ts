@@ -363,7 +363,7 @@ export class Blocking {
 }
 
 /** Bit of `Dispatcher.afterwards`. */
-export const AFTER_READY_KEYS = 1;
+const AFTER_READY_KEYS = 1;
 
 function wordsOf({ argc, bytes, lengths, offsets }: WordList): Uint8Array[] {
   return Array.from({ length: argc }, (_, i) => bytes.slice(offsets[i], offsets[i] + lengths[i]));

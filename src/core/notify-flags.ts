@@ -12,11 +12,10 @@ export const NOTIFY_EXPIRED = 256;
 export const NOTIFY_EVICTED = 512;
 export const NOTIFY_STREAM = 1024;
 export const NOTIFY_KEY_MISS = 2048;
-export const NOTIFY_LOADED = 4096;
 export const NOTIFY_MODULE = 8192;
 export const NOTIFY_NEW = 16384;
 /** What the letter `A` stands for. */
-export const NOTIFY_ALL =
+const NOTIFY_ALL =
   NOTIFY_GENERIC |
   NOTIFY_STRING |
   NOTIFY_LIST |

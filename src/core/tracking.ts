@@ -49,7 +49,7 @@ const CHANNEL = '__redis__:invalidate';
 /** Keys forgotten at a time when the table is over `tracking-table-max-keys`. */
 const EVICTIONS_PER_STEP = 100;
 /** Bit of `Dispatcher.afterwards`. */
-export const AFTER_TRACKING = 2;
+const AFTER_TRACKING = 2;
 
 export class Tracking {
   readonly #server: Server;

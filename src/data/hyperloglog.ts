@@ -23,7 +23,7 @@ const SPARSE_ZERO_RUN_MAX = 64;
 const ALPHA_INFINITE = 0.7213475204444817;
 
 /** What a change came to. */
-export const HLL_UNCHANGED = 0;
+const HLL_UNCHANGED = 0;
 export const HLL_CHANGED = 1;
 export const HLL_CORRUPT = -1;
 

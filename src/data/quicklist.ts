@@ -1,6 +1,6 @@
 // Redis's quicklist: a doubly linked list of listpacks, so that both ends are O(1) and memory is dense; an element at
 // or beyond the packed threshold has a plain node of its own. A node is one arena block: 16 bytes of links, then the
-// listpack or the plain bytes. Only src/data/ imports this file.
+// listpack or the plain bytes. For src/data/, DEBUG and the saving of lists.
 import { SEGMENT_SHIFT as ARENA_SEGMENT_SHIFT, type Arena } from './arena.ts';
 import { grow, shrink } from './blocks.ts';
 import { copyBytes } from './bytes.ts';
@@ -8,7 +8,7 @@ import type { Element, ElementSink } from './element.ts';
 import * as listpack from './listpack.ts';
 
 /** Where a node's payload starts. */
-export const NODE_HEADER_BYTES = 16;
+const NODE_HEADER_BYTES = 16;
 // words of the node header
 const PREVIOUS = 0;
 const NEXT = 1;

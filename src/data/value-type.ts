@@ -4,7 +4,6 @@ export const TYPE_LIST = 1;
 export const TYPE_SET = 2;
 export const TYPE_ZSET = 3;
 export const TYPE_HASH = 4;
-export const TYPE_MODULE = 5;
 export const TYPE_STREAM = 6;
 
 /** Names as the TYPE command and SCAN ... TYPE know them, by number. */

@@ -4,6 +4,7 @@
 import {
   type CFunction,
   FIRST_UPVALUE,
+  LUA_GCCOUNT,
   LUA_GLOBALSINDEX,
   LUA_REGISTRYINDEX,
   LUA_TSTRING,
@@ -84,7 +85,7 @@ export class Sandbox {
   }
 
   get memoryBytes(): number {
-    return this.#api.lua_gc(this.L, 3 /* LUA_GCCOUNT */, 0) * 1024;
+    return this.#api.lua_gc(this.L, LUA_GCCOUNT, 0) * 1024;
   }
 
   // --- filling the globals, before `protect` ---

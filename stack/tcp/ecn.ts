@@ -48,7 +48,8 @@ export function onEcnSegment(tcp: Tcp, c: Connection, segment: TcpSegment, codeP
 
 /** The mark is on something that was sent before the last reduction. */
 function isSlowedAlready(c: Connection, ack: number): boolean {
-  return c.flight !== null && c.flight.isSlowed && !after(ack, c.flight.slowedUntil);
+  const f = c.flight;
+  return f === null ? false : f.isSlowed && !after(ack, f.slowedUntil);
 }
 
 /** A loss made us slow down too (RFC 3168 6.1.2). */

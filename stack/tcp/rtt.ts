@@ -7,7 +7,7 @@ import type { Tcp } from './tcp.ts';
 /** RFC 6298 2.1. */
 export const RTO_INITIAL_MS = 1000;
 /** RFC 6298 2.5 allows any maximum of at least 60 s. */
-export const RTO_MAX_MS = 120_000;
+const RTO_MAX_MS = 120_000;
 /** RFC 6298 5.7: where a SYN had to be sent again. */
 export const RTO_AFTER_SYN_LOSS_MS = 3000;
 /** Larger samples are clamped: the scaled sum stays an int32. */

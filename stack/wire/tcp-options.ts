@@ -8,7 +8,7 @@ export const SACK_PERMITTED_OPTION_LENGTH = 4;
 export const TIMESTAMPS_OPTION_LENGTH = 12;
 
 /** Larger shifts are read as this one (RFC 7323, 2.3). */
-export const WINDOW_SCALE_MAX = 14;
+const WINDOW_SCALE_MAX = 14;
 
 const END = 0;
 const NOP = 1;

@@ -52,10 +52,10 @@ export function screenLines(top: TopReading, options: ScreenOptions): string[] {
     ...besideEachOther(commandLines(top, paint), dropLines(top, paint), width),
     '',
   ];
-  const foot = options.keys ? [paint(REVERSE, fit(keyLine(options), width).padEnd(width))] : [];
+  const foot = options.keys ? [paint(REVERSE, cut(keyLine(options), width).padEnd(width))] : [];
   const room = Math.max(0, height - head.length - foot.length);
   const all = [...head, ...connectionLines(top.connections, options.sort, paint).slice(0, room)];
-  return [...all.slice(0, Math.max(0, height - foot.length)).map((line) => fit(line, width)), ...foot];
+  return [...all.slice(0, Math.max(0, height - foot.length)).map((line) => cut(line, width)), ...foot];
 }
 
 type Paint = (sgr: number, text: string) => string;
@@ -170,7 +170,7 @@ function visible(line: string): string {
 }
 
 /** Cut to what a line of the terminal holds; colours take no room. */
-function fit(line: string, width: number): string {
+function cut(line: string, width: number): string {
   if (visible(line).length <= width) return line;
   let room = width;
   let text = '';

@@ -4,7 +4,7 @@ import type { SeededRandom } from '../../../src/platform/random.ts';
 import type { StackConfig } from '../../../stack/config.ts';
 import { TwoStacks } from './two-stacks.ts';
 
-export function randomImpairment(random: SeededRandom): Partial<Impairment> {
+function randomImpairment(random: SeededRandom): Partial<Impairment> {
   const some = (most: number): number => (random.below(3) === 0 ? 0 : random.fraction() * most);
   return {
     delayUs: random.below(4) === 0 ? 0 : random.below(60_000),
@@ -32,7 +32,7 @@ export function randomConfig(random: SeededRandom): Partial<StackConfig> {
   };
 }
 
-export function randomEnd(random: SeededRandom): MemoryEndOptions {
+function randomEnd(random: SeededRandom): MemoryEndOptions {
   const offload = random.below(4) === 0;
   return {
     mtu: [576, 1500, 1500, 9000][random.below(4)],
