@@ -61,6 +61,7 @@ async function run(args: string[]): Promise<number> {
   });
   parseSize(values.queue, 'queue');
   const link = { rate: values.rate, queue: values.queue };
+  const rate = parseRate(values.rate, 'rate');
   const minutes = wholeNumber(values.minutes, 'minutes', 1);
   const rounds = wholeNumber(values.rounds, 'rounds', 1);
   const givenSeconds = wholeNumber(values.seconds, 'seconds', 0);
@@ -82,18 +83,9 @@ async function run(args: string[]): Promise<number> {
     const seconds = secondsOf(transfers, minutes, givenSeconds);
     process.stderr.write(`${transfers} transfers of ${seconds} s: at most ${minutes} minutes\n`);
     const deadlineUs = systemStopwatch() + minutes * 60e6;
-    const rate = parseRate(values.rate, 'rate');
-    const results: CellResult[] = [];
     const plan: Plan = { lab, link, flows, rounds, seconds, seed, deadlineUs };
-    for (const cell of cells) {
-      const result = await measureCell(plan, cell, connections > 0 ? connections : connectionsFor(cell, rate));
-      if (result === null) break;
-      results.push(result);
-      const leftMinutes = Math.max(0, (deadlineUs - systemStopwatch()) / 60e6).toFixed(1);
-      const row = table(results).split('\n').at(-1);
-      process.stderr.write(`${row} ${results.length} of ${cells.length}, ${leftMinutes} min left\n`);
-    }
-    return [results, plan];
+    const connectionsOf = (cell: Cell): number => (connections > 0 ? connections : connectionsFor(cell, rate));
+    return [await measureCells(plan, cells, connectionsOf), plan];
   };
   try {
     const [results, { seconds }] = await Promise.race([measureAll(), interrupted]);
@@ -120,6 +112,24 @@ interface Plan {
   readonly seconds: number;
   readonly seed: number;
   readonly deadlineUs: number;
+}
+
+/** Cell by cell, each told of when it is done, until the time is over. */
+async function measureCells(
+  plan: Plan,
+  cells: readonly Cell[],
+  connectionsOf: (cell: Cell) => number,
+): Promise<CellResult[]> {
+  const results: CellResult[] = [];
+  for (const cell of cells) {
+    const result = await measureCell(plan, cell, connectionsOf(cell));
+    if (result === null) break;
+    results.push(result);
+    const leftMinutes = Math.max(0, (plan.deadlineUs - systemStopwatch()) / 60e6).toFixed(1);
+    const row = table(results).split('\n').at(-1);
+    process.stderr.write(`${row} ${results.length} of ${cells.length}, ${leftMinutes} min left\n`);
+  }
+  return results;
 }
 
 /** Null: the time is over. */

@@ -15,6 +15,11 @@ const total = single ? 1 : Number(words[0] ?? 1_000_000);
 const firstSeed = Number(words[1] ?? 1);
 const perRound = single ? Number(words[2] ?? ROUND) : ROUND;
 
+if (!(total > 0 && perRound > 0) || !Number.isInteger(firstSeed)) {
+  console.error('commands and seed are whole numbers: scripts/fuzz-commands.sh --help');
+  process.exit(2);
+}
+
 /** What is probably one fault: the same command, and the same end of what led to it. */
 const kindOf = ({ at, steps }: Difference): string => {
   const last = steps.at(-1)?.at(-1)?.[0] ?? '';

@@ -6,6 +6,10 @@ const PER_CAMPAIGN = 500_000;
 
 const total = Number(process.argv[2] ?? 10_000_000);
 const firstSeed = Number(process.argv[3] ?? Date.now() & 0x7fffffff);
+if (!(total > 0) || !Number.isInteger(firstSeed)) {
+  console.error('frames and seed are whole numbers: scripts/fuzz-frames.sh --help');
+  process.exit(2);
+}
 console.error(`seed ${firstSeed}, ${total} frames`);
 
 const drops: Record<string, number> = {};
