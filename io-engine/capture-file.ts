@@ -43,7 +43,8 @@ export function* readCaptureFile(path: string): Generator<CapturedPacket> {
     let decode: ((piece: Uint8Array) => CapturedPacket[]) | null = null;
     for (;;) {
       const piece = new Uint8Array(PIECE_BYTES);
-      const length = readSync(fd, piece);
+      const length = readPiece(fd, piece, path);
+      if (length === 0 && decode === null) throw new EngineError('BAD_FILE', `${path} is empty`);
       if (length === 0) return;
       const bytes = piece.subarray(0, length);
       decode ??= decoderFor(bytes, path);
@@ -51,6 +52,15 @@ export function* readCaptureFile(path: string): Generator<CapturedPacket> {
     }
   } finally {
     closeSync(fd);
+  }
+}
+
+/** A folder can be opened, but not read. */
+function readPiece(fd: number, piece: Uint8Array, path: string): number {
+  try {
+    return readSync(fd, piece);
+  } catch (error) {
+    throw new EngineError('BAD_FILE', `cannot read ${path}: ${(error as Error).message}`);
   }
 }
 

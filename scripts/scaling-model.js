@@ -7,12 +7,17 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 const { values: options, positionals } = parseArgs({
-  options: { document: { type: 'string' } },
+  options: { document: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
   allowPositionals: true,
 });
+const usage = 'usage: node scripts/scaling-model.js RESULTS.json (from npm run bench) [--document docs/scaling.md]';
+if (options.help) {
+  console.log(usage);
+  process.exit(0);
+}
 const [file] = positionals;
 if (file === undefined) {
-  console.error('usage: node scripts/scaling-model.js RESULTS.json (from npm run bench) [--document docs/scaling.md]');
+  console.error(usage);
   process.exit(2);
 }
 const parsed = JSON.parse(readFileSync(file, 'utf8'));

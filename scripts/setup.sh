@@ -123,6 +123,25 @@ stop_new() {
   say "$1 is installed and not left running"
 }
 
+# For the test of the alert rules. The program alone, for this user: Debian's package would bring a server that starts.
+fetch_promtool() {
+  place=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/wiredis/bin
+  if command -v promtool >/dev/null 2>&1 || [ -x "$place/promtool" ]; then return 0; fi
+  folder=$(mktemp -d)
+  if (
+    cd "$folder" &&
+      { apt-get download -qq prometheus || { [ "$(id -u)" -eq 0 ] && apt-get update -qq && apt-get download -qq prometheus; }; } &&
+      dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool &&
+      mkdir -p "$place" &&
+      mv usr/bin/promtool "$place/"
+  ) >/dev/null 2>&1; then
+    say "promtool, out of Debian's package prometheus, is in $place"
+  else
+    say 'no promtool to be had: the tests that need it are skipped'
+  fi
+  rm -rf "$folder"
+}
+
 install_modules() {
   # npm ci would empty what it points to, for everyone who shares it.
   if [ -L node_modules ]; then
@@ -148,6 +167,7 @@ build_dist() {
 
 check_node
 install_packages
+if [ "$tests" = yes ]; then fetch_promtool; fi
 install_modules
 if [ "$build" = yes ]; then build_dist; fi
 say 'ready'

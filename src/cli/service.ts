@@ -1,6 +1,5 @@
 // A server as a service: it tells the service manager when it is ready and when it stops (`supervised`), and once interface,
 // ports and log are open it becomes an ordinary user without any capability (`user-after-open`). wiredis-server imports it.
-import { accessSync, constants } from 'node:fs';
 import type { Account } from '../../io-engine/linux/privileges.ts';
 import type { Config } from '../core/config.ts';
 import { ServerStartError } from '../core/server.ts';
@@ -10,6 +9,7 @@ import type { Workers } from '../relay/workers.ts';
 import type { RunningServer } from '../server.ts';
 import { launchEnvironment } from './launch.ts';
 import { Reloader } from './reload.ts';
+import { isWritable } from './writable.ts';
 
 /** Who watches over the process; the words of INFO's process_supervised. */
 type Supervisor = 'no' | 'systemd' | 'upstart';
@@ -109,13 +109,4 @@ function privilegeDrop({ log, config }: { readonly log: Log; readonly config: Co
       if (!isWritable(path)) log.warning(`User ${name} cannot write to ${path}: 'chown ${name} ${path}' mends it`);
     }
   };
-}
-
-function isWritable(path: string): boolean {
-  try {
-    accessSync(path, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

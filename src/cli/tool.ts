@@ -63,6 +63,15 @@ export function wholeNumber(text: string, option: string, minimum: number): numb
   return Number(text);
 }
 
+/** @throws UsageError unless `text` is a number of seconds within the limits. @returns whole milliseconds */
+export function secondsIn(text: string, option: string, minimum: number, maximum: number): number {
+  const seconds = text.trim() === '' ? Number.NaN : Number(text);
+  if (!(seconds >= minimum && seconds <= maximum)) {
+    throw new UsageError(`--${option} wants ${minimum} to ${maximum} seconds, not '${text}'`);
+  }
+  return Math.round(seconds * 1000);
+}
+
 /** The candidate most like `word`, or null when none is near enough to be what was meant. */
 export function nearestName(word: string, candidates: readonly string[]): string | null {
   let best: string | null = null;

@@ -74,9 +74,11 @@ function print(text: string): void {
 
 // Run only as a program, also through the symbolic link that npm makes; a test imports `main`.
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  // A reader that has seen enough (`| head`) must not stop a lab half-made.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+  process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+    // A reader that has seen enough (`| head`) must not stop a lab half-made.
+    if (code === 'EPIPE') return;
+    process.stderr.write(`wiredis: cannot write to standard output: ${message}\n`);
+    process.exit(EXIT_FAILED);
   });
   process.exitCode = await main(process.argv.slice(2));
 }

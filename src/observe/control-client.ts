@@ -28,7 +28,11 @@ export function findControlPath(wanted: string): string {
   }
   const whose =
     wanted === '' ? 'no server of this user runs here' : `no server of this user has the process id ${wanted}`;
-  throw new ControlClientError('NO_SERVER', `${whose}: start wiredis-server, or name its socket with --server PATH`);
+  const others = process.getuid?.() === 0 ? '' : ", use 'sudo' for another user's";
+  throw new ControlClientError(
+    'NO_SERVER',
+    `${whose}: start wiredis-server${others}, or name its socket with --server PATH`,
+  );
 }
 
 /** Asks one question. @returns the answer. @throws ControlClientError */
@@ -125,7 +129,12 @@ class SocketAnswer implements AnswerStream {
 }
 
 function unwrap(line: string): unknown {
-  const value = JSON.parse(line) as { ok?: unknown; error?: string; code?: string };
+  let value: { ok?: unknown; error?: string; code?: string };
+  try {
+    value = JSON.parse(line);
+  } catch {
+    throw new ControlClientError('NO_SERVER', 'who answers there is no wiredis-server: name its control socket');
+  }
   if (value.error !== undefined) throw new ControlClientError(value.code ?? 'FAILED', value.error);
   return value.ok;
 }

@@ -4,9 +4,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Alarm } from '../platform/timers.ts';
 import { EventStream } from './event-stream.ts';
 import { HEAT_LIMITS_US, Readings } from './readings.ts';
-import type { Subject } from './subject.ts';
+import type { Identity, Subject } from './subject.ts';
 
 const INTERVAL_MS = 1000;
+
+/** What a page is told first; a `Reading` each second follows. */
+export interface Hello extends Identity {
+  readonly kind: 'hello';
+  readonly limitsUs: readonly number[];
+}
 
 export class LiveFeed {
   readonly #subject: Subject;
@@ -23,7 +29,8 @@ export class LiveFeed {
     const stream: EventStream = new EventStream(request, response, () => this.#remove(stream));
     if (this.#streams.size === 0) this.#begin();
     this.#streams.add(stream);
-    stream.send({ kind: 'hello', limitsUs: HEAT_LIMITS_US, ...this.#subject.identity() });
+    const hello: Hello = { kind: 'hello', limitsUs: HEAT_LIMITS_US, ...this.#subject.identity() };
+    stream.send(hello);
   }
 
   close(): void {

@@ -633,6 +633,40 @@ describeLab('doctor', () => {
       expect((await look()).ok).toBe(true);
     });
 
+    it('a peer whose IPv6 is off: what has to be done there is said, and mends it', async () => {
+      writeFileSync(netdev, here('interface = VETH\naddress = 10.77.0.1/24\naddress = fd77::1/64\n'));
+      const words = ['--netdev', netdev, '--peer', '10.77.0.2', '--peer', 'fd77::2'];
+      const off = 'for one in all default lo; do sysctl -q -w net.ipv6.conf.$one.disable_ipv6=1; done';
+      await must('client', off);
+      try {
+        const row = rowOf(await doctor(words), 'peer');
+        expect(row).toMatchObject({
+          verdict: 'fail',
+          text: expect.stringMatching(/^nobody answers for fd77::2, though 10\.77\.0\.2 does: .* IPv6 is off there/),
+        });
+        expect(row, 'nothing that this host could run').not.toHaveProperty('mend');
+        const said = [...row!.text.matchAll(/'([^']+)'/g)].map(([, command]) => command);
+        expect(said).toHaveLength(2);
+        for (const command of said) await must('client', command.replace('INTERFACE', 'VETH'));
+        const mended = await eventually(
+          () => doctor(words),
+          ({ ok }) => ok,
+          20_000,
+        );
+        expect(rowOf(mended, 'peer')!.text).toMatch(/10\.77\.0\.2 .* answers in .*; fd77::2 .* answers in /);
+      } finally {
+        await must('client', off);
+      }
+    });
+
+    it('an IPv6 peer and no IPv6 address', async () => {
+      conf();
+      expect(rowOf(await doctor(['--netdev', netdev, '--peer', 'fd77::2']), 'peer')).toMatchObject({
+        verdict: 'fail',
+        text: expect.stringContaining("netdev.conf has no IPv6 'address'"),
+      });
+    });
+
     it('no netdev.conf, a peer that nobody is', async () => {
       expect(rowOf(await doctor(['--netdev', join(directory, 'none.conf')]), 'netdev.conf')).toMatchObject({
         verdict: 'fail',

@@ -74,6 +74,7 @@ describeLab('relay', () => {
           expect(received!).toBeGreaterThan(sent!);
         }
         expect(await tool('top', '--once')).toMatch(/^answers\/s /m);
+        expect(await tool('netstat', '--relay')).toMatch(/^upstream .* {2}up, 0 attempts failed$/m);
         expect(JSON.parse(await tool('netstat', '--json')).connections.length).toBeGreaterThanOrEqual(4);
         expect(await tool('capture', '--decode', '--count', '5', 'port', '6379')).toMatch(/SET \S+ .* -> OK/);
         expect(load.exitCode).toBeNull();

@@ -112,14 +112,17 @@ const rpFilter: Check = {
     const key = (one: string): string => `net.ipv4.conf.${one}.rp_filter`;
     const filter = Math.max(sysctl(key('all')), sysctl(key(name)));
     if (filter !== STRICT) return pass(`the kernel takes packets on ${name} whichever way it would answer`);
-    if (options.peer === '')
+    if (options.peers.length === 0)
       return pass(`strict, which is fine where answers leave by ${name} too (--peer ADDRESS looks)`);
-    const device = await routeDevice(options.peer);
-    if (device === name) return pass(`strict, and ${options.peer} is answered by ${name}`);
-    return fail(
-      `the kernel drops what ${options.peer} sends to ${name}, as it would answer by ${device || 'no interface'} (rp_filter)`,
-      asRoot(`sysctl -w ${key('all')}=2 ${key(name)}=2`),
-    );
+    for (const peer of options.peers) {
+      const device = await routeDevice(peer);
+      if (device === name) continue;
+      return fail(
+        `the kernel drops what ${peer} sends to ${name}, as it would answer by ${device || 'no interface'} (rp_filter)`,
+        asRoot(`sysctl -w ${key('all')}=2 ${key(name)}=2`),
+      );
+    }
+    return pass(`strict, and ${options.peers.join(', ')} is answered by ${name}`);
   },
 };
 

@@ -31,6 +31,14 @@ export function fail(text: string, mend?: string): Finding {
   return mend === undefined ? { verdict: 'fail', text } : { verdict: 'fail', text, mend };
 }
 
+/** What was found about several of a kind: the first that fails, else all in one line. Null: there are none. */
+export function together(findings: readonly Finding[]): Finding | null {
+  const worst = findings.find(({ verdict }) => verdict === 'fail');
+  if (worst !== undefined || findings.length === 0) return worst ?? null;
+  const text = findings.map((one) => one.text).join('; ');
+  return findings.every(({ verdict }) => verdict === 'pass') ? pass(text) : warn(text);
+}
+
 /** For commands that change the system. */
 export function asRoot(command: string): string {
   return process.getuid?.() === 0 ? command : `sudo ${command}`;

@@ -2,7 +2,17 @@
 // somebody our address, do gateway and peer answer, how large may packets be.
 import { formatIpv4, parseIpv4Address } from '../../../stack/wire/ipv4.ts';
 import type { ProbeFacts } from '../../transports/userspace.ts';
-import { addKeyCommand, type Check, type Finding, fail, pass, setKeyCommand, swapValueCommand, warn } from './check.ts';
+import {
+  addKeyCommand,
+  type Check,
+  type Finding,
+  fail,
+  pass,
+  setKeyCommand,
+  swapValueCommand,
+  together,
+  warn,
+} from './check.ts';
 import { cidr, gateways } from './host-addresses.ts';
 import type { Situation } from './situation.ts';
 
@@ -61,7 +71,7 @@ async function freeAddress(situation: Situation): Promise<string | null> {
   const [own] = config?.addresses ?? [];
   if (config === null || own === undefined) return null;
   const mask = own.prefixLength === 0 ? 0 : -1 << (32 - own.prefixLength);
-  const used = [parseIpv4Address(options.peer) ?? 0, config.gateway ?? 0];
+  const used = [config.gateway ?? 0, ...options.peers.map((one) => parseIpv4Address(one) ?? 0)];
   for (let i = 1; i <= FREE_TRIES; i++) {
     const ip = (own.ip & mask) | ((own.ip + i) & ~mask);
     const host = ip & ~mask;
@@ -75,27 +85,27 @@ async function freeAddress(situation: Situation): Promise<string | null> {
 const gateway: Check = {
   name: 'gateway',
   async look(situation) {
-    const { config, options } = situation;
-    let good: Finding | null = null;
-    for (const address of config === null ? [] : gateways(config)) {
-      const facts = await situation.probe(address);
-      if (facts === null) return warn(`${address}: not asked, as the engine is not open`);
-      if (facts instanceof Error) return fail(facts.message);
-      const found = describeAnswer(address, facts);
-      if (facts.resolved) {
-        good = good === null ? found : { ...found, text: `${good.text}; ${found.text}` };
-        continue;
-      }
-      const router = await findRouter(situation, address);
-      if (router !== null) {
-        return fail(`${found.text}; ${router} does`, swapValueCommand(options.netdev, 'gateway', address, router));
-      }
-      const remove = `sed -i '/^ *gateway *= *${address}/d' ${options.netdev}`;
-      return fail(`${found.text}; without a gateway the own network can be served`, remove);
-    }
-    return good;
+    const { config } = situation;
+    const found: Finding[] = [];
+    for (const address of config === null ? [] : gateways(config)) found.push(await gatewayFinding(situation, address));
+    return together(found);
   },
 };
+
+async function gatewayFinding(situation: Situation, address: string): Promise<Finding> {
+  const { netdev } = situation.options;
+  const facts = await situation.probe(address);
+  if (facts === null) return warn(`${address}: not asked, as the engine is not open`);
+  if (facts instanceof Error) return fail(facts.message);
+  const found = describeAnswer(address, facts);
+  if (facts.resolved) return found;
+  const router = await findRouter(situation, address);
+  if (router !== null) {
+    return fail(`${found.text}; ${router} does`, swapValueCommand(netdev, 'gateway', address, router));
+  }
+  const remove = `sed -i '/^ *gateway *= *${address}/d' ${netdev}`;
+  return fail(`${found.text}; without a gateway the own network can be served`, remove);
+}
 
 /** Where routers usually are: the first, second and last address of an IPv4 network. */
 async function findRouter(situation: Situation, besides: string): Promise<string | null> {
@@ -144,32 +154,32 @@ function commonBits(a: number, b: number): number {
 }
 
 /** No network of ours holds the peer: does it answer on the link all the same? */
-async function tooNarrow(situation: Situation): Promise<Finding | null> {
+async function tooNarrow(situation: Situation, peer: string): Promise<Finding | null> {
   const { config, options } = situation;
-  const ip = parseIpv4Address(options.peer);
+  const ip = parseIpv4Address(peer);
   for (const own of ip === null ? [] : (config?.addresses ?? [])) {
     const length = Math.min(NETWORK_LENGTH, commonBits(own.ip, ip!));
     if (length < NETWORK_LENGTH_MIN || length >= own.prefixLength) continue;
     const wider = `${formatIpv4(own.ip)}/${length}`;
-    const facts = await situation.probeWith([['address', wider]], options.peer);
+    const facts = await situation.probeWith([['address', wider]], peer);
     if (facts?.resolved !== true) continue;
     const narrow = `${formatIpv4(own.ip)}/${own.prefixLength}`;
-    const text = `${options.peer} answers on the link itself, but ${narrow} leaves it out: the network is larger`;
+    const text = `${peer} answers on the link itself, but ${narrow} leaves it out: the network is larger`;
     return fail(text, swapValueCommand(options.netdev, 'address', narrow, wider));
   }
   return null;
 }
 
 /** A network of ours holds the peer and nobody answers: is it behind a router? */
-async function tooWide(situation: Situation, text: string): Promise<Finding | null> {
+async function tooWide(situation: Situation, peer: string, text: string): Promise<Finding | null> {
   const { config, options } = situation;
-  const ip = parseIpv4Address(options.peer);
+  const ip = parseIpv4Address(peer);
   for (const own of ip === null ? [] : (config?.addresses ?? [])) {
     if (own.prefixLength >= NETWORK_LENGTH || commonBits(own.ip, ip!) >= NETWORK_LENGTH) continue;
     const network = own.ip & (-1 << (32 - NETWORK_LENGTH));
     const near = [1, 2, 254].map((host) => network | host).filter((one) => one !== own.ip);
     for (const router of [...gateways(config!).filter((one) => !one.includes(':')), ...near.map(formatIpv4)]) {
-      const facts = await situation.probeWith([['route', `${options.peer}/32 via ${router}`]], options.peer);
+      const facts = await situation.probeWith([['route', `${peer}/32 via ${router}`]], peer);
       if (facts === null || facts.rttUs === null) continue;
       const wide = `${formatIpv4(own.ip)}/${own.prefixLength}`;
       const swap = swapValueCommand(options.netdev, 'address', wide, `${formatIpv4(own.ip)}/${NETWORK_LENGTH}`);
@@ -180,44 +190,87 @@ async function tooWide(situation: Situation, text: string): Promise<Finding | nu
   return null;
 }
 
+/**
+ * Neighbour solicitations for an IPv6 address stay without answer: when an IPv4 address answers on the same link, frames do
+ * get there. What mends it is for the other host to do: no command of ours can.
+ */
+async function silentIpv6(situation: Situation, peer: string): Promise<Finding> {
+  const { config, options, own } = situation;
+  const prefixLength = own.find(({ address }) => address.includes(':'))?.prefixLength ?? 64;
+  const remedy = `there 'sysctl -w net.ipv6.conf.all.disable_ipv6=0' and 'ip address add ${peer}/${prefixLength} dev INTERFACE'`;
+  for (const other of [...options.peers, ...gateways(config!)].filter((one) => !one.includes(':'))) {
+    const facts = await situation.probe(other);
+    if (facts === null || facts instanceof Error || !facts.resolved) continue;
+    const who = options.peers.includes(other) ? 'if both are one host, IPv6 is off there' : 'IPv6 may be off there';
+    return fail(`nobody answers for ${peer}, though ${other} does: ${who} or the address is missing; ${remedy}`);
+  }
+  return fail(
+    `nobody answers for ${peer}: is it up, in this network and VLAN, with IPv6 on? If that is off, ${remedy}`,
+  );
+}
+
+function noIpv6Route({ own }: Situation, peer: string): Finding {
+  return own.some(({ address }) => address.includes(':'))
+    ? fail(`there is no route to ${peer}: netdev.conf needs an IPv6 'gateway' or 'route'`)
+    : fail(`there is no way to ${peer}: netdev.conf has no IPv6 'address' (or 'slaac = on')`);
+}
+
 const peer: Check = {
   name: 'peer',
   async look(situation) {
     const { options, config } = situation;
-    if (options.peer === '' || config === null) return null;
-    const facts = await situation.probe(options.peer);
-    if (facts === null) return warn(`${options.peer}: not asked, as the engine is not open`);
-    if (facts instanceof Error) return fail(facts.message);
-    const found = facts.nextHop === null ? null : describeAnswer(options.peer, facts);
-    if (facts.mac !== null && facts.mac === situation.ownMac) return sameMac(situation, facts);
-    if (found !== null && !facts.resolved) return (await tooWide(situation, found.text)) ?? found;
-    if (found !== null) return found;
-    const narrow = await tooNarrow(situation);
-    if (narrow !== null) return narrow;
-    const router = await findRouter(situation, '');
-    const text = `there is no route to ${options.peer}: netdev.conf needs 'gateway' or 'route'`;
-    return router === null
-      ? fail(text)
-      : fail(`${text}; ${router} may be one`, addKeyCommand(options.netdev, 'gateway', router));
+    const found: Finding[] = [];
+    for (const one of config === null ? [] : options.peers) found.push(await peerFinding(situation, one));
+    return together(found);
   },
 };
+
+async function peerFinding(situation: Situation, peer: string): Promise<Finding> {
+  const facts = await situation.probe(peer);
+  if (facts === null) return warn(`${peer}: not asked, as the engine is not open`);
+  if (facts instanceof Error) return fail(facts.message);
+  if (facts.mac !== null && facts.mac === situation.ownMac) return sameMac(situation, facts);
+  if (facts.nextHop !== null) {
+    const found = describeAnswer(peer, facts);
+    if (facts.resolved) return found;
+    if (peer.includes(':')) return facts.nextHop === facts.address ? await silentIpv6(situation, facts.address) : found;
+    return (await tooWide(situation, peer, found.text)) ?? found;
+  }
+  if (peer.includes(':')) return noIpv6Route(situation, peer);
+  const narrow = await tooNarrow(situation, peer);
+  if (narrow !== null) return narrow;
+  const router = await findRouter(situation, '');
+  const text = `there is no route to ${peer}: netdev.conf needs 'gateway' or 'route'`;
+  return router === null
+    ? fail(text)
+    : fail(`${text}; ${router} may be one`, addKeyCommand(situation.options.netdev, 'gateway', router));
+}
 
 const path: Check = {
   name: 'path',
   async look(situation) {
     const { options, config } = situation;
-    const target = options.peer || (config === null ? undefined : gateways(config)[0]);
-    if (target === undefined) return null;
-    const facts = await situation.probe(target);
-    if (facts === null || facts instanceof Error || facts.answered.length === 0) return null;
-    const largest = Math.max(...facts.answered);
-    const wanted = Math.max(...facts.sizes);
-    if (largest === wanted) return pass(`packets of ${wanted} bytes reach ${target} and come back`);
-    return fail(
-      `packets of more than ${largest} bytes do not reach ${target} and come back, our mtu is ${wanted}`,
-      setKeyCommand(options.netdev, 'mtu', String(largest)),
-    );
+    if (config === null) return null;
+    const targets = options.peers.length > 0 ? options.peers : gateways(config).slice(0, 1);
+    const found: Finding[] = [];
+    for (const target of targets) {
+      const one = await pathFinding(situation, target);
+      if (one !== null) found.push(one);
+    }
+    return together(found);
   },
 };
+
+async function pathFinding(situation: Situation, target: string): Promise<Finding | null> {
+  const facts = await situation.probe(target);
+  if (facts === null || facts instanceof Error || facts.answered.length === 0) return null;
+  const largest = Math.max(...facts.answered);
+  const wanted = Math.max(...facts.sizes);
+  if (largest === wanted) return pass(`packets of ${wanted} bytes reach ${target} and come back`);
+  return fail(
+    `packets of more than ${largest} bytes do not reach ${target} and come back, our mtu is ${wanted}`,
+    setKeyCommand(situation.options.netdev, 'mtu', String(largest)),
+  );
+}
 
 export const networkChecks: readonly Check[] = [engine, taken, gateway, peer, path];

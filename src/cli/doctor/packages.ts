@@ -1,7 +1,7 @@
 // The packages that two engines need and that are compiled when they are installed: without a compiler npm leaves them out, and
 // with another Node than the one they were compiled for they do not load.
 
-import { accessSync, constants, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +9,7 @@ import { loadCap } from '../../../io-engine/libpcap.ts';
 import type { EngineChoice } from '../../../io-engine/options.ts';
 import { loadRawSocket } from '../../../io-engine/raw-ip.ts';
 import { hasProgram } from '../lab/process.ts';
+import { isWritable } from '../writable.ts';
 import { asRoot, type Check, type Finding, fail, pass } from './check.ts';
 
 type Require = (name: string) => unknown;
@@ -30,15 +31,6 @@ function packageRoot(): string {
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(folder, 'package.json')) && dirname(folder) !== folder) folder = dirname(folder);
   return folder;
-}
-
-function isWritable(folder: string): boolean {
-  try {
-    accessSync(folder, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** @param isThere whether the package's folder is. @param root where it is to be. */

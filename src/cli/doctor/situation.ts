@@ -34,8 +34,8 @@ export interface DoctorOptions {
   readonly port: number;
   /** Processes that share the interface. */
   readonly workers: number;
-  /** A host that is to be reached; empty: none was named. */
-  readonly peer: string;
+  /** Hosts that are to be reached. */
+  readonly peers: readonly string[];
 }
 
 /** A stack that is open for the checks, or why there is none. */

@@ -1,5 +1,5 @@
 // Writes a pcapng stream, block by block, to one file, to a ring of files, or to standard output. For the capture tool.
-import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { CliError } from '../tool.ts';
 
 export interface RingOptions {
@@ -67,7 +67,7 @@ export class CaptureFiles {
     }
     this.paths.push(path);
     const { filesMax } = this.#ring;
-    if (filesMax > 0 && this.paths.length > filesMax) unlinkSync(this.paths.shift()!);
+    if (filesMax > 0 && this.paths.length > filesMax) rmSync(this.paths.shift()!, { force: true });
   }
 
   #write(block: Uint8Array): void {

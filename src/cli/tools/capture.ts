@@ -7,7 +7,7 @@ import { onInterrupt } from '../interrupt.ts';
 import { CaptureFiles } from '../observe/capture-files.ts';
 import { listenToServer, personsError, SERVER_HELP, SERVER_OPTION } from '../observe/server-option.ts';
 import { shortMicroseconds } from '../observe/table.ts';
-import { CliError, EXIT_OK, parseOptions, type Tool, UsageError, wholeNumber } from '../tool.ts';
+import { CliError, EXIT_OK, parseOptions, secondsIn, type Tool, UsageError, wholeNumber } from '../tool.ts';
 
 const help = `Usage: wiredis capture FILE [FILTER...] [options]
        wiredis capture --decode [FILTER...] [options]
@@ -38,6 +38,9 @@ Examples:
   wiredis capture - 'tcp[tcpflags] & tcp-rst != 0' | tshark -r -
   wiredis capture --decode host 10.77.0.2`;
 
+/** What a timer holds: 24 days. */
+const SECONDS_MAX = 2_000_000;
+
 export const capture: Tool = {
   help,
   async run(args: string[]): Promise<number> {
@@ -67,8 +70,10 @@ export const capture: Tool = {
       filesMax: wholeNumber(values.files, 'files', 0),
     };
     if (ring.filesMax > 0 && ring.fileBytesMax === 0) throw new UsageError('--files needs --file-size');
-    const limits = { count: wholeNumber(values.count, 'count', 0), seconds: Number(values.seconds) };
-    if (!(limits.seconds >= 0)) throw new UsageError(`--seconds wants a number, not '${values.seconds}'`);
+    const limits = {
+      count: wholeNumber(values.count, 'count', 0),
+      milliseconds: secondsIn(values.seconds, 'seconds', 0, SECONDS_MAX),
+    };
     const port = wholeNumber(values.port, 'port', 0);
     const taker = values.decode ? new Decoding(port, values.json) : new Writing(new CaptureFiles(positionals[0], ring));
     const stream = await listenToServer(values.server, 'capture', { filter, snapLength });
@@ -94,8 +99,18 @@ interface Taker {
   summary(reader: BlockReader): string;
 }
 
-async function take(stream: AnswerStream, taker: Taker, limits: { count: number; seconds: number }): Promise<number> {
-  const stop = (): void => stream.end();
+interface Limits {
+  /** Of either, 0: none. */
+  readonly count: number;
+  readonly milliseconds: number;
+}
+
+async function take(stream: AnswerStream, taker: Taker, limits: Limits): Promise<number> {
+  let isOver = false;
+  const stop = (): void => {
+    isOver = true;
+    stream.end();
+  };
   onInterrupt(stop);
   // A reader that has seen enough (`| head`).
   process.stdout.once('error', stop);
@@ -104,16 +119,17 @@ async function take(stream: AnswerStream, taker: Taker, limits: { count: number;
   try {
     const where = (await stream.line()) as { readonly interface: string };
     process.stderr.write(`capturing on ${where.interface}\n`);
-    if (limits.seconds > 0) AbortSignal.timeout(limits.seconds * 1000).addEventListener('abort', stop);
-    let isOver = false;
+    if (limits.milliseconds > 0) AbortSignal.timeout(limits.milliseconds).addEventListener('abort', stop);
+    let isFull = false;
     for await (const piece of stream.bytes()) {
       for (const block of splitter.push(piece)) {
-        if (!isOver) taker.block(block, reader);
+        if (!isFull) taker.block(block, reader);
         else reader.read(block);
-        isOver ||= limits.count > 0 && taker.count >= limits.count;
+        isFull ||= limits.count > 0 && taker.count >= limits.count;
       }
-      if (isOver) stream.end();
+      if (isFull) stop();
     }
+    if (!isOver) process.stderr.write('the server has ended\n');
   } catch (error) {
     if (!(error instanceof CliError && error.code === 'EPIPE')) throw personsError(error);
   } finally {

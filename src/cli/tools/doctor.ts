@@ -28,6 +28,7 @@ Options:
   --port PORT          the server's port (default 6379)
   --workers N          the server's workers (default 1)
   --peer ADDRESS       a client that should be able to reach the server: does it answer, how large may packets be
+                       (may be given again: its IPv6 address beside its IPv4 one tells what is wrong with either)
   --json               for programs: { "ok": true, "checks": [{ "name", "verdict", "text", "mend" }] }
   --syscalls SECONDS   count the system calls of a running server, by name and by request (strace, or perf trace)
   --syscalls-document  run redis-server and wiredis-server under strace in a lab and print docs/syscalls.md (root)
@@ -54,7 +55,7 @@ export const doctor: Tool = {
         bind: { type: 'string', default: '' },
         port: { type: 'string', default: String(DEFAULT_PORT) },
         workers: { type: 'string', default: '1' },
-        peer: { type: 'string', default: '' },
+        peer: { type: 'string', multiple: true, default: [] },
         json: { type: 'boolean', default: false },
         syscalls: { type: 'string' },
         'syscalls-document': { type: 'boolean', default: false },
@@ -80,7 +81,7 @@ export const doctor: Tool = {
       port,
       workers: wholeNumber(values.workers, 'workers', 1),
       bind: values.bind,
-      peer: values.peer,
+      peers: values.peer,
     };
     return report(new Situation(options, server, running), values.json);
   },

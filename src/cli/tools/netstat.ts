@@ -4,7 +4,7 @@ import type { RelayServerFacts } from '../../relay/relay-server.ts';
 import type { ConnectionFacts, StackFacts } from '../../transports/userspace.ts';
 import { askServer, SERVER_HELP, SERVER_OPTION } from '../observe/server-option.ts';
 import { shortBytes, shortMicroseconds, tableLines } from '../observe/table.ts';
-import { EXIT_OK, parseOptions, type Tool, UsageError, wholeNumber } from '../tool.ts';
+import { EXIT_OK, parseOptions, secondsIn, type Tool, wholeNumber } from '../tool.ts';
 
 const help = `Usage: wiredis netstat [--connections|--listeners|--statistics|--drops|--relay] [--watch] [--json] [--server PID|PATH]
 
@@ -59,13 +59,17 @@ export const netstat: Tool = {
       },
     });
     const limit = wholeNumber(values.limit, 'limit', 0);
-    const intervalMs = Number(values.interval) * 1000;
-    if (!(intervalMs >= 100)) throw new UsageError(`--interval wants at least 0.1 seconds, not '${values.interval}'`);
+    const intervalMs = secondsIn(values.interval, 'interval', 0.1, 86_400);
     if (values.relay) return showRelay(values.server, values.json);
     const parts = (['listeners', 'connections', 'statistics', 'drops'] as const).filter((part) => values[part]);
     const wanted: readonly Part[] = parts.length > 0 ? parts : ['listeners', 'connections', 'drops'];
     let before: Shown | null = null;
-    for (;;) {
+    let isRead = true;
+    // A reader that has seen enough (`| head`).
+    process.stdout.once('error', () => {
+      isRead = false;
+    });
+    while (isRead) {
       const shown = await look(values.server, wanted.includes('connections') ? limit : 0);
       if (values.json)
         print([JSON.stringify({ ...shown.stack, connections: shown.connections }, null, values.watch ? 0 : 2)]);
@@ -75,6 +79,7 @@ export const netstat: Tool = {
       await sleep(intervalMs);
       if (!values.json && process.stdout.isTTY) process.stdout.write('\x1b[H\x1b[2J');
     }
+    return EXIT_OK;
   },
 };
 

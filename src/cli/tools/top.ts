@@ -4,7 +4,7 @@ import { onInterrupt } from '../interrupt.ts';
 import { listenToServer, personsError, SERVER_HELP, SERVER_OPTION } from '../observe/server-option.ts';
 import { Terminal } from '../observe/terminal.ts';
 import { SORTS, type Sort, screenLines } from '../observe/top-screen.ts';
-import { EXIT_OK, parseOptions, type Tool, UsageError } from '../tool.ts';
+import { EXIT_OK, parseOptions, secondsIn, type Tool, UsageError } from '../tool.ts';
 
 const help = `Usage: wiredis top [--interval SECONDS] [--sort WORD] [--once] [--json] [--no-colour] [--server PID|PATH]
 
@@ -44,14 +44,12 @@ export const top: Tool = {
         ...SERVER_OPTION,
       },
     });
-    const intervalMs = Number(values.interval) * 1000;
-    if (!(intervalMs >= 100 && intervalMs <= 60_000))
-      throw new UsageError(`--interval wants 0.1 to 60 seconds, not '${values.interval}'`);
+    const intervalMs = secondsIn(values.interval, 'interval', 0.1, 60);
     const sort = SORTS.find((word) => word === values.sort);
     if (sort === undefined) throw new UsageError(`--sort wants one of ${SORTS.join(', ')}, not '${values.sort}'`);
     const stream = await listenToServer(values.server, 'top', { intervalMs });
     const colour = !values['no-colour'] && !values['no-color'];
-    const view = values.json ? new JsonView() : new View(colour, sort, () => stream.close());
+    const view = values.json ? new JsonView(() => stream.close()) : new View(colour, sort, () => stream.close());
     view.open(values.once);
     try {
       do view.show((await stream.line()) as TopReading);
@@ -67,12 +65,30 @@ export const top: Tool = {
 };
 
 class JsonView {
-  readonly isOver = false;
-  open(): void {}
+  /** Whoever read it has gone. */
+  isOver = false;
+  readonly #onOver: () => void;
+
+  constructor(onOver: () => void) {
+    this.#onOver = onOver;
+  }
+
+  open(): void {
+    process.stdout.once('error', this.#end);
+  }
+
   show(reading: TopReading): void {
     process.stdout.write(`${JSON.stringify(reading)}\n`);
   }
-  close(): void {}
+
+  close(): void {
+    process.stdout.off('error', this.#end);
+  }
+
+  readonly #end = (): void => {
+    this.isOver = true;
+    this.#onOver();
+  };
 }
 
 class View {

@@ -1,22 +1,12 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 // The page: takes a reading a second from the server and hands it to tiles, charts and tables. Keys and themes are here.
+import type { Hello } from '../live-feed.ts';
 import type { Reading } from '../readings.ts';
 import { HeatMap, Throughput } from './charts.ts';
 import { ConnectionTable } from './connections.ts';
 import { SequencePlot } from './sequence.ts';
 import { bytes, count, element, fillRows, micros } from './text.ts';
-
-interface Hello {
-  readonly kind: 'hello';
-  readonly limitsUs: readonly number[];
-  readonly isRelay: boolean;
-  readonly transport: string;
-  readonly engine: string | null;
-  readonly interface: string | null;
-  readonly addresses: string;
-  readonly port: number;
-}
 
 const READINGS_MAX = 600;
 const THEMES = ['', 'light', 'dark'];
@@ -72,6 +62,8 @@ function relayLabels(): void {
     'label-calls': 'Answers/s',
   };
   for (const [id, text] of Object.entries(labels)) element(id).textContent = text;
+  throughput.counted = 'answers/s';
+  throughput.rebuild();
 }
 
 function read(reading: Reading): void {

@@ -15,6 +15,8 @@ export class Throughput {
   readonly #readings: readonly Reading[];
   readonly #host = element('throughput');
   #plot: uPlot | null = null;
+  /** What is counted; shown from the next `rebuild` on. */
+  counted = 'commands/s';
 
   constructor(readings: readonly Reading[]) {
     this.#readings = readings;
@@ -60,7 +62,7 @@ export class Throughput {
         ],
         series: [
           {},
-          line('requests/s', 'accent', 'commands', count),
+          line(this.counted, 'accent', 'commands', count),
           { ...line('received', 'second', 'bytes', perSecond), dash: [6, 4] },
           line('sent', 'third', 'bytes', perSecond),
         ],
