@@ -35,6 +35,8 @@ const FAILURES: Readonly<Record<Place, string>> = {
 /** Whose clients come in: the Redis core, or the relay. */
 export type ListeningHost = Pick<Server, 'config' | 'log' | 'clock' | 'scheduler' | 'beforeOutput' | 'accept'>;
 
+const ANYWHERE: readonly string[] = ['*', '0.0.0.0', '::'];
+
 export class Listening {
   readonly #server: ListeningHost;
   readonly #transport: Transport;
@@ -172,11 +174,18 @@ export class Listening {
     opened: Listener[],
   ): Promise<void> {
     const { bind, tcpBacklog } = this.#server.config;
+    const isKernel = this.#local === this.#transport;
+    let isAnywhere = false;
     for (const word of bind) {
       // A dash in front: an address that may be missing on this host.
       const optional = word.startsWith('-');
       const address = optional ? word.slice(1) : word;
       const name = address === '::*' ? '::' : address;
+      // In our own stack that is one place for both families; redis.conf's default names it twice.
+      if (!isKernel && ANYWHERE.includes(name)) {
+        if (isAnywhere) continue;
+        isAnywhere = true;
+      }
       try {
         opened.push(await on.listen(name, port, tcpBacklog, accept));
       } catch (error) {

@@ -52,7 +52,9 @@ function complaint({ message }: Error, options: readonly string[]): string {
     return `unknown option '${unknown[1]}${unknown[2]}'; ${hint}`;
   }
   const lacking = /^Option '(?:-\w, )?(--[\w-]+) <value>' argument missing/.exec(message);
-  return lacking === null ? what : `${lacking[1]} wants a value`;
+  if (lacking !== null) return `${lacking[1]} wants a value`;
+  const dashed = /^Option '(?:-\w, )?(--[\w-]+)(?: <value>)?' argument is ambiguous/.exec(message);
+  return dashed === null ? what : `${dashed[1]} wants a value, and what follows looks like an option`;
 }
 
 /** @throws UsageError unless `text` is a whole number of at least `minimum`. */

@@ -95,7 +95,7 @@ class SocketAnswer implements AnswerStream {
       }
       pieces.push(piece);
       const next = await this.#next();
-      if (next === null) throw new ControlClientError('GONE', 'the server closed the connection');
+      if (next === null) throw new ControlClientError('GONE', 'the server has ended');
       piece = next;
     }
   }

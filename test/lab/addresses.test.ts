@@ -7,7 +7,19 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Lab } from '../../src/cli/lab/lab.ts';
 import { hasProgram } from '../../src/cli/lab/process.ts';
-import { cliScript, describeLab, eventually, linkOf, OVER, openLab, PORT, root, serverCommand } from './fixture.ts';
+import type { StackFacts } from '../../src/transports/userspace.ts';
+import {
+  cliScript,
+  describeLab,
+  eventually,
+  LabServer,
+  linkOf,
+  OVER,
+  openLab,
+  PORT,
+  root,
+  serverCommand,
+} from './fixture.ts';
 
 const engines = OVER.filter((over) => over !== 'redis' && over !== 'kernel');
 
@@ -37,6 +49,17 @@ describeLab('addresses', () => {
     const result = await lab.run('server', serverCommand(lab, { over: 'afpacket' }, netdev));
     expect(result.code).toBe(1);
     expect(result.stdout + result.stderr).toContain(`the address is taken: ${clientAddress} is at ${mac}`);
+  });
+
+  it("redis.conf's own default for bind: every address, listened at once", async () => {
+    const server = await LabServer.start(lab, { over: engines[0], bind: '* -::*' });
+    try {
+      const words = [process.execPath, cliScript, 'netstat', '--json', '--server', String(server.pid)];
+      const { listeners } = JSON.parse(await lab.must('server', words)) as StackFacts;
+      expect(listeners).toMatchObject([{ port: PORT }]);
+    } finally {
+      await server.stop();
+    }
   });
 
   /** Commands from a stack of ours on the client's host; Linux's own knows no VLAN everywhere. */

@@ -203,6 +203,23 @@ describeLab('tools on a running server', () => {
       expect((await server.cli(['PING'])).stdout.trim()).toBe('PONG');
     });
 
+    it.each([
+      ['netstat', '--watch', '--interval', '0.2'],
+      ['top', '--json', '--interval', '0.2'],
+      ['top', '--interval', '0.2'],
+      ['capture', '--decode'],
+    ])('%s ends when its reader has seen enough, and says when there is no room', async (...words) => {
+      const line = [process.execPath, cliScript, ...words, '--server', String(server.pid)].join(' ');
+      const shell = (script: string): Promise<Result> => lab.run('server', ['bash', '-c', script]);
+      const read = await shell(`set -o pipefail; timeout 20 ${line} | head -n 1`);
+      expect(read.code, read.stderr).toBe(0);
+      const full = await shell(`timeout 20 ${line} > /dev/full`);
+      expect([full.code, full.stderr]).toEqual([
+        1,
+        expect.stringContaining('wiredis: cannot write to standard output: ENOSPC'),
+      ]);
+    });
+
     it('say in one line when there is nobody to ask', async () => {
       for (const name of ['netstat', 'arp', 'route', 'top']) {
         const words = [cliScript, name, '--server', '/nowhere/at/all.sock'];

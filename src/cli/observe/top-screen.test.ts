@@ -96,6 +96,13 @@ describe('the screen of top', () => {
     expect(coloured.join('')).toContain('\x1b[1m');
   });
 
+  it('folds its head on a narrow terminal instead of cutting it off', () => {
+    const text = screenLines(TOP, { ...ALL, width: 40 }).join('\n');
+    for (const part of ['pid 77', 'sent again/s 0', 'max 1.50ms', 'transmit 20%', 'other 10%'])
+      expect(text).toContain(part);
+    expect(text).toContain('[rrrrrrcccttttttooo            ]');
+  });
+
   it.each([1, 3, 10, 24])('fits into %i lines, the keys last', (height) => {
     const lines = screenLines(TOP, { ...ALL, height, keys: true });
     expect(lines.length).toBeLessThanOrEqual(height);

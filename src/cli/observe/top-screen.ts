@@ -47,7 +47,7 @@ export function screenLines(top: TopReading, options: ScreenOptions): string[] {
   const { width, height } = options;
   const paint = painter(options.colour);
   const head = [
-    ...headLines(top, options, paint),
+    ...headLines(top, options, paint).flatMap((line) => folded(line, width)),
     '',
     ...besideEachOther(commandLines(top, paint), dropLines(top, paint), width),
     '',
@@ -167,6 +167,17 @@ const ESCAPES = /(\x1b\[\d+m)/g;
 
 function visible(line: string): string {
   return line.replace(ESCAPES, '');
+}
+
+/** In lines that hold it, broken where two spaces part its pieces: what a narrow terminal would cut off matters. */
+function folded(line: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const piece of line.split(/ {2}(?=[^\s\]])/)) {
+    const longer = lines.length === 0 ? piece : `${lines.at(-1)}  ${piece}`;
+    if (lines.length > 0 && visible(longer).length > width) lines.push(`  ${piece}`);
+    else lines[Math.max(0, lines.length - 1)] = longer;
+  }
+  return lines;
 }
 
 /** Cut to what a line of the terminal holds; colours take no room. */

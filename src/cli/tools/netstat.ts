@@ -4,7 +4,7 @@ import type { RelayServerFacts } from '../../relay/relay-server.ts';
 import type { ConnectionFacts, StackFacts } from '../../transports/userspace.ts';
 import { askServer, SERVER_HELP, SERVER_OPTION } from '../observe/server-option.ts';
 import { shortBytes, shortMicroseconds, tableLines } from '../observe/table.ts';
-import { EXIT_OK, parseOptions, secondsIn, type Tool, wholeNumber } from '../tool.ts';
+import { CliError, EXIT_OK, parseOptions, secondsIn, type Tool, wholeNumber } from '../tool.ts';
 
 const help = `Usage: wiredis netstat [--connections|--listeners|--statistics|--drops|--relay] [--watch] [--json] [--server PID|PATH]
 
@@ -70,7 +70,9 @@ export const netstat: Tool = {
       isRead = false;
     });
     while (isRead) {
-      const shown = await look(values.server, wanted.includes('connections') ? limit : 0);
+      const shown = await look(values.server, wanted.includes('connections') ? limit : 0).catch((error: CliError) => {
+        throw before !== null && error.code === 'NO_SERVER' ? new CliError('GONE', 'the server has ended') : error;
+      });
       if (values.json)
         print([JSON.stringify({ ...shown.stack, connections: shown.connections }, null, values.watch ? 0 : 2)]);
       else print(describe(shown, wanted, before));
