@@ -659,11 +659,18 @@ describeLab('doctor', () => {
       }
     });
 
-    it('an IPv6 peer and no IPv6 address', async () => {
+    it('an IPv6 peer, and no IPv6 address or another network', async () => {
+      const said = async (): Promise<Row | undefined> =>
+        rowOf(await doctor(['--netdev', netdev, '--peer', 'fd77::2']), 'peer');
       conf();
-      expect(rowOf(await doctor(['--netdev', netdev, '--peer', 'fd77::2']), 'peer')).toMatchObject({
+      expect(await said()).toMatchObject({
         verdict: 'fail',
-        text: expect.stringContaining("netdev.conf has no IPv6 'address'"),
+        text: "'fd77::2' needs an IPv6 address of ours in netdev.conf",
+      });
+      conf('address = fd78::1/64\n');
+      expect(await said()).toMatchObject({
+        verdict: 'fail',
+        text: "there is no route to fd77::2: netdev.conf needs an IPv6 'gateway' or 'route'",
       });
     });
 

@@ -209,12 +209,6 @@ async function silentIpv6(situation: Situation, peer: string): Promise<Finding> 
   );
 }
 
-function noIpv6Route({ own }: Situation, peer: string): Finding {
-  return own.some(({ address }) => address.includes(':'))
-    ? fail(`there is no route to ${peer}: netdev.conf needs an IPv6 'gateway' or 'route'`)
-    : fail(`there is no way to ${peer}: netdev.conf has no IPv6 'address' (or 'slaac = on')`);
-}
-
 const peer: Check = {
   name: 'peer',
   async look(situation) {
@@ -236,7 +230,7 @@ async function peerFinding(situation: Situation, peer: string): Promise<Finding>
     if (peer.includes(':')) return facts.nextHop === facts.address ? await silentIpv6(situation, facts.address) : found;
     return (await tooWide(situation, peer, found.text)) ?? found;
   }
-  if (peer.includes(':')) return noIpv6Route(situation, peer);
+  if (peer.includes(':')) return fail(`there is no route to ${peer}: netdev.conf needs an IPv6 'gateway' or 'route'`);
   const narrow = await tooNarrow(situation, peer);
   if (narrow !== null) return narrow;
   const router = await findRouter(situation, '');

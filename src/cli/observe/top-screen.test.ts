@@ -100,7 +100,7 @@ describe('the screen of top', () => {
     const text = screenLines(TOP, { ...ALL, width: 40 }).join('\n');
     for (const part of ['pid 77', 'sent again/s 0', 'max 1.50ms', 'transmit 20%', 'other 10%'])
       expect(text).toContain(part);
-    expect(text).toContain('[rrrrrrcccttttttooo            ]');
+    expect(text).toMatch(/\[r+c+t+o+ +\]/);
   });
 
   it.each([1, 3, 10, 24])('fits into %i lines, the keys last', (height) => {

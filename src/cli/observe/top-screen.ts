@@ -36,7 +36,9 @@ const PARTS: readonly (readonly [name: string, letter: string, sgr: number])[] =
   ['persistence', 'p', 35],
   ['other', 'o', 37],
 ];
-const BAR_WIDTH = 30;
+const BAR_WIDTH_MAX = 30;
+/** Of its line, what is not the bar: `core 100% []`. */
+const BESIDE_BAR = 12;
 const BOLD = 1;
 const REVERSE = 7;
 const RED = 31;
@@ -64,7 +66,7 @@ function painter(colour: boolean): Paint {
   return (sgr, text) => (colour ? `\x1b[${sgr}m${text}\x1b[0m` : text);
 }
 
-function headLines({ server, reading }: TopReading, { isPaused }: ScreenOptions, paint: Paint): string[] {
+function headLines({ server, reading }: TopReading, { isPaused, width }: ScreenOptions, paint: Paint): string[] {
   const relay = server.isRelay ? 'relay  ' : '';
   const how = server.engine === null ? 'kernel sockets' : `${server.engine} on ${server.interface}`;
   const clock = new Date(reading.t).toTimeString().slice(0, 8);
@@ -90,24 +92,24 @@ function headLines({ server, reading }: TopReading, { isPaused }: ScreenOptions,
     )
       .map(([name, us]) => `${name} ${paint(BOLD, shortMicroseconds(us))}`)
       .join('  ')}`,
-    budgetLine(reading.cpu, reading.budget, paint),
+    budgetLine(reading.cpu, reading.budget, paint, Math.max(1, Math.min(BAR_WIDTH_MAX, width - BESIDE_BAR))),
   ];
 }
 
 /** A bar of what the core's time went to, and the same in words. */
-function budgetLine(cpu: number, budget: Readonly<Record<string, number>>, paint: Paint): string {
+function budgetLine(cpu: number, budget: Readonly<Record<string, number>>, paint: Paint, barWidth: number): string {
   const parts = PARTS.filter(([name]) => (budget[name] ?? 0) > 0);
   let bar = '';
   let filled = 0;
   let sum = 0;
   for (const [name, letter, sgr] of parts) {
     sum += budget[name];
-    const upTo = Math.min(BAR_WIDTH, Math.round(sum * BAR_WIDTH));
+    const upTo = Math.min(barWidth, Math.round(sum * barWidth));
     bar += paint(sgr, letter.repeat(Math.max(0, upTo - filled)));
     filled = Math.max(filled, upTo);
   }
   const words = parts.map(([name, , sgr]) => `${paint(sgr, name)} ${percent(budget[name])}`);
-  return `core ${paint(BOLD, percent(cpu))} [${bar}${' '.repeat(BAR_WIDTH - filled)}] ${words.join('  ')}`;
+  return `core ${paint(BOLD, percent(cpu))} [${bar}${' '.repeat(barWidth - filled)}] ${words.join('  ')}`;
 }
 
 function commandLines({ server, reading }: TopReading, paint: Paint): string[] {
