@@ -52,7 +52,7 @@ const CHILD_RESTARTS = counter(
 );
 
 /** Of the main port and of each one that is forwarded. */
-class RelayMetrics {
+export class RelayMetrics {
   readonly #ports = new SeriesBook(portSeries);
 
   add(samples: Samples, facts: RelayServerFacts): void {

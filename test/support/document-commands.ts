@@ -58,7 +58,7 @@ function linesOf(text: string): string[] {
 
 /** A form to fill in, such as `wiredis move HOST:PORT`, or the name of a tool that wants more: nothing to be run as it stands. */
 export function isForm({ text }: DocumentCommand): boolean {
-  return /^wiredis (capture|explain|lab)$|\.\.\.|\[[^\]]+\]|(?<![\w$-])[A-Z][A-Z:]+(?![\w=])/.test(text);
+  return /^wiredis (capture|explain|impair|lab)$|\.\.\.|\[[^\]]+\]|(?<![\w$-])[A-Z][A-Z:]+(?![\w=])/.test(text);
 }
 
 export type Host = 'server' | 'client' | 'host' | 'start';

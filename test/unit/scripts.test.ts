@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 /** Sourced by others. */
-const PARTS = ['help.sh', 'long-test.sh'];
+const PARTS = ['help.sh', 'lab-server.sh', 'long-test.sh'];
 /** Of wiredis itself, with its own help. */
 const WRAPPERS = ['goodput', 'impair', 'lab.sh', 'tool.sh'];
 
