@@ -5,8 +5,9 @@
 //
 // UMEM: receiving chunks, all owned by the fill ring, the kernel, the rx ring or the batch in hand; then sending ones,
 // owned by a free stack or the kernel. There are twice as many receiving chunks as rx slots, the fill ring holds them
-// all, and it is refilled before each look at the rx ring: an empty fill ring is how AF_XDP servers lose frames. Completions are reaped only when free chunks run
-// out. XDP sees no checksum state, so `rx-checksum = auto` verifies; a veth peer must have its offloads off.
+// all, and it is refilled before each look at the rx ring: an empty fill ring is how AF_XDP servers lose frames.
+// Completions are reaped only when free chunks run out. XDP sees no checksum state, so `rx-checksum = auto` verifies; a
+// veth peer must have its offloads off.
 import {
   createBatch,
   createCounters,

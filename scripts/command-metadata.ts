@@ -1,5 +1,6 @@
 // Makes src/commands/command-metadata.ts from two files taken from a running redis-server: the reply of COMMAND
-// (command-info.json: arrays as redis-cli --json prints them) and the arguments of COMMAND DOCS (command-arguments.json). Needs Node 22.
+// (command-info.json: arrays as redis-cli --json prints them) and the arguments of COMMAND DOCS
+// (command-arguments.json). Needs Node 22.
 //
 //   node --experimental-strip-types scripts/command-metadata.ts command-info.json command-arguments.json > src/commands/command-metadata.ts
 import { readFileSync } from 'node:fs';

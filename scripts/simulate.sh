@@ -1,9 +1,10 @@
 #!/bin/sh
 # usage: scripts/simulate.sh [SEEDS] [FIRST]
 # A night of simulations: SEEDS (100000) of the whole server with its clients (test/sim) and a tenth as many of two bare
-# streams (test/unit/stack/tcp-chaos.test.ts) and of streams whose stacks take each other's place, from seed FIRST (the time of day) on, a thousand at a time. Every seed draws
-# the network's faults and the options of each stack: IPv4 or IPv6, MTU, buffers, acknowledgement policy, timeouts,
-# congestion control, ECN, clocks that jump. Progress on stdout; ends with 1, the failure and the line that replays it.
+# streams (test/unit/stack/tcp-chaos.test.ts) and of streams whose stacks take each other's place, from seed FIRST (the
+# time of day) on, a thousand at a time. Every seed draws the network's faults and the options of each stack: IPv4 or
+# IPv6, MTU, buffers, acknowledgement policy, timeouts, congestion control, ECN, clocks that jump. Progress on stdout;
+# ends with 1, the failure and the line that replays it.
 set -eu
 . "$(dirname -- "$0")/help.sh"
 seeds=${1:-100000}

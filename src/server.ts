@@ -152,7 +152,8 @@ async function openCompanions(running: RunningServer): Promise<void> {
 
 /**
  * Goes on in place of another process of this program, which hands everything over.
- * @param created as in `startServer`; what it has to wait for is waited for when this process serves. @throws errors for a person; the other process goes on then.
+ * @param created as in `startServer`; what it has to wait for is waited for when this process serves.
+ * @throws errors for a person; the other process goes on then.
  */
 export async function startInPlace(
   settings: ServerSettings,
@@ -275,7 +276,9 @@ export async function startRelay(
 
 /**
  * `workers`: several processes, each a relay of its own over a part of the interface's flows.
- * @param command of a worker: this process's own. @param input what it read from standard input. @param created as in `startServer`.
+ * @param command of a worker: this process's own.
+ * @param input what it read from standard input.
+ * @param created as in `startServer`.
  */
 export async function startWorkers(
   settings: ServerSettings,

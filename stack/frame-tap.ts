@@ -2,7 +2,10 @@
 // costs a comparison a batch and one a frame sent. Implemented by whoever captures. Used by stack.ts, ip.ts, ethernet-link.ts.
 
 export interface FrameTap {
-  /** A frame has come, with the engine's flags, readable until the call of `processed` that follows; what is sent meanwhile is the answer to it. */
+  /**
+   * A frame has come, with the engine's flags, readable until the call of `processed` that follows; what is sent
+   * meanwhile is the answer to it.
+   */
   received(bytes: Uint8Array, offset: number, length: number, flags: number): void;
   /** @param drop reason why the stack has dropped it, an index of DROP_NAMES; 0: it has not. */
   processed(drop: number): void;

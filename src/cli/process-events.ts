@@ -5,7 +5,10 @@ import type { ShutdownRequest } from '../core/server-parts.ts';
 import type { Log } from '../platform/log.ts';
 import type { RunningServer } from '../server.ts';
 
-/** SIGTERM and SIGINT shut down, with the next cron; a second SIGINT until then does not wait. SIGUSR2 hands over to a new process. */
+/**
+ * SIGTERM and SIGINT shut down, with the next cron; a second SIGINT until then does not wait. SIGUSR2 hands over to a
+ * new process.
+ */
 export function handleSignals(running: RunningServer): void {
   let closing = false;
   const shutDown = (signal: string, flags: readonly string[]): void => {

@@ -18,7 +18,10 @@ import {
 const CORRUPT = 'INVALIDOBJ Corrupted HLL object detected';
 const NOT_ONE = 'WRONGTYPE Key is not a valid HyperLogLog string value.';
 
-/** The value of word `i`, null when the key is missing, undefined after an error reply. @param entry of `readString` or `writeString`. */
+/**
+ * The value of word `i`, null when the key is missing, undefined after an error reply.
+ * @param entry of `readString` or `writeString`.
+ */
 function valueAt(call: Call, entry: number): HyperLogLog | null | undefined {
   const { db } = call;
   if (entry === 0) return null;

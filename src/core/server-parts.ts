@@ -22,7 +22,10 @@ export interface ServerHooks {
   readonly persistence?: PersistenceControl;
   /** DEBUG RELOAD, at once. @returns what went wrong, or null. */
   reload?(request: ReloadRequest): string | null;
-  /** DEBUG LOADAOF: writes the append-only file out, empties the dataset and loads the file, at once. @returns what went wrong, or null. */
+  /**
+   * DEBUG LOADAOF: writes the append-only file out, empties the dataset and loads the file, at once.
+   * @returns what went wrong, or null.
+   */
   loadAof?(): string | null;
   /** What `configChanged` has begun and not ended, if anything: resolves to what went wrong, or null. Asked once. */
   pendingChange?(): Promise<string | null> | null;

@@ -1,8 +1,8 @@
-// Off-heap memory for the dataset: V8's collector never sees it, and `used` is exact. Memory comes in 16 MiB
-// segments, allocated on demand (larger ones take the kernel longer than a tick may last); a ref names a block by its 16-byte granule, so a positive int32 reaches 32 GiB.
-// Segments are cut into 8 KiB pages; blocks up to 32 KiB live in slabs (runs of pages that hold one size), larger
-// ones in page runs of their own, blocks beyond a segment in a buffer of their own, with addresses to grow into where it
-// was asked for. Anyone in src/ may import it.
+// Off-heap memory for the dataset: V8's collector never sees it, and `used` is exact. Memory comes in 16 MiB segments,
+// allocated on demand (larger ones take the kernel longer than a tick may last); a ref names a block by its 16-byte
+// granule, so a positive int32 reaches 32 GiB. Segments are cut into 8 KiB pages; blocks up to 32 KiB live in slabs
+// (runs of pages that hold one size), larger ones in page runs of their own, blocks beyond a segment in a buffer of
+// their own, with addresses to grow into where it was asked for. Anyone in src/ may import it.
 
 const GRANULE_SHIFT = 4;
 /** Bits of a ref below the segment's index. Who reads blocks on a hot path makes a constant of its own from it. */

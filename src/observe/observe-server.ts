@@ -1,5 +1,6 @@
-// What the metrics port shows of a server or a relay: /metrics for Prometheus, the web page and its data. It listens on the
-// kernel's sockets, on loopback unless told otherwise, and costs nothing while nobody asks. open-observe.ts and relay-observe.ts start it.
+// What the metrics port shows of a server or a relay: /metrics for Prometheus, the web page and its data. It listens on
+// the kernel's sockets, on loopback unless told otherwise, and costs nothing while nobody asks. open-observe.ts and
+// relay-observe.ts start it.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Asset, pageAssets } from './assets.ts';
 import { connectionRows } from './connection-rows.ts';

@@ -1,5 +1,5 @@
-// What /metrics tells of a transport, whoever is behind it: the stack's counters, the interface's, and how long ticks take. metrics.ts
-// and relay-observe.ts import it.
+// What /metrics tells of a transport, whoever is behind it: the stack's counters, the interface's, and how long ticks
+// take. metrics.ts and relay-observe.ts import it.
 import type { Transport } from '../transports/transport.ts';
 import { counter, gauge, histogram, type Samples, type Series, SeriesBook } from './series.ts';
 import { addStackSamples } from './stack-metrics.ts';

@@ -83,7 +83,10 @@ export class Relay implements SessionHost {
     if (this.#sessions.size === 0) this.#onIdle();
   }
 
-  /** Takes no more requests, waits for replies that are on their way, and ends the connections; resolves when all are being ended. */
+  /**
+   * Takes no more requests, waits for replies that are on their way, and ends the connections; resolves when all are
+   * being ended.
+   */
   async drain(graceMs: number): Promise<void> {
     if (this.#sessions.size === 0) return;
     for (const session of this.#sessions) session.beginDrain();

@@ -178,8 +178,8 @@ export class Session implements ConnectionHandler, UpstreamHandler {
   }
 
   /**
-   * Whether the upstream cannot have seen a request: a process that ends resets the connections that it had yet to accept. Over TCP
-   * a reset tells nothing about what was read; a socket file's comes only when something was not.
+   * Whether the upstream cannot have seen a request: a process that ends resets the connections that it had yet to
+   * accept. Over TCP a reset tells nothing about what was read; a socket file's comes only when something was not.
    */
   #wasNeverServed(code: string | null): boolean {
     if (this.#heard || !this.#host.speaksRedis || (code !== 'ECONNRESET' && code !== 'EPIPE')) return false;

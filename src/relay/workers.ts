@@ -1,5 +1,6 @@
-// `workers N`: this process serves nobody; it holds what the workers share (the Redis server of relay-spawn, the XDP program), starts
-// them, passes on the frames that all have to hear, starts again one that died, and ends them all. Composition only.
+// `workers N`: this process serves nobody; it holds what the workers share (the Redis server of relay-spawn, the XDP
+// program), starts them, passes on the frames that all have to hear, starts again one that died, and ends them all.
+// Composition only.
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Config } from '../core/config.ts';
 import { ServerStartError } from '../core/server.ts';

@@ -76,7 +76,10 @@ export class MasterStream implements RequestLimits {
     this.#restLength = total;
   }
 
-  /** Carries out what has come. Not while a script does not end, as the stream changes what it may be looking at, nor in a pause. */
+  /**
+   * Carries out what has come. Not while a script does not end, as the stream changes what it may be looking at, nor in
+   * a pause.
+   */
   drain(): boolean {
     const { server } = this.#replication;
     if (this.#restLength === 0 || this.#restLength < this.#needed || server.busyError !== '') return true;

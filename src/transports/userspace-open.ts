@@ -82,7 +82,10 @@ export function prepareAdoption(settings: UserspaceSettings): (handed: HandedEng
   };
 }
 
-/** Opens the interface for a transport that stands still, silent, until it takes another host's place. @throws as `openUserspace`. */
+/**
+ * Opens the interface for a transport that stands still, silent, until it takes another host's place.
+ * @throws as `openUserspace`.
+ */
 export async function openWaiting(settings: UserspaceSettings): Promise<UserspaceTransport> {
   const { log } = settings;
   const config = readConfig(settings);

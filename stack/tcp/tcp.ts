@@ -246,8 +246,8 @@ export class Tcp implements TcpHandler {
   }
 
   /**
-   * RFC 5927: what is too big concerns segments in flight; only while opening, and only for the very SYN that is out, does an error end
-   * a connection.
+   * RFC 5927: what is too big concerns segments in flight; only while opening, and only for the very SYN that is out,
+   * does an error end a connection.
    */
   onIcmpError(
     kind: number,

@@ -47,7 +47,10 @@ export class Ipv6Header {
   fragmentOffset = 0;
   moreFragments = false;
   identification = 0;
-  /** With IPV6_BAD_OPTION and IPV6_SOURCE_ROUTED: where the option, or the route's type, stands, and whether it asks for an answer (RFC 8200 4.2, 4.4). */
+  /**
+   * With IPV6_BAD_OPTION and IPV6_SOURCE_ROUTED: where the option, or the route's type, stands, and whether it asks for
+   * an answer (RFC 8200 4.2, 4.4).
+   */
   problemAt = 0;
   wantsAnswer = false;
 }

@@ -1,5 +1,5 @@
-// What others may try on a server that works, over IPv4 and IPv6: blind segments for somebody's connection (RFC 5961), and clients that
-// ask and never read. A live redis-cli session stays the connection it was, and memory is given back.
+// What others may try on a server that works, over IPv4 and IPv6: blind segments for somebody's connection (RFC 5961),
+// and clients that ask and never read. A live redis-cli session stays the connection it was, and memory is given back.
 import type { ChildProcess } from 'node:child_process';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Lab } from '../../src/cli/lab/lab.ts';

@@ -1,5 +1,6 @@
-// Redis Cluster behind six wiredis servers, and Sentinel over servers of ours: the demonstrations in their short form, over AF_XDP.
-// A master's host is killed and another cut off the network, under load; what a replica had confirmed is there afterwards.
+// Redis Cluster behind six wiredis servers, and Sentinel over servers of ours: the demonstrations in their short form,
+// over AF_XDP. A master's host is killed and another cut off the network, under load; what a replica had confirmed is
+// there afterwards.
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { run } from '../../src/cli/lab/process.ts';

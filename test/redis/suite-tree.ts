@@ -24,7 +24,9 @@ const DEBIAN_FOLDER = '/usr/bin';
 
 /**
  * Makes a copy of the suite whose `src/redis-server` is `script`.
- * @param suite the unpacked source. @param folder where the copy goes. @param script wiredis-server.js, or null for the redis-server that is installed.
+ * @param suite the unpacked source.
+ * @param folder where the copy goes.
+ * @param script wiredis-server.js, or null for the redis-server that is installed.
  */
 export function prepareTree(suite: string, folder: string, script: string | null): void {
   rmSync(folder, { recursive: true, force: true });

@@ -1,5 +1,5 @@
-// A hundred hosts behind one switch: every byte arrives whatever the switch drops, a run can be repeated, and what docs/scaling.md
-// says of incast is so. WIREDIS_INCAST=1 prints that document's table (scripts/incast.sh).
+// A hundred hosts behind one switch: every byte arrives whatever the switch drops, a run can be repeated, and what
+// docs/scaling.md says of incast is so. WIREDIS_INCAST=1 prints that document's table (scripts/incast.sh).
 import { describe, expect, it } from 'vitest';
 import { type IncastOptions, simulateIncast } from './incast.ts';
 

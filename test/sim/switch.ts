@@ -1,6 +1,7 @@
-// A switch for the simulator: a cable a host with a rate and a delay, and at each port a queue of frames that go out there,
-// first come first served, with a bound in bytes; what finds it full is dropped. Frames are queued in the order in which they reach the
-// switch, whoever sent them: that is what incast is about. Time is handed in, as with MemoryWire.
+// A switch for the simulator: a cable a host with a rate and a delay, and at each port a queue of frames that go out
+// there, first come first served, with a bound in bytes; what finds it full is dropped. Frames are queued in the order
+// in which they reach the switch, whoever sent them: that is what incast is about. Time is handed in, as with
+// MemoryWire.
 import { ArenaEngine } from '../../io-engine/arena-engine.ts';
 import { FlightQueue } from '../../io-engine/flight-queue.ts';
 import { ETHERNET_HEADER_MAX } from '../../io-engine/frame-engine.ts';

@@ -112,7 +112,10 @@ function timeOf(calls: number, body: () => void): number {
   return times.slice(1).sort((a, b) => a - b)[5];
 }
 
-/** Looks connections up in an order that no cache expects; what is asked for lies in order, so that the table alone is measured. */
+/**
+ * Looks connections up in an order that no cache expects; what is asked for lies in order, so that the table alone is
+ * measured.
+ */
 function lookupTime(net: TwoStacks): number {
   const { flows } = net.b.tcp;
   const list: number[][] = [];

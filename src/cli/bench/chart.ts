@@ -1,4 +1,5 @@
-// Bars for the results, as one HTML file that needs nothing else: a group a test, a bar a path, the ratio to redis-server beside it.
+// Bars for the results, as one HTML file that needs nothing else: a group a test, a bar a path, the ratio to
+// redis-server beside it.
 import { type Columns, type Results, times, valueText } from './report.ts';
 import { QUANTITIES, type Quantity, type Row } from './sample.ts';
 

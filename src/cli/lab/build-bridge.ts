@@ -1,6 +1,6 @@
-// A lab of several server hosts: each in a namespace of its own, with a veth that the kernel has no address on, for wiredis-server,
-// and one that is the kernel's, both on the same bridge, as is the client. The bridge stands in a namespace of its own, so
-// that pulling a cable is one command there. For build.ts.
+// A lab of several server hosts: each in a namespace of its own, with a veth that the kernel has no address on, for
+// wiredis-server, and one that is the kernel's, both on the same bridge, as is the client. The bridge stands in a
+// namespace of its own, so that pulling a cable is one command there. For build.ts.
 import { writeFileSync } from 'node:fs';
 import type { Ground } from './ground.ts';
 import { type BridgedHost, type BridgePlan, bridgedNetdevConf, type LabPlan } from './plan.ts';

@@ -1,6 +1,6 @@
-// Building a lab, step by step: namespaces, three links (or a bridge, build-bridge.ts), offloads, addresses, steering, notes. A failure on the
-// way, or a Ctrl-C, takes down what was made. Links that need something this machine lacks (a tap device, a bridge) are left out
-// and named.
+// Building a lab, step by step: namespaces, three links (or a bridge, build-bridge.ts), offloads, addresses, steering,
+// notes. A failure on the way, or a Ctrl-C, takes down what was made. Links that need something this machine lacks (a
+// tap device, a bridge) are left out and named.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CliError } from '../tool.ts';

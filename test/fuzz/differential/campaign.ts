@@ -56,7 +56,10 @@ class Side {
     await this.#listener.next();
   }
 
-  /** Events of keys since the last call, as `event key @database`; what expires or is missed in one go comes in no certain order. */
+  /**
+   * Events of keys since the last call, as `event key @database`; what expires or is missed in one go comes in no
+   * certain order.
+   */
   async events(): Promise<string[]> {
     await this.peer.ask('PUBLISH', '@end', '');
     const events: string[] = [];

@@ -1,6 +1,7 @@
-// One stack with a listening echo, one stack that talks to it undisturbed, and a third end of the wire that sends it frames
-// from the generator. In every other campaign that connection is one over IPv6, and routers are listened to. Checked: nothing throws, every frame is accounted for, the undisturbed connection goes on, and when it
-// is over nothing is left. For frames.test.ts and run.ts.
+// One stack with a listening echo, one stack that talks to it undisturbed, and a third end of the wire that sends it
+// frames from the generator. In every other campaign that connection is one over IPv6, and routers are listened to.
+// Checked: nothing throws, every frame is accounted for, the undisturbed connection goes on, and when it is over
+// nothing is left. For frames.test.ts and run.ts.
 import { type MemoryEngine, MemoryWire } from '../../../io-engine/memory-wire.ts';
 import { ManualClock } from '../../../src/platform/clock.ts';
 import { SeededRandom } from '../../../src/platform/random.ts';

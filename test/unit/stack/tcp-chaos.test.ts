@@ -1,6 +1,7 @@
 // Both streams of a connection over a wire that loses, reorders, duplicates and corrupts: what arrives is always a
-// prefix of what was written, whatever the options and the clock do, and once the network heals everything drains and both sides close in order. The seed of
-// a failure is in its message; CHAOS_SEED=n replays one, CHAOS_COUNT=n runs more, from CHAOS_FIRST on.
+// prefix of what was written, whatever the options and the clock do, and once the network heals everything drains and
+// both sides close in order. The seed of a failure is in its message; CHAOS_SEED=n replays one, CHAOS_COUNT=n runs
+// more, from CHAOS_FIRST on.
 import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../../src/platform/random.ts';
 import type { Stack } from '../../../stack/stack.ts';
