@@ -1,5 +1,5 @@
 // The neighbour cache: the hardware address of each next hop, and what state that knowledge is in. A connection holds its
-// NextHop, so that sending needs no look-up; packets for one that is not resolved yet wait in a small bounded queue
+// NextHop, so that sending needs no look-up; packets for one that is not resolved yet wait in a bounded queue
 // (RFC 1122 2.3.2.2). Who asks the question on the wire is handed in: arp.ts for IPv4, ndp.ts for IPv6. Used by ip.ts.
 import { LRUCache } from 'lru-cache';
 import type { Clock } from './clock.ts';
@@ -14,8 +14,9 @@ import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, MAC_LENGTH } from './wire/ethernet.ts';
 const NEIGHBORS_MAX = 4096;
 /** Those that we are asking for, or that did not answer: anybody can make us ask for as many as a network has addresses. */
 export const UNKNOWN_NEIGHBORS_MAX = 1024;
-export const QUEUE_PER_NEIGHBOR_MAX = 8;
-const QUEUE_TOTAL_MAX = 512;
+/** Packets. After a restart every client connects at once, and by way of one gateway: a SYN-ACK lost here costs a second. */
+export const QUEUE_PER_NEIGHBOR_MAX = 512;
+export const QUEUE_TOTAL_MAX = 2048;
 
 /** Delay after each question: three broadcasts, then the neighbour counts as unreachable. */
 const RESOLVE_DELAYS_MS: readonly number[] = [500, 1000, 2000];

@@ -54,7 +54,7 @@ export class LowerHost {
 
   constructor(settings = '', end: MemoryEndOptions = {}, address = `address = ${HOST_IP}/24\n`) {
     this.config = parseNetdevConf(`interface = test0\n${address}${settings}`, 'test.conf');
-    this.wire = new MemoryWire({ ends: [end, { medium: end.medium ?? 'ethernet' }], wake: 'advance' });
+    this.wire = new MemoryWire({ ends: [end, { medium: end.medium ?? 'ethernet', rxRing: 1024 }], wake: 'advance' });
     [this.#engine, this.#peer] = this.wire.ends;
     this.ip = new Ip(this.#engine, this.config, this.clock, new SeededRandom(1), this.timers, this.stats);
     this.ip.setTcp(this.tcp);

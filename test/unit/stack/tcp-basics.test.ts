@@ -90,6 +90,19 @@ describe('opening (RFC 9293 3.5)', () => {
     expect(server.opened).toBe(false);
   });
 
+  it('a server that has just started loses no SYN-ACK of those who know its address already', () => {
+    const rings = [
+      { txRing: 1024, rxRing: 1024 },
+      { txRing: 1024, rxRing: 1024 },
+    ];
+    const net = new TwoStacks({ ends: rings, b: { arp: [] }, wire: { impairment: { delayUs: 1000 } } });
+    net.b.listen(PORT, 511, (socket) => new Recorder().attach(socket));
+    const clients = Array.from({ length: 300 }, () => new Recorder());
+    for (const client of clients) client.attach(net.a.connect(IP_B, PORT, client));
+    net.run(100);
+    expect(clients.filter(({ opened }) => opened).length).toBe(300);
+  });
+
   it('bounds the SYN queue and the number of connections', () => {
     const net = new TwoStacks({ a: { maxConnections: 5000 }, b: { maxConnections: 5000 } });
     const listener = net.b.listen(PORT, 16, () => new Recorder());
