@@ -63,6 +63,13 @@ describe('documents', () => {
     expect(dead(text, 'docs', 'docs/tuning.md')).toEqual([missing]);
   });
 
+  it('are all linked from another one', () => {
+    const linked = documents.flatMap((path) =>
+      [...prose(read(path)).matchAll(LINK)].map(([, link]) => normalize(join(dirname(path), link.split('#')[0]))),
+    );
+    expect(documents.filter((path) => path.startsWith('docs/') && !linked.includes(path))).toEqual([]);
+  });
+
   it('know the headings of a page', () => {
     expect(anchors('# A page: of `two` words\n```\n# no heading\n```\n## Same\n## Same\n')).toEqual([
       'a-page-of-two-words',
