@@ -207,7 +207,7 @@ export class Dict {
     let ref = this.find(bytes, offset, length);
     const isNew = ref === 0;
     if (isNew) ref = this.insert(bytes, offset, length, valueLength);
-    else ref = this.resizeValue(ref, valueLength, 0);
+    else ref = this.resizeValue(ref, valueLength, 0, false);
     copyBytes(this.arena.bytesOf(ref), this.valueOffset(ref), value, valueOffset, valueLength);
     return isNew;
   }

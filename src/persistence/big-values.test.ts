@@ -86,6 +86,7 @@ function fill(harness: CommandHarness): void {
   harness.run('SADD', 'set', ...names);
   harness.run('ZADD', 'zset', ...names.flatMap((name, i) => [String(i >> 2), name]));
   harness.run('HSET', 'hash', ...names.flatMap((name, i) => [name, `value ${i}`]));
+  for (let i = 0; i < SIZE; i += 9) harness.run('HSET', 'hash', `m${i}`, 'large'.repeat(5000));
   harness.config.listMaxListpackSize = 100;
   for (let i = 0; i < 4; i++) harness.run('RPUSH', 'list', ...names.map((name) => `${name}-${'x'.repeat(i)}`));
   harness.run('RPUSH', 'list', 'p'.repeat(9000));
@@ -110,7 +111,7 @@ const index = fc.integer({ min: -2900, max: 2900 }).map(String);
 const big = fc.constantFrom('set', 'zset', 'hash', 'list', 'stream', 'text', 'bits');
 const long = fc.constantFrom('text', 'bits');
 const place = fc.constantFrom('0', '7', '65535', '65536', '200000', '290000', '350000');
-const text = fc.constantFrom('', 'small', 'y'.repeat(300), 'z'.repeat(9000));
+const text = fc.constantFrom('', 'small', 'y'.repeat(300), 'z'.repeat(9000), 'w'.repeat(40_000));
 const c = (value: string): fc.Arbitrary<string> => fc.constant(value);
 const several = (...words: string[]): fc.Arbitrary<string[]> => fc.constant(words);
 
@@ -227,6 +228,37 @@ describe.each(FORMS)('big values that change while they are written as %s', (for
     while (walk.step());
     expect(walked.written()).toBe(before);
     expect(harness.arena.held).toBe(0);
+  });
+
+  it('are not copied when they are large elements of a hash or a set, whatever is done to them', () => {
+    const walked = new Walked(form);
+    const { harness } = walked;
+    const large = (i: number): string => `${i}${'x'.repeat(400_000)}`;
+    for (let i = 0; i < 30; i++) {
+      harness.run('HSET', 'h', `f${i}`, large(i));
+      harness.run('HSET', 'gone', `f${i}`, large(i));
+      harness.run('SADD', 's', large(i));
+    }
+    const before = walked.digest();
+    const walk = walked.start();
+    walk.step();
+    for (let i = 0; i < 30; i++) {
+      for (const words of [
+        ['HSET', 'h', `f${i}`, i % 2 === 0 ? 'small' : large(77).slice(0, 400_002)],
+        i === 20 ? ['DEL', 'gone'] : ['HDEL', 'gone', `f${i}`],
+        ['SREM', 's', large(i)],
+      ]) {
+        const payload = words[0] === 'HSET' ? (words.at(-1) as string).length : 0;
+        const copied = copiedBytes(() => void harness.run(...words)) - payload;
+        expect(copied, words.slice(0, 2).join(' ')).toBeLessThan(50_000);
+      }
+      walk.step();
+    }
+    while (walk.step());
+    expect(walked.written()).toBe(before);
+    expect(harness.arena.held).toBe(0);
+    harness.run('FLUSHALL');
+    expect(harness.arena.used).toBe(new CommandHarness(commandTable).arena.used);
   });
 
   it('are known as kept for the snapshot alone once they are deleted', () => {

@@ -1,5 +1,6 @@
 // A big hash, set or sorted set that is written bit by bit while commands change it: its table is walked bucket by bucket,
-// and a bucket that is about to change before the walk has come to it is written at that moment. Elements may stand in
+// and a bucket that is about to change before the walk has come to it is written at that moment, but for large elements,
+// which stay where they are until they are written next, whatever becomes of their entries. Elements may stand in
 // any order, so what is written early needs no place of its own. A sorted set is written from its highest member down,
 // which makes loading it quick, until the first change comes; the rest then goes by buckets too. Imported by the formats.
 import type { Dict, DictWatcher } from '../data/dict.ts';
@@ -8,9 +9,13 @@ import { compareBytes, Element } from '../data/element.ts';
 import type { SortedSet } from '../data/sorted-set.ts';
 import { type Leftover, type Saving, SLICE_BYTES, SLICE_ELEMENTS } from './dataset-format.ts';
 import type { RdbOutput } from './rdb-output.ts';
+import { WatchedEntry } from './watched-entry.ts';
 
 /** Buckets that one step looks at, at most. */
 const SLICE_BUCKETS = 1024;
+
+/** Elements of so many bytes are not copied while a command waits. */
+const LARGE_BYTES = 16 * 1024;
 
 /** Puts elements into a format's words. */
 export interface ElementWriter {
@@ -31,6 +36,8 @@ export class TableSaving implements Saving, DictWatcher {
   #position = 0;
   /** One bit for each bucket that was done before its turn. */
   #early: Uint8Array | null = null;
+  /** Large elements of buckets that have changed: the next to be written. */
+  readonly #large: WatchedEntry[] = [];
   readonly #order: Descent | null;
   #inOrder: boolean;
   #isReleased = false;
@@ -52,6 +59,13 @@ export class TableSaving implements Saving, DictWatcher {
   step(): boolean {
     const found = this.#found;
     found.length = 0;
+    const large = this.#large.pop();
+    if (large !== undefined) {
+      found.push(large.ref);
+      this.#writer.elements(this.out, found);
+      large.release();
+      return true;
+    }
     const more = this.#inOrder ? (this.#order as Descent).gather(found) : this.#gather(found);
     this.#writer.elements(this.out, found);
     if (!more) this.#writer.end(this.out);
@@ -97,7 +111,21 @@ export class TableSaving implements Saving, DictWatcher {
     const changing = this.#changing;
     changing.length = 0;
     this.#elementsOf(bucket, changing);
+    // A member of a sorted set keeps its place in memory when its score changes.
+    if (this.#order === null) this.#putOff(changing);
     this.#writer.elements(this.out, changing);
+  }
+
+  /** Takes the large ones out of the list. */
+  #putOff(changing: EntryList): void {
+    const table = this.#table;
+    let kept = 0;
+    for (let i = 0; i < changing.length; i++) {
+      const ref = changing.refs[i];
+      if (table.keyLength(ref) + table.valueLength(ref) < LARGE_BYTES) changing.refs[kept++] = ref;
+      else this.#large.push(new WatchedEntry(table, ref, neverInPlace));
+    }
+    changing.length = kept;
   }
 
   released(): void {
@@ -107,8 +135,13 @@ export class TableSaving implements Saving, DictWatcher {
 
   end(): Leftover | null {
     this.#table.watcher = null;
+    for (const large of this.#large) large.release();
     return this.#isReleased ? this.#table : null;
   }
+}
+
+function neverInPlace(): void {
+  throw new Error('assert: a value in a hash is written over in place while it is saved');
 }
 
 /** The members of a sorted set from the highest down, as long as it does not change, and which those were. */
