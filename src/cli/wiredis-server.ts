@@ -26,29 +26,8 @@ import {
 import { becomeDaemon, daemonFailed, daemonReady, isDaemon } from './daemon.ts';
 import { launchSuccessor } from './launch.ts';
 import { endOnSignals, handleSignals, reportCrashes, surviveClosedOutput } from './process-events.ts';
+import { HELP } from './server-help.ts';
 import { prepareRelay, prepareService } from './service.ts';
-
-const HELP = `Usage: wiredis-server [FILE] [-] [--DIRECTIVE VALUE ...]
-
-  FILE                   configuration file, as redis-server reads it
-  -                      more configuration from standard input
-  --DIRECTIVE VALUE ...  any directive of the configuration file; wins over the file
-
-  --transport userspace|kernel   our own TCP/IP stack on a dedicated interface, or the kernel's sockets
-  --netdev FILE                  which interface, with which address (user-space transport)
-  --engine auto|afxdp|afpacket|pcap|tap|raw   how frames are read and written
-  --core embedded|relay  Redis in this process, or a real redis-server behind it:
-  --relay-spawn COMMAND  started and watched over here ("redis-server /etc/redis.conf"), or
-  --relay-upstream unix:PATH|tcp:HOST:PORT   one that runs already
-  --relay-forward "PORT unix:PATH|tcp:HOST:PORT"   another port of ours, with an upstream of its own
-  --workers N            so many relay processes, each with its share of the connections
-
-  wiredis-server --version
-  wiredis-server --help
-
-Examples:
-  wiredis-server --transport kernel --port 7777
-  wiredis-server /etc/redis.conf --netdev /etc/netdev.conf --loglevel verbose`;
 
 const daemon = isDaemon();
 const seat = takeWorkerSeat();
