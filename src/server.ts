@@ -2,7 +2,7 @@
 // and takes it all down again. The only place besides the CLI that knows which transport there is.
 import { appendFileSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
-import { datasetMemory } from '../io-engine/linux/dataset-memory.ts';
+import { DatasetMemory } from '../io-engine/linux/dataset-memory.ts';
 import { commandDetails } from './commands/command-details.ts';
 import { commandTable } from './commands/table.ts';
 import type { UserDefinition } from './core/acl/rule-words.ts';
@@ -10,7 +10,7 @@ import { type Config, refusedSettings } from './core/config.ts';
 import { DirectiveError } from './core/directive.ts';
 import { Keyspace } from './core/keyspace.ts';
 import { Server, ServerStartError } from './core/server.ts';
-import { Arena, type SegmentSource } from './data/arena.ts';
+import { Arena, SEGMENT_BYTES, type SegmentSource } from './data/arena.ts';
 import { handoverAnswers } from './handover/handover-answers.ts';
 import { applySettings, logRefused, settingsOf } from './handover/settings.ts';
 import type { FinalState } from './handover/states.ts';
@@ -75,7 +75,7 @@ export function systemWorld(config: Config): World {
     scheduler: new SystemScheduler(),
     stopwatch: systemStopwatch,
     log,
-    datasetMemory,
+    datasetMemory: new DatasetMemory(SEGMENT_BYTES),
   };
 }
 

@@ -226,14 +226,25 @@ export function unmap(memory: MappedMemory): void {
 const madvise: (address: number, length: number, advice: number) => number = library.func(
   'int madvise(uintptr_t address, ulong length, int advice)',
 );
+const MADV_DONTNEED = 4;
 const MADV_HUGEPAGE = 14;
 const PAGE_BYTES = 4096;
 
-/** Asks for huge pages behind a range; a kernel without them leaves it as it is. */
-export function adviseHugePages(address: number, length: number): void {
+/** The whole pages of a range. */
+function advise(address: number, length: number, advice: number): boolean {
   const start = Math.ceil(address / PAGE_BYTES) * PAGE_BYTES;
   const end = Math.floor((address + length) / PAGE_BYTES) * PAGE_BYTES;
-  madvise(start, end - start, MADV_HUGEPAGE);
+  return madvise(start, Math.max(0, end - start), advice) === 0;
+}
+
+/** Asks for huge pages behind a range; a kernel without them leaves it as it is. */
+export function adviseHugePages(address: number, length: number): void {
+  advise(address, length, MADV_HUGEPAGE);
+}
+
+/** Gives the whole pages of a range of private memory back: they read as zeros. @returns whether that is so. */
+export function discardPages(address: number, length: number): boolean {
+  return advise(address, length, MADV_DONTNEED);
 }
 
 /** Address of a typed array whose buffer lies off the heap (made by `pinned`), for structures that hold pointers. */

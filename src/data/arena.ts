@@ -8,7 +8,8 @@ const GRANULE_SHIFT = 4;
 /** Bits of a ref below the segment's index. Who reads blocks on a hot path makes a constant of its own from it. */
 export const SEGMENT_SHIFT = 20;
 const SEGMENT_GRANULES = 1 << SEGMENT_SHIFT;
-const SEGMENT_BYTES = SEGMENT_GRANULES << GRANULE_SHIFT;
+/** Of every segment but those of a single block. */
+export const SEGMENT_BYTES = SEGMENT_GRANULES << GRANULE_SHIFT;
 const SEGMENTS_MAX = 1 << (31 - SEGMENT_SHIFT);
 const PAGE_SHIFT = 9; // granules
 const PAGE_BYTES = 1 << (PAGE_SHIFT + GRANULE_SHIFT);
@@ -84,6 +85,8 @@ export class ArenaFullError extends Error {
 export interface SegmentSource {
   /** Zeroed memory of that many bytes. */
   take(bytes: number): Uint8Array<ArrayBuffer>;
+  /** What nobody reads any more; absent: it is left to V8's collector. */
+  give?(memory: Uint8Array<ArrayBuffer>): void;
 }
 
 const plainMemory: SegmentSource = { take: (bytes) => new Uint8Array(bytes) };
@@ -91,7 +94,7 @@ const plainMemory: SegmentSource = { take: (bytes) => new Uint8Array(bytes) };
 export class Arena {
   // Index 0 stays empty, so that 0 is neither a ref nor a page number.
   /** Segment by index, as bytes and as int32: block `ref` starts at byte `offsetOf(ref)` of `segments[ref >> SEGMENT_SHIFT]`. */
-  readonly segments: Uint8Array[] = [NO_BYTES];
+  readonly segments: Uint8Array<ArrayBuffer>[] = [NO_BYTES];
   readonly words: Int32Array[] = [NO_WORDS];
   /** Bytes of all blocks in use, each rounded up to its class. */
   used = 0;
@@ -425,5 +428,6 @@ export class Arena {
     this.words[segment] = NO_WORDS;
     this.#pages[segment] = NO_WORDS;
     this.#vacant.push(segment);
+    this.#source.give?.(memory);
   }
 }

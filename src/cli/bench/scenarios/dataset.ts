@@ -10,6 +10,8 @@ import type { ProbeResult } from '../workers/pause-probe.ts';
 
 const worker = join(dirname(fileURLToPath(import.meta.url)), '..', 'workers', 'pause-probe.js');
 const VALUE_BYTES = 64;
+/** Of the client's core. A probe that takes more starves the load beside it, and what is measured is the probe. */
+const PROBE_SHARE_MAX = 0.4;
 
 export const dataset: Scenario = {
   name: 'dataset',
@@ -45,6 +47,17 @@ async function residentBytes(server: RunningServer): Promise<number> {
   return (await server.fact('used_memory_rss')) ?? 0;
 }
 
+/** The probe shares the client's core with the load: it goes first, so that it measures the server. */
+const BEFORE_OTHERS: readonly string[] = ['chrt', '-f', '10'];
+
+/**
+ * With one thread: the main one goes before all others on its core, V8's helpers among them, and after a collection it would ask
+ * for the end of their sweeping over and over, never letting them come to it.
+ */
+export function probeCommand(address: string, port: number): string[] {
+  return [process.execPath, '--single-threaded', worker, address, String(port)];
+}
+
 /** Runs `work` with the probe beside it. */
 async function probed(
   { lab, path, progress }: Context,
@@ -53,9 +66,8 @@ async function probed(
   requests: number,
   work: () => Promise<void>,
 ): Promise<Measured> {
-  // The probe shares the client's core with the load: it goes first, so that it measures the server.
-  const first = lab.notes.holder === null ? ['chrt', '-f', '10'] : [];
-  const words = [...first, process.execPath, worker, server.address, String(server.port)];
+  const first = lab.notes.holder === null ? BEFORE_OTHERS : [];
+  const words = [...first, ...probeCommand(server.address, server.port)];
   const probe = lab.start('client', words, { stdio: ['pipe', 'pipe', 'inherit'] });
   let output = '';
   probe.stdout!.on('data', (chunk) => (output += chunk));
@@ -67,8 +79,16 @@ async function probed(
     await ended;
   }
   if (output === '') throw new CliError('LOAD_FAILED', 'the probe said nothing');
-  const { seconds, p50Us, p99Us, maxUs } = JSON.parse(output) as ProbeResult;
-  progress(`${path.name}: ${test}, longest wait ${(maxUs / 1000).toFixed(1)} ms`);
-  const values = { rate: requests / seconds, p50Ms: p50Us / 1000, p99Ms: p99Us / 1000, maxMs: maxUs / 1000 };
+  const values = valuesOf(JSON.parse(output) as ProbeResult, requests);
+  progress(`${path.name}: ${test}, longest wait ${values.maxMs.toFixed(1)} ms`);
   return { test, pipeline: 1, values };
+}
+
+/** @throws CliError when the probe was in the load's way. */
+export function valuesOf({ seconds, p50Us, p99Us, maxUs, coreShare }: ProbeResult, requests: number) {
+  if (coreShare > PROBE_SHARE_MAX) {
+    const share = `${Math.round(coreShare * 100)} % of the client's core`;
+    throw new CliError('LOAD_FAILED', `the probe beside the load took ${share}: the figures would be its own`);
+  }
+  return { rate: requests / seconds, p50Ms: p50Us / 1000, p99Ms: p99Us / 1000, maxMs: maxUs / 1000 };
 }

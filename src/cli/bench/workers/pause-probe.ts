@@ -10,6 +10,8 @@ export interface ProbeResult {
   readonly p50Us: number;
   readonly p99Us: number;
   readonly maxUs: number;
+  /** Of a core's time, what the probe itself took: 0 to 1. */
+  readonly coreShare: number;
 }
 
 const REST_MS = 1;
@@ -31,6 +33,7 @@ function ping(): Promise<number> {
 
 for (let i = 0; i < WARM_UP; i++) await ping();
 const began = systemStopwatch();
+const cpuBefore = process.cpuUsage();
 const timesUs: number[] = [];
 while (!stopped) {
   timesUs.push(await ping());
@@ -38,7 +41,14 @@ while (!stopped) {
 }
 socket.destroy();
 const seconds = (systemStopwatch() - began) / 1e6;
+const cpu = process.cpuUsage(cpuBefore);
 timesUs.sort((a, b) => a - b);
 const at = (share: number): number => timesUs[Math.min(timesUs.length - 1, Math.floor(timesUs.length * share))] ?? 0;
-const result: ProbeResult = { seconds, p50Us: at(0.5), p99Us: at(0.99), maxUs: at(1) };
+const result: ProbeResult = {
+  seconds,
+  p50Us: at(0.5),
+  p99Us: at(0.99),
+  maxUs: at(1),
+  coreShare: (cpu.user + cpu.system) / 1e6 / seconds,
+};
 process.stdout.write(`${JSON.stringify(result)}\n`);
