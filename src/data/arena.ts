@@ -399,7 +399,7 @@ export class Arena {
   }
 
   /** Memory with addresses behind it, as many as there are to be had. */
-  #takeReaching(bytes: number): Uint8Array {
+  #takeReaching(bytes: number): Uint8Array<ArrayBuffer> {
     for (const reach of [REACH_BYTES, bytes * 2]) {
       if (reach <= bytes) continue;
       try {
@@ -411,7 +411,7 @@ export class Arena {
     return this.#source.take(bytes);
   }
 
-  #newSegment(bytes: number, memory: Uint8Array): number {
+  #newSegment(bytes: number, memory: Uint8Array<ArrayBuffer>): number {
     const segment = this.#vacant.pop() ?? this.segments.length;
     if (segment === SEGMENTS_MAX) throw new ArenaFullError('The dataset cannot grow beyond 32 GiB');
     this.segments[segment] = memory;
@@ -422,6 +422,7 @@ export class Arena {
   }
 
   #dropSegment(segment: number): void {
+    const memory = this.segments[segment];
     const pages = this.#pages[segment];
     this.reserved -= pages[STATE] === STATE_OWN_BUFFER ? pages[PAGES] * PAGE_BYTES : SEGMENT_BYTES;
     this.segments[segment] = NO_BYTES;
