@@ -52,10 +52,23 @@ describe('classic capture files', () => {
     damaged.fill(0xff, 32, 36);
     expect(() => written(damaged)).toThrow('damaged');
     expect(() => [...readCaptureFile(join(folder, 'none'))]).toThrow('cannot read');
+    expect(() => [...readCaptureFile(folder)]).toThrow('cannot read');
+    expect(() => written(new Uint8Array(0))).toThrow('is empty');
   });
 
-  it('end without complaint in the middle of a packet', () => {
-    expect(written(classicFile(packets).slice(0, -5))).toEqual(packets.slice(0, 1));
+  it('may end in the middle of a packet, which is said', () => {
+    const path = join(folder, 'cut');
+    let cuts = 0;
+    const read = (bytes: Uint8Array): CapturedPacket[] => {
+      writeFileSync(path, bytes);
+      return [...readCaptureFile(path, () => cuts++)];
+    };
+    expect(read(classicFile(packets))).toEqual(packets);
+    expect(cuts).toBe(0);
+    expect(read(classicFile(packets).slice(0, -5))).toEqual(packets.slice(0, 1));
+    expect(cuts).toBe(1);
+    expect(read(fileHeader('eth0', 1, 0).slice(0, -5))).toEqual([]);
+    expect(cuts).toBe(2);
   });
 });
 
@@ -161,5 +174,8 @@ describe('pcapng files', () => {
   it('that are damaged are refused', () => {
     const bytes = Uint8Array.from([...fileHeader('eth0', 1, 0), 6, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]);
     expect(() => written(bytes)).toThrow('damaged');
+    // A packet's block that has no room for a packet's head.
+    const short = Uint8Array.from([...fileHeader('eth0', 1, 0), 6, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0]);
+    expect(() => written(short)).toThrow('damaged');
   });
 });

@@ -31,8 +31,8 @@ export interface CapturedPacket {
   readonly comment: string;
 }
 
-/** Every packet of a file. @throws EngineError BAD_FILE */
-export function* readCaptureFile(path: string): Generator<CapturedPacket> {
+/** Every packet of a file. @param onCut it ends in the middle of one. @throws EngineError BAD_FILE */
+export function* readCaptureFile(path: string, onCut: () => void = () => {}): Generator<CapturedPacket> {
   let fd: number;
   try {
     fd = openSync(path, 'r');
@@ -40,16 +40,17 @@ export function* readCaptureFile(path: string): Generator<CapturedPacket> {
     throw new EngineError('BAD_FILE', `cannot read ${path}: ${(error as Error).message}`);
   }
   try {
-    let decode: ((piece: Uint8Array) => CapturedPacket[]) | null = null;
+    let decoder: Decoder | null = null;
     for (;;) {
       const piece = new Uint8Array(PIECE_BYTES);
       const length = readPiece(fd, piece, path);
-      if (length === 0 && decode === null) throw new EngineError('BAD_FILE', `${path} is empty`);
-      if (length === 0) return;
+      if (length === 0 && decoder === null) throw new EngineError('BAD_FILE', `${path} is empty`);
+      if (length === 0) break;
       const bytes = piece.subarray(0, length);
-      decode ??= decoderFor(bytes, path);
-      yield* decode(bytes);
+      decoder ??= decoderFor(bytes, path);
+      yield* decoded(decoder, bytes, path);
     }
+    if (decoder?.isInPacket === true) onCut();
   } finally {
     closeSync(fd);
   }
@@ -64,22 +65,48 @@ function readPiece(fd: number, piece: Uint8Array, path: string): number {
   }
 }
 
-function decoderFor(start: Uint8Array, path: string): (piece: Uint8Array) => CapturedPacket[] {
+interface Decoder {
+  /** @returns the packets that are complete now. */
+  push(piece: Uint8Array): CapturedPacket[];
+  /** What was pushed last began a packet. */
+  readonly isInPacket: boolean;
+}
+
+/** Lengths that lead out of their block are damage. */
+function decoded(decoder: Decoder, piece: Uint8Array, path: string): CapturedPacket[] {
+  try {
+    return decoder.push(piece);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new EngineError('BAD_FILE', `${path} is damaged: a block is shorter than what it should hold`);
+  }
+}
+
+function decoderFor(start: Uint8Array, path: string): Decoder {
   const magic = start.length < 24 ? 0 : viewOf(start).getUint32(0, true);
   if (magic === BLOCK_SECTION_HEADER) {
     const splitter = new BlockSplitter();
     const reader = new BlockReader();
-    return (piece) => splitter.push(piece).flatMap((block) => reader.read(block) ?? []);
+    return {
+      push: (piece) => splitter.push(piece).flatMap((block) => reader.read(block) ?? []),
+      get isInPacket() {
+        return splitter.isInBlock;
+      },
+    };
   }
   const classic = ClassicReader.forMagic(magic, start);
   if (classic === null) throw new EngineError('BAD_FILE', `${path} is neither pcap nor pcapng`);
-  return (piece) => classic.push(piece);
+  return classic;
 }
 
 /** Cuts a pcapng stream into blocks. */
 export class BlockSplitter {
   #rest: Uint8Array = new Uint8Array(0);
   #littleEndian = true;
+
+  get isInBlock(): boolean {
+    return this.#rest.length > 0;
+  }
 
   /** @returns the blocks that are complete now. @throws EngineError BAD_FILE */
   push(piece: Uint8Array): Uint8Array[] {
@@ -216,6 +243,10 @@ class ClassicReader {
     const kind = kinds[magic];
     if (kind === undefined) return null;
     return new ClassicReader(kind[0], kind[1], viewOf(start).getUint32(20, kind[0]) & 0xffff);
+  }
+
+  get isInPacket(): boolean {
+    return this.#rest.length > 0;
   }
 
   push(piece: Uint8Array): CapturedPacket[] {

@@ -68,10 +68,11 @@ function explainFile(file: string, filter: string, stallMs: number, port: number
 /** @returns how many. @throws CliError */
 function eachPacket(file: string, filter: string, take: (packet: CapturedPacket) => void): number {
   let packets = 0;
+  const onCut = (): void => void process.stderr.write(`note: ${file} ends in the middle of a packet\n`);
   const filters = new Map<number, ReturnType<typeof compileFilter>>();
   try {
     compileFilter(filter, 1);
-    for (const packet of readCaptureFile(file)) {
+    for (const packet of readCaptureFile(file, onCut)) {
       const { linkType, bytes } = packet;
       const matches = filters.get(linkType) ?? compileFilter(filter, linkType);
       filters.set(linkType, matches);
