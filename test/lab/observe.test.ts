@@ -118,6 +118,7 @@ describeLab('the metrics port', () => {
       expect(await page.locator('#status').textContent()).toBe('live');
       expect(await page.locator('#budget tr').count()).toBe(6);
       expect(await inkOf(page, '#throughput canvas')).toBeGreaterThan(100);
+      expect(await page.locator('#throughput').textContent()).toContain('commands/s');
       expect(await inkOf(page, '#heat')).toBeGreaterThan(100);
       await sortsAndSearches(page);
       await picture(page, 'laptop-light');
@@ -167,6 +168,7 @@ describeLab("a relay's metrics port", () => {
       await page.waitForFunction(() => /[1-9]/.test(document.getElementById('tile-commands')?.textContent ?? ''));
       await page.waitForFunction(() => document.querySelectorAll('#connection-table tbody tr').length >= 4);
       expect(await page.locator('#label-commands').textContent()).toBe('Answers/s');
+      expect(await page.locator('#throughput').textContent()).toContain('answers/s');
       expect(await page.locator('#tile-p50').textContent()).toMatch(/\d/);
       expect(await page.locator('#busiest').textContent()).toMatch(/^6379 to unix:/);
       await plotsASequence(page);
