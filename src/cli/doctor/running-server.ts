@@ -3,7 +3,7 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { ask, ControlClientError, findControlPath } from '../../observe/control-client.ts';
 import { listControlPaths } from '../../observe/control-path.ts';
 import type { StackFacts } from '../../transports/userspace.ts';
-import { personsError } from '../observe/server-option.ts';
+import { patiently, personsError } from '../observe/server-option.ts';
 import { CliError } from '../tool.ts';
 
 /** What the control socket says of the server as such. */
@@ -56,7 +56,7 @@ export async function runningServers(): Promise<RunningServer[]> {
 }
 
 async function look(path: string): Promise<RunningServer> {
-  const facts = (await ask(path, 'server')) as ServerFacts;
+  const facts = (await patiently(ask(path, 'server'))) as ServerFacts;
   return { path, facts, stack: facts.transport === 'kernel' ? null : ((await ask(path, 'stack')) as StackFacts) };
 }
 

@@ -6,6 +6,7 @@ import {
   findControlPath,
   openStream,
 } from '../../observe/control-client.ts';
+import { SystemScheduler } from '../../platform/timers.ts';
 import { CliError } from '../tool.ts';
 
 /** For parseOptions. */
@@ -17,10 +18,29 @@ export const SERVER_HELP =
 /** @throws CliError */
 export async function askServer<T>(wanted: string, question: string, parameters: object = {}): Promise<T> {
   try {
-    return (await ask(findControlPath(wanted), question, parameters)) as T;
+    return (await patiently(ask(findControlPath(wanted), question, parameters))) as T;
   } catch (error) {
     throw personsError(error);
   }
+}
+
+/** After so long a person wonders. */
+const PATIENCE_MS = 3000;
+
+/** Waits on for as long as it takes; whoever looks is told why that may be long. @param say prints a line */
+export async function patiently<T>(answer: Promise<T>, say = toStderr, patienceMs = PATIENCE_MS): Promise<T> {
+  const wonder = (): void => say('the server has not answered yet: a long command or script may keep it busy; waiting');
+  const alarm = new SystemScheduler().createAlarm(wonder, true);
+  alarm.arm(patienceMs);
+  try {
+    return await answer;
+  } finally {
+    alarm.disarm();
+  }
+}
+
+function toStderr(line: string): void {
+  process.stderr.write(`wiredis: ${line}\n`);
 }
 
 /** @throws CliError */
