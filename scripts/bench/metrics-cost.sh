@@ -39,6 +39,8 @@ measure() {
   fi
   echo "$1 P=$2: $ns ns by request"
 }
+# middle FILE: between which values half of them lie
+middle() { sort -n "$1" | awk '{ all[NR] = $1 } END { printf "%+.1f to %+.1f", all[int((NR + 3) / 4)], all[NR + 1 - int((NR + 3) / 4)] }'; }
 median() { sort -n "$1" | awk '{ all[NR] = $1 } END { print (all[int((NR + 1) / 2)] + all[int(NR / 2) + 1]) / 2 }'; }
 start_server "$dist" --save '' --metrics-port "$port"
 for depth in 1 16; do gets $((depth * 100000)) "$depth"; done
@@ -57,6 +59,7 @@ while [ "$pair" -lt "$pairs" ]; do
 done
 stop_server
 for depth in 1 16; do
-  printf 'P=%s: %s ns by request, %+.1f %% while scraped\n' "$depth" "$(median "$work/quiet.$depth")" "$(median "$work/more.$depth")"
+  printf 'P=%s: %s ns by request, %+.1f %% while scraped (half of the pairs: %s)\n' "$depth" \
+    "$(median "$work/quiet.$depth")" "$(median "$work/more.$depth")" "$(middle "$work/more.$depth")"
 done
 grep '^wiredis_scrape_seconds ' "$work/page" || true
