@@ -18,6 +18,9 @@ export const socket: (family: number, type: number, protocol: number) => number 
 export const bind: (fd: number, address: Bytes, length: number) => number = library.func(
   'int bind(int fd, void *address, uint length)',
 );
+export const connect: (fd: number, address: Bytes, length: number) => number = library.func(
+  'int connect(int fd, void *address, uint length)',
+);
 export const setsockopt: (fd: number, level: number, option: number, value: Bytes, length: number) => number =
   library.func('int setsockopt(int fd, int level, int option, void *value, uint length)');
 export const getsockopt: (fd: number, level: number, option: number, value: Bytes, length: Bytes) => number =
@@ -60,6 +63,16 @@ export function kickReceive(fd: number): number {
 const recv: (fd: number, data: Bytes, length: number, flags: number) => number = library.func(
   'long recv(int fd, void *data, ulong length, int flags)',
 );
+const send: (fd: number, data: Bytes, length: number, flags: number) => number = library.func(
+  'long send(int fd, void *data, ulong length, int flags)',
+);
+const MSG_NOSIGNAL = 0x4000;
+
+/** @returns how much of `length` bytes the socket took, without waiting; negative when none. */
+export function sendNow(fd: number, bytes: Uint8Array, length: number): number {
+  return send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 const accept4: (fd: number, address: null, addressLength: null, flags: number) => number = library.func(
   'int accept4(int fd, void *address, void *length, int flags)',
 );
@@ -110,36 +123,61 @@ const ppoll: (fds: number, count: number, timeout: number, mask: 0) => number = 
   'int ppoll(uintptr_t fds, ulong count, uintptr_t timeout, uintptr_t mask)',
 );
 
-const POLLIN = 1;
-
 /**
- * Sleeps on a descriptor. The kernel polls it once first, which has an AF_XDP socket send what its ring holds, and then
- * gives the core away for a time, or until the descriptor is readable where that is wished for.
+ * Sleeps of one length on a descriptor from which nothing is waited for: the kernel polls it once, which has an AF_XDP socket send
+ * what its ring holds, and then gives the core away.
  */
 export class PollingSleep {
   // struct pollfd, struct timespec.
   readonly #polled = pinned(8);
   readonly #time = pinned(16);
-  readonly #nanoseconds: DataView;
   readonly #polledAt = Number(addressOf(this.#polled));
   readonly #timeAt = Number(addressOf(this.#time));
 
   /** @param microseconds below a second. */
-  constructor(fd: number, microseconds: number, untilReadable = false) {
-    const polled = new DataView(this.#polled.buffer);
-    polled.setInt32(0, fd, true);
-    if (untilReadable) polled.setUint16(4, POLLIN, true);
-    this.#nanoseconds = new DataView(this.#time.buffer, 8);
-    this.microseconds = microseconds;
+  constructor(fd: number, microseconds: number) {
+    new DataView(this.#polled.buffer).setInt32(0, fd, true);
+    new DataView(this.#time.buffer).setUint32(8, microseconds * 1000, true);
     sleepExactly();
-  }
-
-  set microseconds(microseconds: number) {
-    this.#nanoseconds.setUint32(0, microseconds * 1000, true);
   }
 
   sleep(): void {
     ppoll(this.#polledAt, 1, this.#timeAt, 0);
+  }
+}
+
+const POLLFD_BYTES = 8;
+const POLLIN = 1;
+
+/** Waits for whichever of some descriptors is readable, for microseconds where Node's timers know milliseconds. */
+export class DescriptorPoll {
+  readonly #fds: DataView;
+  readonly #time = new DataView(pinned(16).buffer);
+  readonly #fdsAt: number;
+  readonly #timeAt: number;
+  readonly #count: number;
+
+  constructor(descriptors: readonly number[]) {
+    this.#count = descriptors.length;
+    this.#fds = new DataView(pinned(POLLFD_BYTES * descriptors.length).buffer);
+    for (const [i, fd] of descriptors.entries()) {
+      this.#fds.setInt32(i * POLLFD_BYTES, fd, true);
+      this.#fds.setInt16(i * POLLFD_BYTES + 4, POLLIN, true);
+    }
+    this.#fdsAt = Number(addressOf(new Uint8Array(this.#fds.buffer)));
+    this.#timeAt = Number(addressOf(new Uint8Array(this.#time.buffer)));
+    sleepExactly();
+  }
+
+  /** @param microseconds below a second. @returns how many are readable; 0: the time is over. */
+  wait(microseconds: number): number {
+    this.#time.setUint32(8, microseconds * 1000, true);
+    return ppoll(this.#fdsAt, this.#count, this.#timeAt, 0);
+  }
+
+  /** Of the descriptor with this index, after `wait`. */
+  isReadable(index: number): boolean {
+    return this.#fds.getInt16(index * POLLFD_BYTES + 6, true) !== 0;
   }
 }
 

@@ -63,13 +63,6 @@ function loadUv(): Uv {
   return shared;
 }
 
-/** The descriptor on which libuv itself waits: readable when something has come in for this thread's default loop. */
-export function loopDescriptor(): number {
-  const library = koffi.load(null);
-  const defaultLoop = library.func('void *uv_default_loop()');
-  return library.func('int uv_backend_fd(void *loop)')(defaultLoop());
-}
-
 function rethrowLater(error: unknown): void {
   process.nextTick(() => {
     throw error;
