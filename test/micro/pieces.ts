@@ -10,6 +10,7 @@ import { Dict } from '../../src/data/dict.ts';
 import { ManualClock } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { SeededRandom } from '../../src/platform/random.ts';
+import { systemStopwatch } from '../../src/platform/stopwatch.ts';
 import type { Scheduler } from '../../src/platform/timers.ts';
 import { RequestParser } from '../../src/resp/parser.ts';
 import { UserspaceTransport } from '../../src/transports/userspace.ts';
@@ -153,7 +154,7 @@ function serverBeside(): { readonly client: Stack; readonly transport: Userspace
   const server = new Server({
     ...{ config, clock, random, commands: commandTable, scheduler: stillScheduler, log: silentLog },
     keyspace: new Keyspace(new Arena(), clock, random),
-    stopwatch: () => 0,
+    stopwatch: systemStopwatch,
     transport: 'userspace',
   });
   const transport = new UserspaceTransport({
