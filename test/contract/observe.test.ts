@@ -29,12 +29,18 @@ async function open(token = ''): Promise<void> {
   await observe.start();
 }
 
-function get(path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {
+function get(
+  path: string,
+  headers: Record<string, string> = {},
+  method = 'GET',
+  onData: () => void = () => {},
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const sent = request({ host: '127.0.0.1', port, path, headers, method }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (part: string) => {
         text += part;
+        onData();
         // A stream of events has no end: its first one is enough.
         if (path === '/api/live' && text.includes('"reading"')) response.destroy();
       });
@@ -156,9 +162,11 @@ describe('the page', () => {
     expect(total).toBe(1);
     expect(rows[0]).toMatchObject({ name: 'worker', command: 'client|setname', db: 0, tcp: null });
     expect((await get(`/api/connections/${rows[0].id}/sequence`)).status).toBe(404);
-    const pending = get('/api/live');
-    // After the first look at the counters, before the second.
-    await new Promise((later) => setTimeout(later, 300));
+    let pending!: Promise<Answer>;
+    // It greets after the first look at the counters, a second before the next.
+    await new Promise<void>((greeted) => {
+      pending = get('/api/live', {}, 'GET', greeted);
+    });
     await peer.ask('GET', 'a');
     const events = (await pending).text.split('\n\n').filter(Boolean);
     const [hello, reading] = events.map((event) => JSON.parse(event.replace(/^data: /, '')));
