@@ -69,9 +69,7 @@ export class ObserveDoor {
     if (problem !== null) throw new ObserveError(problem);
     await new Promise<void>((listening, failed) => {
       this.#http.once('error', (error: NodeJS.ErrnoException) => {
-        failed(
-          new ObserveError(`metrics-port ${port} on ${bind} cannot be listened on: ${error.code ?? error.message}`),
-        );
+        failed(new ObserveError(`metrics-port ${port} on ${bind} cannot be listened on: ${reasonOf(error)}`));
       });
       this.#http.listen(port, bind, listening);
     });
@@ -160,4 +158,11 @@ export function send(response: ServerResponse, status: number, type: string, tex
 
 export function sendJson(response: ServerResponse, value: unknown): void {
   send(response, 200, 'application/json', JSON.stringify(value));
+}
+
+function reasonOf({ code, message }: NodeJS.ErrnoException): string {
+  if (code === 'EADDRINUSE') return 'another process has that port; choose another one';
+  if (code === 'EADDRNOTAVAIL') return "that address is none of this host's kernel; see metrics-bind";
+  if (code === 'EACCES') return 'ports below 1024 need root';
+  return message;
 }

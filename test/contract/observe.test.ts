@@ -144,6 +144,17 @@ describe('who may read', () => {
   });
 });
 
+it('says in one line why its port cannot be had', async () => {
+  await open();
+  const { server: core, transport } = server;
+  const at = (bind: string): Promise<void> =>
+    new ObserveServer(coreSubject(core, transport), new Metrics(core, transport), { port, bind, token: 't' }).start();
+  await expect(at('127.0.0.1')).rejects.toThrow(
+    `metrics-port ${port} on 127.0.0.1 cannot be listened on: another process has that port; choose another one`,
+  );
+  await expect(at('192.0.2.77')).rejects.toThrow("that address is none of this host's kernel");
+});
+
 describe('the page', () => {
   it('loads nothing from elsewhere', async () => {
     await open();
