@@ -43,6 +43,8 @@ export class Listening {
   /** For socket files and for what is under TLS; the transport itself when that is the kernel's. */
   readonly #local: KernelTransport;
   #tls: Tls | null = null;
+  /** What TLS over a transport of our own has its plain sockets from. */
+  #net: Net | null = null;
   #ports = new Map<Kind, Listener[]>();
   #socketFile: Listener | null = null;
   readonly #others: Listener[] = [];
@@ -129,6 +131,7 @@ export class Listening {
   /** In the middle of a command: `Transport.serveNow`, of everything that listens. */
   serveNow(): void {
     this.#transport.serveNow?.();
+    this.#net?.serveNow();
     if (this.#local !== this.#transport) this.#local.serveNow();
   }
 
@@ -197,8 +200,8 @@ export class Listening {
   #openTls(): Tls {
     const { log, scheduler } = this.#server;
     const settings = tlsSettings(this.#server.config);
-    const isKernel = this.#local === this.#transport;
-    const sockets = (isKernel ? nodeNet : new Net(this.#transport, scheduler)) as unknown as PlainSockets;
+    if (this.#local !== this.#transport) this.#net ??= new Net(this.#transport, scheduler);
+    const sockets = (this.#net ?? nodeNet) as unknown as PlainSockets;
     const complain = (text: string): void => log.verbose(text);
     this.#tls ??= new Tls({ sockets, connections: this.#local, complain }, settings);
     return this.#tls;

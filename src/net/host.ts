@@ -8,6 +8,8 @@ export class NetHost {
   readonly transport: Transport;
   readonly #scheduler: Scheduler;
   #later: (() => void)[] = [];
+  /** Of these, the next to run. */
+  #next = 0;
   #holders = 0;
 
   constructor(transport: Transport, scheduler: Scheduler) {
@@ -18,18 +20,18 @@ export class NetHost {
 
   /** Runs `task` when the tick is over. One that throws is an uncaught exception; those behind it run all the same. */
   later(task: () => void): void {
-    if (this.#later.length === 0) process.nextTick(this.#runLater);
+    if (this.#later.length === 0) process.nextTick(this.runLater);
     this.#later.push(task);
   }
 
-  readonly #runLater = (): void => {
-    const tasks = this.#later;
-    let next = 0;
+  /** May be called from within a task, which goes on for long: those behind it do not wait for its end. */
+  readonly runLater = (): void => {
     try {
-      while (next < tasks.length) tasks[next++]();
+      while (this.#next < this.#later.length) this.#later[this.#next++]();
     } finally {
-      this.#later = tasks.slice(next);
-      if (this.#later.length > 0) process.nextTick(this.#runLater);
+      this.#later = this.#later.slice(this.#next);
+      this.#next = 0;
+      if (this.#later.length > 0) process.nextTick(this.runLater);
     }
   };
 

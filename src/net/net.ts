@@ -30,9 +30,11 @@ export class Net {
   readonly getDefaultAutoSelectFamilyAttemptTimeout = nodeNet.getDefaultAutoSelectFamilyAttemptTimeout;
   readonly setDefaultAutoSelectFamilyAttemptTimeout = nodeNet.setDefaultAutoSelectFamilyAttemptTimeout;
   readonly #transport: Transport;
+  readonly #host: NetHost;
 
   constructor(transport: Transport, scheduler: Scheduler) {
     const host = new NetHost(transport, scheduler);
+    this.#host = host;
     this.#transport = transport;
     const Socket = class Socket extends NetSocket {
       constructor(options?: SocketOptions) {
@@ -64,6 +66,11 @@ export class Net {
   };
 
   readonly createConnection = this.connect;
+
+  /** From within a callback that goes on for long: tells sockets what has arrived for them by `Transport.serveNow`. */
+  serveNow(): void {
+    this.#host.runLater();
+  }
 
   /** Ends every connection, gives the interface back. */
   close(): Promise<void> {

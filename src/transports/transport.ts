@@ -150,7 +150,7 @@ export interface Transport {
   /**
    * From within a handler that goes on for long: hands what has arrived to the handlers of other connections that are
    * not paused, accepts new ones, and lets what they write leave. The wall clock stands still. The bytes that the
-   * handler was given are gone afterwards. Connections over TLS have to wait: Node's event loop is what decrypts.
+   * handler was given are gone afterwards. New connections over TLS have to wait: a handshake needs Node's event loop.
    */
   serveNow?(): void;
   /** Names and values for INFO, beyond the transport's name. */
