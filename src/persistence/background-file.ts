@@ -99,8 +99,11 @@ export class BackgroundFile implements SnapshotSink {
     }
     if (this.error !== null) throw this.error;
     await fsyncLater(this.#file);
-    await closeLater(this.#file);
+    if (this.#aborted) return;
+    // Whoever gives up from here on must not close a descriptor that may be another file's by then.
+    const file = this.#file;
     this.#file = -1;
+    await closeLater(file);
     if (this.#aborted) return;
     await renameLater(this.#temporary, this.#target);
     await syncDirectoryLater(dirname(this.#target));
