@@ -32,6 +32,9 @@ describe('command lines', () => {
   it('says what is missing, and what is too much', () => {
     const options = { name: { type: 'string', short: 'n' } } as const;
     expect(() => parseOptions({ args: ['--name'], options })).toThrow(/^--name wants a value$/);
+    expect(() => parseOptions({ args: ['--zzzzzz'], options, allowPositionals: true })).toThrow(
+      /^unknown option '--zzzzzz'; there are --name/,
+    );
     expect(() => parseOptions({ args: ['--name', '-1'], options })).toThrow(/^--name wants a value, and what follows/);
     expect(() => parseOptions({ args: ['x'], options })).toThrow(/^Unexpected argument 'x'/);
   });

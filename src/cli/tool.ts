@@ -44,7 +44,7 @@ export function parseOptions<T extends ParseArgsConfig>(config: T): ReturnType<t
 /** What is wrong with a command line, in our words. @param options that there are, without dashes. */
 function complaint({ message }: Error, options: readonly string[]): string {
   const [what] = message.split(/[.\n]/, 1);
-  const unknown = /^Unknown option '(-*)(.*)'/.exec(message);
+  const unknown = /^Unknown option '(-*)([^']*)'/.exec(message);
   if (unknown !== null) {
     const nearest = unknown[1] === '--' ? nearestName(unknown[2], options) : null;
     const known = options.map((name) => `--${name}`).join(', ');

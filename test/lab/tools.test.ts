@@ -202,7 +202,7 @@ describeLab('tools on a running server', () => {
         expect(received! / sent!).toBeGreaterThan(100);
         expect(command).toBe('set');
       }
-      expect(await text('top', '--once')).toMatch(/^core \d+% \[.*\] \w+ \d+%/m);
+      expect(await text('top', '--once')).toMatch(/^core \d+% \[.*\] {2}\w+ \d+%/m);
     });
 
     it('none of them has cost a request', async () => {
@@ -226,6 +226,11 @@ describeLab('tools on a running server', () => {
         1,
         expect.stringContaining('wiredis: cannot write to standard output: ENOSPC'),
       ]);
+    });
+
+    it('netstat --relay says that this is none', async () => {
+      const { code, stderr } = await tool('netstat', '--relay');
+      expect([code, stderr]).toEqual([1, "wiredis: this server is no relay ('core relay')\n"]);
     });
 
     it('say in one line when there is nobody to ask', async () => {

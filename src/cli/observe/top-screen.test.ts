@@ -74,7 +74,7 @@ describe('the screen of top', () => {
       'commands/s 82.1k  in 4.8M/s  out 2.0K/s  clients 50 (2 wait)  memory 1.0M  errors/s 3  sent again/s 0',
     );
     expect(latency).toBe('latency  p50 2us  p90 3us  p99 11us  p99.9 80us  max 1.50ms');
-    expect(core).toBe('core 60% [rrrrrrcccttttttooo            ] receive 20%  commands 10%  transmit 20%  other 10%');
+    expect(core).toBe('core 60% [rrrrrrcccttttttooo            ]  receive 20%  commands 10%  transmit 20%  other 10%');
     expect(rest).toContain('get      60.0k    1us                   tcp-no-listener   12');
     expect(ids(rest)).toEqual(['3', '2', '1']);
     expect(rest.at(-3)).toMatch(/^3 {3}10\.77\.0\.2:40003 {2}worker {2}get +2\.9K +10 +150us +0 +0 +1us$/);
@@ -98,7 +98,7 @@ describe('the screen of top', () => {
 
   it('folds its head on a narrow terminal instead of cutting it off', () => {
     const text = screenLines(TOP, { ...ALL, width: 40 }).join('\n');
-    for (const part of ['pid 77', 'sent again/s 0', 'max 1.50ms', 'transmit 20%', 'other 10%'])
+    for (const part of ['pid 77', 'receive 20%', 'sent again/s 0', 'max 1.50ms', 'transmit 20%', 'other 10%'])
       expect(text).toContain(part);
     expect(text).toMatch(/\[r+c+t+o+ +\]/);
   });

@@ -109,7 +109,7 @@ function budgetLine(cpu: number, budget: Readonly<Record<string, number>>, paint
     filled = Math.max(filled, upTo);
   }
   const words = parts.map(([name, , sgr]) => `${paint(sgr, name)} ${percent(budget[name])}`);
-  return `core ${paint(BOLD, percent(cpu))} [${bar}${' '.repeat(barWidth - filled)}] ${words.join('  ')}`;
+  return `core ${paint(BOLD, percent(cpu))} [${bar}${' '.repeat(barWidth - filled)}]  ${words.join('  ')}`;
 }
 
 function commandLines({ server, reading }: TopReading, paint: Paint): string[] {

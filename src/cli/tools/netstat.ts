@@ -86,7 +86,9 @@ export const netstat: Tool = {
 };
 
 async function showRelay(server: string, asJson: boolean): Promise<number> {
-  const facts = await askServer<RelayServerFacts>(server, 'relay');
+  const facts = await askServer<RelayServerFacts>(server, 'relay').catch((error: CliError) => {
+    throw error.code === 'UNKNOWN' ? new CliError('NO_RELAY', "this server is no relay ('core relay')") : error;
+  });
   print(asJson ? [JSON.stringify(facts, null, 2)] : relayLines(facts));
   return EXIT_OK;
 }
