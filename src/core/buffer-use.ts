@@ -1,6 +1,6 @@
 // A client's share of the buffers that all clients have in common, by what it needed lately: the figures that CLIENT
 // LIST calls the query buffer and the reply buffer, with Redis's bounds and its times of shrinking. Costs two comparisons
-// a batch. Only client.ts imports it.
+// a batch; its times are the clock's `nowMs`. Only client.ts imports it.
 import type { DebugSwitches } from './debug-switches.ts';
 
 /** The least that is read at a time, and the largest reply that needs no list. */
@@ -27,7 +27,7 @@ export class BufferUse {
   /** Requests came, or one grew. @param bytes how much there is of them. */
   request(bytes: number, now: number): void {
     this.#lastUse = now;
-    if (bytes < this.#queryPeak && now - this.#querySince < QUERY_PEAK_MS) return;
+    if (bytes < this.#queryPeak && ((now - this.#querySince) | 0) < QUERY_PEAK_MS) return;
     this.#queryPeak = bytes;
     this.#querySince = now;
   }
@@ -39,14 +39,14 @@ export class BufferUse {
 
   /** Bytes of query buffer. */
   queryBuffer(now: number): number {
-    return now - this.#lastUse >= QUERY_IDLE_MS ? 0 : Math.max(CHUNK, this.#queryPeak);
+    return ((now - this.#lastUse) | 0) >= QUERY_IDLE_MS ? 0 : Math.max(CHUNK, this.#queryPeak);
   }
 
   /** Bytes of reply buffer; lets go of a peak whose time is over. */
   replyBuffer(now: number, debug: DebugSwitches): number {
     if (!debug.replyBufferResizing) return CHUNK;
     const resetMs = debug.replyBufferPeakResetMs;
-    if (resetMs >= 0 && now - this.#replySince >= resetMs) {
+    if (resetMs >= 0 && ((now - this.#replySince) | 0) >= resetMs) {
       this.replyPeak = 0;
       this.#replySince = now;
     }

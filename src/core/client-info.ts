@@ -25,7 +25,7 @@ export function clientInfoLine(client: Client): string {
   const now = server.clock.unixMs;
   const seconds = (since: number): number => Math.max(0, Math.floor((now - since) / 1000));
   const queryBytes = client.queryBytes;
-  const replyBuffer = client.bufferUse.replyBuffer(now, server.debug);
+  const replyBuffer = client.bufferUse.replyBuffer(server.clock.nowMs, server.debug);
   const fields: [string, string | number][] = [
     ['id', client.id],
     ['addr', client.address],
@@ -41,7 +41,7 @@ export function clientInfoLine(client: Client): string {
     ['ssub', subscriptions?.shardChannels.size ?? 0],
     ['multi', transaction?.active === true ? transaction.queue.length : -1],
     ['qbuf', queryBytes],
-    ['qbuf-free', Math.max(client.queryCapacity, client.bufferUse.queryBuffer(now)) - queryBytes],
+    ['qbuf-free', Math.max(client.queryCapacity, client.bufferUse.queryBuffer(server.clock.nowMs)) - queryBytes],
     ['argv-mem', client.argumentBytes],
     ['multi-mem', transaction?.memoryBytes ?? 0],
     ['rbs', replyBuffer],

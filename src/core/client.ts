@@ -86,7 +86,8 @@ export class Client implements ConnectionHandler, RequestLimits {
   readonly localAddress: string;
   /** Unix time, milliseconds. */
   createdAt: number;
-  lastInteraction: number;
+  // A number from the beginning: a field that was undefined once has an object made for every value.
+  lastInteraction = 0;
   db: Database;
   protocol: 2 | 3 = 2;
   authenticated: boolean;
@@ -154,7 +155,7 @@ export class Client implements ConnectionHandler, RequestLimits {
     this.localAddress = joinAddress(connection.localAddress, connection.localPort);
     this.createdAt = server.clock.unixMs;
     this.lastInteraction = this.createdAt;
-    this.bufferUse = new BufferUse(this.createdAt);
+    this.bufferUse = new BufferUse(server.clock.nowMs);
     this.db = server.databases[0];
     this.user = server.acl.defaultUser;
     this.authenticated = !server.authRequired;
@@ -216,7 +217,7 @@ export class Client implements ConnectionHandler, RequestLimits {
     server.stats.readsProcessed++;
     server.stats.netInputBytes += length;
     this.lastInteraction = server.clock.unixMs;
-    this.bufferUse.request(this.#queryLength + length, this.lastInteraction);
+    this.bufferUse.request(this.#queryLength + length, server.clock.nowMs);
     if (this.#queryLength === 0) {
       const { parser } = server;
       const end = offset + length;

@@ -98,11 +98,11 @@ export class Command {
     }
   }
 
-  /** @param timeUs microseconds per call. */
-  record(calls: number, timeUs: number, keepHistogram: boolean): void {
+  /** @param timeNs nanoseconds per call: a whole number is handed on without an object, a fraction is not. */
+  record(calls: number, timeNs: number, keepHistogram: boolean): void {
     this.calls += calls;
-    this.timeUs += timeUs * calls;
-    if (keepHistogram) this.recordLatency(timeUs, calls);
+    this.timeUs += (timeNs * calls) / 1000;
+    if (keepHistogram) this.recordLatency(Math.floor(timeNs / 1000), calls);
   }
 
   recordLatency(timeUs: number, calls: number): void {

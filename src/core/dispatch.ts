@@ -338,7 +338,7 @@ export class Dispatcher {
     this.#untimed[this.#untimedCount++] = command;
     if (!quick || reply.length - lengthBefore > QUICK_REPLY_LENGTH) {
       const { blocked } = call.client;
-      const spent = this.takeTime(config.latencyTracking && blocked === null);
+      const spent = this.takeTime(config.latencyTracking && blocked === null) / 1000;
       if (config.latencyMonitorThreshold > 0) server.latency.add(latencyEvent(command), spent);
       // Who waits is logged when he is served.
       if (blocked !== null) blocked.spentUs = spent;
@@ -384,7 +384,7 @@ export class Dispatcher {
     const began = server.stopwatch();
     this.#perform(call, command);
     const spent = server.stopwatch() - began;
-    command.record(1, spent, server.config.latencyTracking);
+    command.record(1, spent * 1000, server.config.latencyTracking);
     server.latency.add(latencyEvent(command), spent);
     this.#logSlow(call, command, spent);
   }
@@ -459,11 +459,14 @@ export class Dispatcher {
     this.#lastTimeUs = this.server.stopwatch();
   }
 
-  /** Shares the time since it was last taken among the commands run since. @returns the share, microseconds. */
+  /**
+   * Shares the time since it was last taken among the commands run since. @returns the share, nanoseconds, whole: up to two
+   * seconds no object of V8's heap.
+   */
   takeTime(histogram = this.server.config.latencyTracking): number {
     const count = this.#untimedCount;
     const now = this.server.stopwatch();
-    const share = (now - this.#lastTimeUs) / (count === 0 ? 1 : count);
+    const share = Math.round(((now - this.#lastTimeUs) * 1000) / (count === 0 ? 1 : count));
     this.#lastTimeUs = now;
     const untimed = this.#untimed;
     for (let i = 0; i < count; i++) untimed[i].record(1, share, histogram);
