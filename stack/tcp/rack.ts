@@ -26,15 +26,19 @@ export function rackDelivered(
   end: number,
   segment: TcpSegment,
 ): boolean {
-  if (before(end, f.fack)) {
-    if ((mark & TWICE) === 0) f.reordering = true;
-  } else f.fack = end;
+  const isOvertaken = before(end, f.fack);
+  if (!isOvertaken) f.fack = end;
+  else if ((mark & TWICE) === 0) f.reordering = true;
   const sent = f.sentUs[n & f.mask];
   const rtt = distance(tcp.nowUs, sent);
   if ((mark & TWICE) !== 0) {
     // Not the retransmission but the original may have arrived: what says nothing about time is not used.
-    if (rtt < c.minRttUs) return isEchoOlder(tcp, c, end, rtt, segment);
-    if (isEchoOlder(tcp, c, end, rtt, segment)) return true;
+    if (isEchoOlder(tcp, c, end, rtt, segment)) {
+      // It was late, not lost: three duplicates are no proof on this path.
+      if (isOvertaken) f.reordering = true;
+      return true;
+    }
+    if (rtt < c.minRttUs) return false;
   }
   if (f.rackValid && !isSentAfter(sent, end, f.rackUs, f.rackEnd)) return false;
   f.rackValid = true;

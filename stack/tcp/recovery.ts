@@ -433,6 +433,7 @@ function isSpurious(f: Flight): boolean {
 /** RFC 4015 3.2, without its extra caution about RTO: the reduction is taken back. */
 function undo(tcp: Tcp, c: Connection, f: Flight): void {
   tcp.stats.tcpUndos++;
+  if (f.phase === PHASE_RECOVERY) f.reordering = true;
   f.forgiveLost();
   c.cwnd = Math.max(c.cwnd, f.undoCwnd);
   c.ssthresh = Math.max(c.ssthresh, f.undoSsthresh);
