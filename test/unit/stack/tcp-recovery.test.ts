@@ -308,6 +308,31 @@ describe('RACK-TLP (RFC 8985)', () => {
 });
 
 describe('for nothing', () => {
+  it('a retransmission that was for nothing shows that the network reorders', () => {
+    const { net, write, lose, arrived, data, number, c } = bulk();
+    write(60);
+    expect(arrived(60)).toBe(true);
+    /** Segment `n` comes `ms` behind the others that were sent with it. */
+    const late = (n: number, ms: number): void => {
+      const tsVal = (net.nowMs + c.tsOffset) | 0;
+      net.seen.length = 0;
+      lose(n);
+      write(20);
+      net.run(100, () => data().some((segment) => number(segment) === n));
+      net.run(ms);
+      const ports = { sourcePort: c.localPort, destinationPort: PORT };
+      const payload = '\0'.repeat(SEGMENT);
+      const { seq } = data().find((segment) => number(segment) === n)!;
+      inject(net, { ...ports, seq, ack: c.rcvNxt, flags: ACK, payload, timestamps: [tsVal, 0] });
+      net.run(100);
+    };
+    late(65, 12);
+    expect(net.a.stats).toMatchObject({ tcpFastRetransmits: 1, tcpUndos: 1 });
+    late(85, 4);
+    expect(net.a.stats).toMatchObject({ tcpFastRetransmits: 1, tcpRetransSegs: 1 });
+    expect(arrived(100)).toBe(true);
+  });
+
   it('reports what came twice (RFC 2883 4) and learns from such a report', () => {
     const { net, server, c } = bulk();
     const ports = { sourcePort: c.localPort, destinationPort: PORT };
