@@ -1,7 +1,7 @@
 // RACK-TLP (RFC 8985): a segment is lost when one sent later has arrived and a reordering window has passed; the window
 // opens when D-SACKs tell that retransmissions were for nothing. A tail loss probe asks before the retransmission
 // timer would. Needs SACK; without it recovery.ts counts duplicate acknowledgements. Used by stack/tcp only.
-import { after, atOrAfter, before, distance } from '../sequence.ts';
+import { after, atOrAfter, before, distance, later } from '../sequence.ts';
 import type { TcpSegment } from '../wire/tcp.ts';
 import { type Connection, OPTION_SACK, OPTION_TIMESTAMPS, TIMER_PROBE, TIMER_REORDER } from './connection.ts';
 import { AGAIN, type Flight, LOST, PHASE_OPEN, SACKED, TWICE } from './flight.ts';
@@ -26,9 +26,9 @@ export function rackDelivered(
   end: number,
   segment: TcpSegment,
 ): boolean {
-  const isOvertaken = before(end, f.fack);
-  if (!isOvertaken) f.fack = end;
-  else if ((mark & TWICE) === 0) f.reordering = true;
+  const isOvertaken = before(end, f.fackBefore);
+  if (isOvertaken && (mark & TWICE) === 0) f.reordering = true;
+  f.fack = later(f.fack, end);
   const sent = f.sentUs[n & f.mask];
   const rtt = distance(tcp.nowUs, sent);
   if ((mark & TWICE) !== 0) {

@@ -64,6 +64,7 @@ export function onAcknowledgement(
   told.original = false;
   told.latestUs = told.earliestUs = -1;
   told.dsack = false;
+  f.fackBefore = f.fack;
   if (segment.sackCount > 0 && (c.options & OPTION_SACK) !== 0) readSack(tcp, c, f, segment);
   if (acked > 0) takeAcked(tcp, c, f, segment);
   sample(tcp, c, f, segment, acked);

@@ -289,6 +289,18 @@ describe('RACK-TLP (RFC 8985)', () => {
     expect(c.ssthresh).toBeLessThan(CWND_MAX);
   });
 
+  it('a loss is no reordering, whatever else the acknowledgement that tells of it covers (6.2 step 3)', () => {
+    const { net, write, lose, arrived, c } = bulk();
+    for (let i = 0; i < 10; i++) {
+      write(40);
+      // An odd and an even one: with delayed acknowledgements one of them is told of together with what came before it.
+      lose(40 * i + 20, 40 * i + 25, 40 * i + 27);
+      expect(arrived(40 * (i + 1), 1000)).toBe(true);
+    }
+    expect(net.a.stats.tcpRetransSegs).toBe(30);
+    expect(c.flight!.reordering).toBe(false);
+  });
+
   it('waits longer once reordering was seen, so that reordering costs nothing (6.2 step 4)', () => {
     const { net, client, c } = bulk({ delayUs: 20_000 });
     net.wire.impair({ delayUs: 20_000, reorder: 0.05, reorderUs: 6000 }, 0, 1);
