@@ -157,7 +157,7 @@ class Builder {
     await ground.ip('link', 'add', link.veth, 'netns', server, 'type', 'veth', ...peer);
     await ground.ip('-n', client, 'address', 'add', `${link.clientAddress}/${link.prefixLength}`, 'dev', link.veth);
     await ground.ip('-n', client, 'link', 'set', link.veth, 'up');
-    await ground.queue(client, link.veth);
+    await ground.likeOthers(client, link.veth);
     for (const port of [link.veth, tapDevice]) await ground.ip('-n', server, 'link', 'set', port, 'master', bridge);
     for (const device of [link.veth, tapDevice, bridge]) await ground.ip('-n', server, 'link', 'set', device, 'up');
     ground.progress(

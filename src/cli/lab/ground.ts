@@ -87,16 +87,20 @@ export class Ground {
       if (plain) await this.inside(namespace, `ethtool -K ${device} tx off tso off gso off gro off sg off >/dev/null`);
       if (address !== undefined) await this.ip('-n', namespace, 'address', 'add', address, 'dev', device);
       await this.ip('-n', namespace, 'link', 'set', device, 'up');
-      await this.queue(namespace, device);
+      await this.likeOthers(namespace, device);
     }
   }
 
   /**
-   * A queue of packets, as every NIC has: without one a veth drops what its peer's ring of 256 frames has no room for.
-   * Linux 6.16 and later wait then.
+   * What is the same on every machine, as far as this kernel has it. A queue of packets, as every NIC has: without one a veth drops
+   * what its peer's ring of 256 frames has no room for; Linux 6.16 and later wait then. CUBIC, most kernels' default, by the routes:
+   * a namespace may not choose it for itself.
    */
-  async queue(namespace: string, device: string): Promise<void> {
+  async likeOthers(namespace: string, device: string): Promise<void> {
     await this.tryInside(namespace, `tc qdisc replace dev ${device} root pfifo_fast`);
+    const routes = `ip -4 route show dev ${device} proto kernel | sed 's/ linkdown//'`;
+    const replace = `ip route replace $route dev ${device} proto kernel congctl cubic`;
+    await this.tryInside(namespace, `${routes} | while read -r route; do ${replace}; done`);
   }
 
   /** The kernel may take a second to notice that both ends of a link are up, and drops what is sent before. */
