@@ -46,9 +46,9 @@ export class Probe implements TimerNode {
   readonly #destinationIp: number;
   readonly #sizes: readonly number[];
   readonly #answered = new Set<number>();
-  readonly #timeoutMs: number;
   #endMs: number;
-  #isGraceOver = false;
+  /** What one that is there and silent is given besides. */
+  #graceMs: number;
   readonly #beganUs: number;
   readonly #done: (facts: ProbeFacts) => void;
   #rttUs: number | null = null;
@@ -64,7 +64,7 @@ export class Probe implements TimerNode {
     this.#parts = parts;
     this.#destinationIp = destinationIp;
     this.#sizes = sizes;
-    this.#timeoutMs = timeoutMs;
+    this.#graceMs = timeoutMs;
     this.#endMs = (parts.clock.nowMs + timeoutMs) | 0;
     this.#beganUs = parts.clock.nowUs;
     this.#done = done;
@@ -86,10 +86,10 @@ export class Probe implements TimerNode {
   #isTimeOver(): boolean {
     if (((this.#endMs - this.#parts.clock.nowMs) | 0) > 0) return false;
     const { ip, clock } = this.#parts;
-    if (this.#isGraceOver || this.#answered.size > 0 || !ip.nextHop(this.#destinationIp)?.resolved) return true;
+    if (this.#graceMs === 0 || this.#answered.size > 0 || !ip.nextHop(this.#destinationIp)?.resolved) return true;
     // It is there: it may have held another hardware address for us until a moment ago, or be very busy.
-    this.#isGraceOver = true;
-    this.#endMs = (clock.nowMs + this.#timeoutMs) | 0;
+    this.#endMs = (clock.nowMs + this.#graceMs) | 0;
+    this.#graceMs = 0;
     return false;
   }
 

@@ -1,7 +1,7 @@
 // The C library as Node already has it in its own process (koffi.load(null)): no native code of ours. One
 // prototype per shape of call, prepared once; arguments are numbers, typed arrays or bigints made beforehand, so
 // that a call allocates nothing (measured: 0.25 us and 0 heap bytes). For io-engine on Linux, and for
-// src/server.ts where Node has no such call.
+// src/server.ts and the benchmark's load where Node has no such call.
 import koffi from 'koffi';
 import { systemError } from './errno.ts';
 

@@ -47,7 +47,7 @@ const CONNECTION: readonly Column[] = [
 const FLIGHT: readonly Column[] = [
   ...columns(
     'i',
-    `end fack fackBefore phase recover dupAcks undoAgain undoFrom undoCwnd undoSsthresh undoTotal undoLate prrDelivered prrOut
+    `end fack phase recover dupAcks undoAgain undoFrom undoCwnd undoSsthresh undoTotal undoLate prrDelivered prrOut
      prrFlight rackEnd rackRttUs reoWndMult reoWndPersist dsackRound probeEnd rttSeq usageEnd usageMost mssLimit
      claimedMss mssHigh pathProbeStart pathProbeSize slowedUntil hystart roundEnd roundRttUs lastRoundRttUs
      roundSamples cssBaselineUs cssRounds`,

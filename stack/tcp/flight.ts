@@ -56,8 +56,6 @@ export class Flight {
 
   /** Highest sequence number acknowledged or reported (RACK.fack). */
   fack = 0;
-  /** The same before the acknowledgement at hand, whose parts come in no order. */
-  fackBefore = 0;
   readonly blockStarts = new Int32Array(BLOCKS_MAX);
   readonly blockEnds = new Int32Array(BLOCKS_MAX);
   blocks = 0;

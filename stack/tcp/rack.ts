@@ -15,6 +15,7 @@ const MAX_ACK_DELAY_MS = 200;
 
 /**
  * Segment `n`, marked `mark` until now, has arrived (RFC 8985 6.2, steps 2 and 3).
+ * @param isOvertaken one behind it was known to have arrived before this acknowledgement came.
  * @returns whether the echoed timestamp shows that what arrived was sent before its retransmission (RFC 3522).
  */
 export function rackDelivered(
@@ -24,9 +25,9 @@ export function rackDelivered(
   n: number,
   mark: number,
   end: number,
+  isOvertaken: boolean,
   segment: TcpSegment,
 ): boolean {
-  const isOvertaken = before(end, f.fackBefore);
   if (isOvertaken && (mark & TWICE) === 0) f.reordering = true;
   f.fack = later(f.fack, end);
   const sent = f.sentUs[n & f.mask];

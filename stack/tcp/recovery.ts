@@ -27,6 +27,8 @@ const told = {
   /** Round trips of the latest and the earliest sent of those, microseconds; -1: none can be told. */
   latestUs: -1,
   earliestUs: -1,
+  /** Flight's `fack` before it: its parts come in no order. */
+  fackBefore: 0,
   dsack: false,
   dsackStart: 0,
   dsackEnd: 0,
@@ -64,7 +66,7 @@ export function onAcknowledgement(
   told.original = false;
   told.latestUs = told.earliestUs = -1;
   told.dsack = false;
-  f.fackBefore = f.fack;
+  told.fackBefore = f.fack;
   if (segment.sackCount > 0 && (c.options & OPTION_SACK) !== 0) readSack(tcp, c, f, segment);
   if (acked > 0) takeAcked(tcp, c, f, segment);
   sample(tcp, c, f, segment, acked);
@@ -203,7 +205,8 @@ function delivered(
       if (rtt > told.earliestUs) told.earliestUs = rtt;
     }
   }
-  if ((c.options & OPTION_SACK) !== 0 && rackDelivered(tcp, c, f, n, mark, end, segment)) f.undoLate++;
+  if ((c.options & OPTION_SACK) !== 0 && rackDelivered(tcp, c, f, n, mark, end, before(end, told.fackBefore), segment))
+    f.undoLate++;
 }
 
 /** RFC 6298: one sample a round trip for the timeout, Karn's rule kept; the smallest one for RACK. */
