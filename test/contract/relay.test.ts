@@ -359,7 +359,7 @@ describe.each([
     expect(connections).toMatchObject([{ id: 1, command: '' }]);
     const text = screenLines(
       { server, reading, connections, seconds: 1 },
-      { width: 200, height: 40, colour: false, sort: 'traffic', isPaused: false, keys: false },
+      { width: 200, height: 40, colour: false, sort: 'traffic', isPaused: false, isOverdue: false, keys: false },
     ).join('\n');
     expect(text).toMatch(/ relay {2}/);
     expect(text).toMatch(/^answers\/s [1-9]/m);

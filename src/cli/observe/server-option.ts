@@ -25,7 +25,7 @@ export async function askServer<T>(wanted: string, question: string, parameters:
 }
 
 /** After so long a person wonders. */
-const PATIENCE_MS = 3000;
+export const PATIENCE_MS = 3000;
 
 /** Waits on for as long as it takes; whoever looks is told why that may be long. @param say prints a line */
 export async function patiently<T>(answer: Promise<T>, say = toStderr, patienceMs = PATIENCE_MS): Promise<T> {
@@ -39,7 +39,7 @@ export async function patiently<T>(answer: Promise<T>, say = toStderr, patienceM
   }
 }
 
-function toStderr(line: string): void {
+export function toStderr(line: string): void {
   process.stderr.write(`wiredis: ${line}\n`);
 }
 

@@ -59,6 +59,7 @@ const ALL: ScreenOptions = {
   colour: false,
   sort: 'traffic',
   isPaused: false,
+  isOverdue: false,
   keys: false,
 };
 const ids = (lines: readonly string[]): string[] =>
@@ -113,6 +114,11 @@ describe('the screen of top', () => {
     const lines = screenLines(TOP, { ...ALL, isPaused: true, keys: true });
     expect(lines[0]).toMatch(/paused$/);
     expect(lines.at(-1)).toContain('p go on');
+  });
+
+  it('says that the server is silent', () => {
+    const lines = screenLines(TOP, { ...ALL, isOverdue: true });
+    expect(lines.slice(0, 2).join(' ')).toContain('silent: a long command or script may keep it busy');
   });
 
   it('does without what the kernel does not tell', () => {

@@ -10,6 +10,8 @@ export interface ScreenOptions {
   readonly colour: boolean;
   readonly sort: Sort;
   readonly isPaused: boolean;
+  /** The server has been silent for longer than it should. */
+  readonly isOverdue: boolean;
   /** The last line tells the keys. */
   readonly keys: boolean;
 }
@@ -66,7 +68,12 @@ function painter(colour: boolean): Paint {
   return (sgr, text) => (colour ? `\x1b[${sgr}m${text}\x1b[0m` : text);
 }
 
-function headLines({ server, reading }: TopReading, { isPaused, width }: ScreenOptions, paint: Paint): string[] {
+function headLines(
+  { server, reading }: TopReading,
+  { isPaused, isOverdue, width }: ScreenOptions,
+  paint: Paint,
+): string[] {
+  const state = isPaused ? 'paused' : isOverdue ? 'silent: a long command or script may keep it busy' : '';
   const relay = server.isRelay ? 'relay  ' : '';
   const how = server.engine === null ? 'kernel sockets' : `${server.engine} on ${server.interface}`;
   const clock = new Date(reading.t).toTimeString().slice(0, 8);
@@ -77,7 +84,7 @@ function headLines({ server, reading }: TopReading, { isPaused, width }: ScreenO
   const waiting = reading.blocked > 0 ? ` (${reading.blocked} wait)` : '';
   return [
     `${paint(BOLD, 'wiredis')} ${server.addresses} port ${server.port}  ${relay}${how}  up ${duration(server.uptimeMs)}  ` +
-      `pid ${server.pid}  ${clock}${isPaused ? `  ${paint(RED, 'paused')}` : ''}`,
+      `pid ${server.pid}  ${clock}${state === '' ? '' : `  ${paint(RED, state)}`}`,
     `${server.isRelay ? 'answers' : 'commands'}/s ${paint(BOLD, shortCount(reading.commands))}  in ${shortBytes(reading.bytesIn)}/s  ` +
       `out ${shortBytes(reading.bytesOut)}/s  clients ${reading.clients}${waiting}  memory ${shortBytes(reading.memory)}  ` +
       `${reading.errors > 0 ? paint(YELLOW, errors) : errors}  ${again}`,

@@ -5,7 +5,7 @@ import { compileFilter, FilterError } from '../../observe/capture/filter.ts';
 import type { AnswerStream } from '../../observe/control-client.ts';
 import { onInterrupt } from '../interrupt.ts';
 import { CaptureFiles } from '../observe/capture-files.ts';
-import { listenToServer, personsError, SERVER_HELP, SERVER_OPTION } from '../observe/server-option.ts';
+import { listenToServer, patiently, personsError, SERVER_HELP, SERVER_OPTION } from '../observe/server-option.ts';
 import { shortMicroseconds } from '../observe/table.ts';
 import { CliError, EXIT_OK, parseOptions, secondsIn, type Tool, UsageError, wholeNumber } from '../tool.ts';
 
@@ -117,7 +117,7 @@ async function take(stream: AnswerStream, taker: Taker, limits: Limits): Promise
   const splitter = new BlockSplitter();
   const reader = new BlockReader();
   try {
-    const where = (await stream.line()) as { readonly interface: string };
+    const where = (await patiently(stream.line())) as { readonly interface: string };
     process.stderr.write(`capturing on ${where.interface}\n`);
     if (limits.milliseconds > 0) AbortSignal.timeout(limits.milliseconds).addEventListener('abort', stop);
     let isFull = false;

@@ -1,7 +1,15 @@
 // `wiredis top`: what top and htop are for a machine, for a running server.
 import type { TopReading } from '../../observe/top-feed.ts';
 import { onInterrupt } from '../interrupt.ts';
-import { listenToServer, personsError, SERVER_HELP, SERVER_OPTION } from '../observe/server-option.ts';
+import {
+  listenToServer,
+  PATIENCE_MS,
+  patiently,
+  personsError,
+  SERVER_HELP,
+  SERVER_OPTION,
+  toStderr,
+} from '../observe/server-option.ts';
 import { Terminal } from '../observe/terminal.ts';
 import { SORTS, type Sort, screenLines } from '../observe/top-screen.ts';
 import { EXIT_OK, parseOptions, secondsIn, type Tool, UsageError } from '../tool.ts';
@@ -47,12 +55,13 @@ export const top: Tool = {
     const intervalMs = secondsIn(values.interval, 'interval', 0.1, 60);
     const sort = SORTS.find((word) => word === values.sort);
     if (sort === undefined) throw new UsageError(`--sort wants one of ${SORTS.join(', ')}, not '${values.sort}'`);
+    const patienceMs = Math.max(PATIENCE_MS, 2 * intervalMs);
     const stream = await listenToServer(values.server, 'top', { intervalMs });
     const colour = !values['no-colour'] && !values['no-color'];
-    const view = values.json ? new JsonView(() => stream.close()) : new View(colour, sort, () => stream.close());
+    const view = values.json ? new JsonView(() => stream.close()) : new ScreenView(colour, sort, () => stream.close());
     view.open(values.once);
     try {
-      do view.show((await stream.line()) as TopReading);
+      do view.show((await patiently(stream.line(), (why) => view.wonder(why), patienceMs)) as TopReading);
       while (!values.once);
     } catch (error) {
       if (!view.isOver) throw personsError(error);
@@ -64,8 +73,8 @@ export const top: Tool = {
   },
 };
 
-class JsonView {
-  /** Whoever read it has gone. */
+/** Shows readings until whoever reads them has seen enough. */
+abstract class View {
   isOver = false;
   readonly #onOver: () => void;
 
@@ -73,37 +82,44 @@ class JsonView {
     this.#onOver = onOver;
   }
 
-  open(): void {
-    process.stdout.once('error', this.#end);
+  open(_once: boolean): void {
+    process.stdout.once('error', this.end);
   }
 
-  show(reading: TopReading): void {
-    process.stdout.write(`${JSON.stringify(reading)}\n`);
+  abstract show(reading: TopReading): void;
+
+  /** A reading is overdue. */
+  wonder(why: string): void {
+    toStderr(why);
   }
 
   close(): void {
-    process.stdout.off('error', this.#end);
+    process.stdout.off('error', this.end);
   }
 
-  readonly #end = (): void => {
+  protected readonly end = (): void => {
     this.isOver = true;
     this.#onOver();
   };
 }
 
-class View {
-  /** The person has seen enough. */
-  isOver = false;
+class JsonView extends View {
+  show(reading: TopReading): void {
+    process.stdout.write(`${JSON.stringify(reading)}\n`);
+  }
+}
+
+class ScreenView extends View {
   readonly #terminal: Terminal;
-  readonly #onOver: () => void;
   #sort: Sort;
   #isPaused = false;
   #isOnce = false;
+  #isOverdue = false;
   #latest: TopReading | null = null;
 
   constructor(colour: boolean, sort: Sort, onOver: () => void) {
+    super(onOver);
     this.#sort = sort;
-    this.#onOver = onOver;
     this.#terminal = new Terminal(
       colour,
       (key) => this.#key(key),
@@ -111,32 +127,41 @@ class View {
     );
   }
 
-  open(once: boolean): void {
+  override open(once: boolean): void {
     this.#isOnce = once;
     if (once) return;
+    super.open(once);
     this.#terminal.open();
-    onInterrupt(this.#end);
-    process.stdout.once('error', this.#end);
+    onInterrupt(this.end);
   }
 
   show(reading: TopReading): void {
+    this.#isOverdue = false;
     if (this.#isPaused) return;
     this.#latest = reading;
     this.#draw();
   }
 
-  close(): void {
-    process.stdout.off('error', this.#end);
+  override wonder(why: string): void {
+    if (this.#latest === null || !this.#fills) {
+      super.wonder(why);
+    } else {
+      this.#isOverdue = true;
+      this.#draw();
+    }
+  }
+
+  override close(): void {
+    super.close();
     this.#terminal.close();
   }
 
-  readonly #end = (): void => {
-    this.isOver = true;
-    this.#onOver();
-  };
+  get #fills(): boolean {
+    return this.#terminal.isScreen && !this.#isOnce;
+  }
 
   #key(key: string): void {
-    if (key === 'q' || key === '\x03') this.#end();
+    if (key === 'q' || key === '\x03') this.end();
     else if (key === 's') this.#sort = SORTS[(SORTS.indexOf(this.#sort) + 1) % SORTS.length];
     else if (key === 'p' || key === ' ') this.#isPaused = !this.#isPaused;
     else return;
@@ -145,14 +170,15 @@ class View {
 
   #draw(): void {
     if (this.#latest === null) return;
-    const { isScreen, colour, size } = this.#terminal;
-    const fills = isScreen && !this.#isOnce;
+    const { colour, size } = this.#terminal;
+    const fills = this.#fills;
     const lines = screenLines(this.#latest, {
       width: fills ? size.columns : Number.POSITIVE_INFINITY,
       height: fills ? size.rows : Number.POSITIVE_INFINITY,
       colour,
       sort: this.#sort,
       isPaused: this.#isPaused,
+      isOverdue: this.#isOverdue,
       keys: fills,
     });
     if (fills) this.#terminal.draw(lines);
