@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Lab } from '../../src/cli/lab/lab.ts';
 import { hasProgram } from '../../src/cli/lab/process.ts';
@@ -14,17 +14,14 @@ import {
   eventually,
   LabServer,
   linkOf,
+  netClient,
   OVER,
   openLab,
   PORT,
-  root,
   serverCommand,
 } from './fixture.ts';
 
 const engines = OVER.filter((over) => over !== 'redis' && over !== 'kernel');
-
-const program = join(root, 'test', 'lab', 'clients', 'net-redis.js');
-const entry = join(dirname(dirname(cliScript)), 'net', 'index.js');
 
 describeLab('addresses', () => {
   let lab: Lab;
@@ -71,7 +68,7 @@ describeLab('addresses', () => {
   ): Promise<{ received?: string; error?: string }> {
     const netdev = join(folder, 'client.conf');
     writeFileSync(netdev, [`interface = ${device}`, ...settings].join('\n'));
-    const words = [process.execPath, program, entry, netdev, host, String(PORT), ...commands];
+    const words = [...netClient, netdev, host, String(PORT), ...commands];
     return JSON.parse(await lab.must('client', words));
   }
 

@@ -4,7 +4,7 @@
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Lab } from '../../src/cli/lab/lab.ts';
 import { hasProgram, type Result } from '../../src/cli/lab/process.ts';
@@ -15,19 +15,15 @@ import {
   eventually,
   LabServer,
   linkOf,
+  netClient,
   OVER,
   openLab,
   PORT,
-  root,
   serverCommand,
 } from './fixture.ts';
 
 const over = OVER.find((name) => name === 'afxdp' || name === 'afpacket');
 const needs = (program: string): string => (hasProgram(program) ? '' : ` [skipped: needs ${program}]`);
-
-/** A client over our own stack. */
-const netProgram = join(root, 'test', 'lab', 'clients', 'net-redis.js');
-const netEntry = join(dirname(dirname(cliScript)), 'net', 'index.js');
 
 /** The client's host loses every twentieth large segment of the server's, behind where tcpdump looks. */
 const LOSSY = `table ip lossy {
@@ -308,7 +304,7 @@ describeLab('captures of IPv6 and of a VLAN', () => {
       const ended = once(server, 'exit');
       try {
         // Linux's own stack knows no VLAN everywhere, ours does.
-        const words = [process.execPath, netProgram, netEntry, clientFile, '10.78.0.1', String(PORT)];
+        const words = [...netClient, clientFile, '10.78.0.1', String(PORT)];
         const ask = async (...commands: string[]) => JSON.parse(await lab.must('client', [...words, ...commands]));
         await eventually(
           () => ask('PING'),

@@ -18,6 +18,12 @@ export const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 export const dist = process.env.WIREDIS_DIST ?? join(root, 'dist');
 export const serverScript = join(dist, 'src', 'cli', 'wiredis-server.js');
 export const cliScript = join(dist, 'src', 'cli', 'wiredis.js');
+/** A Redis client over `wiredis/net`, for links that Linux's own TCP is not on; its words: configuration, host, port, commands. */
+export const netClient = [
+  process.execPath,
+  join(root, 'test', 'lab', 'clients', 'net-redis.js'),
+  join(dist, 'src', 'net', 'index.js'),
+] as const;
 
 export type Engine = 'afxdp' | 'afpacket' | 'pcap' | 'tap';
 
