@@ -32,9 +32,9 @@ class ChannelSink implements SnapshotSink {
     return this.#channel.backlog;
   }
 
-  write(bytes: Uint8Array): void {
-    if (this.error === null) this.#channel.bytes(DATASET, bytes);
-    this.sent += bytes.length;
+  write(bytes: Uint8Array, length: number): void {
+    if (this.error === null) this.#channel.bytes(DATASET, bytes.slice(0, length));
+    this.sent += length;
   }
 
   async finish(): Promise<void> {

@@ -1,16 +1,24 @@
 // A file that is written without ever blocking the event loop: pieces queue up and go out one after another through
 // libuv's thread pool, and to the disk every few megabytes if wanted. At the end it is complete on the disk under its
-// name, or not there at all. A sink for snapshot jobs.
+// name, or not there at all. Buffers are filled again and again, so that a long file makes nothing for V8 to collect: it
+// collects with the event loop waiting. A sink for snapshot jobs.
 import { close, closeSync, fdatasync, fsync, open, openSync, rename, unlinkSync, write } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import type { SnapshotSink } from './snapshot-job.ts';
 
 const syncEveryBytes = 4 << 20;
+/** Of the buffers that are used again; longer pieces have one of their own. */
+const BUFFER_BYTES = 64 * 1024;
 const openLater = promisify(open);
 const closeLater = promisify(close);
 const fsyncLater = promisify(fsync);
 const renameLater = promisify(rename);
+
+interface Piece {
+  readonly buffer: Uint8Array;
+  readonly length: number;
+}
 
 export class BackgroundFile implements SnapshotSink {
   queuedBytes = 0;
@@ -22,7 +30,8 @@ export class BackgroundFile implements SnapshotSink {
   readonly #target: string;
   readonly #incrementalSync: boolean;
   #file: number;
-  #queue: Uint8Array[] = [];
+  #queue: Piece[] = [];
+  readonly #spare: Uint8Array[] = [];
   #writing = false;
   #unsynced = 0;
   #aborted = false;
@@ -36,34 +45,39 @@ export class BackgroundFile implements SnapshotSink {
     this.#file = openSync(temporary, 'w', 0o644);
   }
 
-  write(bytes: Uint8Array): void {
+  write(bytes: Uint8Array, length: number): void {
     if (this.error !== null || this.#aborted) return;
-    this.#queue.push(bytes);
-    this.queuedBytes += bytes.length;
+    const buffer =
+      (length <= BUFFER_BYTES ? this.#spare.pop() : undefined) ?? new Uint8Array(Math.max(length, BUFFER_BYTES));
+    buffer.set(bytes.length === length ? bytes : bytes.subarray(0, length));
+    this.#queue.push({ buffer, length });
+    this.queuedBytes += length;
     if (!this.#writing) this.#next();
   }
 
   #next(): void {
-    const bytes = this.#queue.shift();
-    if (bytes === undefined || this.#aborted) {
+    const piece = this.#queue.shift();
+    if (piece === undefined || this.#aborted) {
       this.#writing = false;
       if (this.#aborted) this.#discard();
       this.#onIdle?.();
       return;
     }
     this.#writing = true;
-    this.#writeRest(bytes, 0);
+    this.#writeRest(piece, 0);
   }
 
-  #writeRest(bytes: Uint8Array, from: number): void {
-    write(this.#file, bytes, from, bytes.length - from, null, (error, written) => {
+  #writeRest(piece: Piece, from: number): void {
+    const { buffer, length } = piece;
+    write(this.#file, buffer, from, length - from, null, (error, written) => {
       if (error !== null) this.#fail(error);
-      else if (from + written < bytes.length) this.#writeRest(bytes, from + written);
-      else this.#wrote(bytes.length);
+      else if (from + written < length) this.#writeRest(piece, from + written);
+      else this.#wrote(piece);
     });
   }
 
-  #wrote(length: number): void {
+  #wrote({ buffer, length }: Piece): void {
+    if (buffer.length === BUFFER_BYTES) this.#spare.push(buffer);
     this.queuedBytes -= length;
     this.length += length;
     this.#unsynced += length;

@@ -26,6 +26,8 @@ const FORMS: readonly Form[] = ['rdb', 'commands'];
 class Walked {
   readonly harness = new CommandHarness(commandTable);
   readonly form: Form;
+  /** Of the walk that was started last. */
+  out = RdbOutput.kept();
   #chunks: Buffer[] = [];
 
   constructor(form: Form) {
@@ -38,6 +40,7 @@ class Walked {
       this.#chunks.push(Buffer.from(bytes.slice(0, length)));
     };
     const out = new RdbOutput(drain, true, null, 4096);
+    this.out = out;
     const format =
       this.form === 'rdb' ? new RdbFormat({ redisVersion: '7.0.15', withIdleTime: false }, null) : new CommandFormat(0);
     return new DatasetWalk(this.harness.keyspace, format, out);
@@ -346,7 +349,79 @@ describe.each(FORMS)('big values that change while they are written as %s', (for
     expect(most.strings).toBeLessThan(700);
     expect(most.bytes).toBeLessThan(128 * 1024);
   }, 120_000);
+
+  it('take a bounded piece of work at a time, however large their elements and however many large values', () => {
+    const walked = new Walked(form);
+    const { harness } = walked;
+    fillLarge(harness);
+    const before = walked.digest();
+    const walk = walked.start();
+    let most = 0;
+    let more = true;
+    const step = (): void => {
+      const work = walked.out.work;
+      more = walk.step();
+      most = Math.max(most, walked.out.work - work);
+    };
+    for (let i = 0; more; i++) {
+      for (let n = 0; n < 7; n++) step();
+      if (i < LARGE_ELEMENTS) for (const words of changesOfLarge(i)) harness.run(...words);
+    }
+    expect(walked.written()).toBe(before);
+    expect(harness.arena.held).toBe(0);
+    // A slice, and a string that is just short enough to be compressed at once.
+    expect(most).toBeGreaterThan(64 * 1024);
+    expect(most).toBeLessThan(256 * 1024);
+  }, 120_000);
+
+  it('may be given up while a large element is half written', () => {
+    for (let steps = 1; steps < 400; steps += 13) {
+      const walked = new Walked(form);
+      const { harness } = walked;
+      fillLarge(harness, 3);
+      const walk = walked.start();
+      for (let n = 0; n < steps; n++) walk.step();
+      for (const words of changesOfLarge(0)) harness.run(...words);
+      walk.step();
+      walk.abort();
+      harness.run('FLUSHALL');
+      expect([harness.arena.used, harness.arena.held]).toEqual([new CommandHarness(commandTable).arena.used, 0]);
+    }
+  }, 120_000);
 });
+
+const LARGE_ELEMENTS = 12;
+const largeElement = (i: number): string => `${i}:${'large '.repeat(70_000)}`;
+
+function fillLarge(harness: CommandHarness, count = LARGE_ELEMENTS): void {
+  for (let i = 0; i < count; i++) {
+    harness.run('HSET', 'hash', `f${i}`, largeElement(i));
+    harness.run('HSET', 'hash', largeElement(i), 'value of a large field');
+    harness.run('RPUSH', 'list', largeElement(i), `small ${i}`);
+    harness.run('RPUSH', 'other', largeElement(i));
+    harness.run('SADD', 'set', largeElement(i), `small ${i}`);
+    harness.run('ZADD', 'zset', String(i), largeElement(i), String(-i), `small ${i}`);
+    harness.run('SET', `string:${i}`, largeElement(i));
+  }
+  // Many in each bucket, each of them short enough to be written whole.
+  for (let i = 0; i < count * 10; i++) harness.run('SET', `short:${i}`, `${i}${'short '.repeat(20_000)}`);
+}
+
+function changesOfLarge(i: number): string[][] {
+  return [
+    ['HSET', 'hash', `f${i}`, 'small'],
+    ['HDEL', 'hash', `f${i + 1}`, largeElement(i)],
+    ['LSET', 'list', String(i), 'small'],
+    ['LSET', 'list', '-1', largeElement(99)],
+    ['LPOP', 'other'],
+    ['RPUSH', 'other', 'small'],
+    ['SREM', 'set', largeElement(i)],
+    ['ZINCRBY', 'zset', '100', largeElement(i + 1)],
+    ['ZREM', 'zset', largeElement(i)],
+    ['SETRANGE', `string:${i}`, '70000', 'patch'],
+    ['DEL', `string:${i + 1}`, `short:${i}`],
+  ];
+}
 
 const HUGE = 16_000;
 const writeString = RdbOutput.prototype.string;

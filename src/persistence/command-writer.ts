@@ -17,13 +17,14 @@ import { beginBulk, bulk, endBulk, header, text } from './command-words.ts';
 import {
   type DatasetFormat,
   isSliced,
+  rawSlices,
   type Saving,
   SLICE_ELEMENTS,
   SliceSaving,
   type Slices,
   StreamSaving,
 } from './dataset-format.ts';
-import { ListSaving, type NodeWriter } from './list-saving.ts';
+import { ListSaving, type NodeWriter, type Range } from './list-saving.ts';
 import type { RdbOutput } from './rdb-output.ts';
 import { streamSlices } from './stream-command-writer.ts';
 import { StringSaving } from './string-saving.ts';
@@ -163,6 +164,21 @@ class CommandNodes implements NodeWriter {
     }
   }
 
+  /** Of a listpack there is but one element, when it is so long, unless a small one was replaced. */
+  beginLong(out: RdbOutput, bytes: Uint8Array, offset: number, length: number, plain: boolean): Range | null {
+    if (plain) element.set(bytes, offset, length);
+    else if (listpack.count(bytes, offset) === 1) listpack.read(bytes, listpack.first(bytes, offset), element);
+    else return null;
+    begin(out, 'RPUSH', this.#key, 1);
+    beginBulk(out, element.length);
+    const from = element.offset - offset;
+    return { from, to: from + element.length };
+  }
+
+  endLong(out: RdbOutput): void {
+    endBulk(out);
+  }
+
   end(out: RdbOutput): void {
     writeExpiry(out, this.#key);
   }
@@ -177,6 +193,8 @@ class CommandElements implements ElementWriter {
   readonly #command: string;
   readonly #wordsEach: number;
   readonly #write: (out: RdbOutput, handle: number) => void;
+  /** The words of an element, later and in pieces. */
+  readonly #large: (handle: number) => (out: RdbOutput) => Slices;
 
   constructor(key: Key, value: Tabled) {
     this.#key = key;
@@ -187,6 +205,7 @@ class CommandElements implements ElementWriter {
         value.member(handle, element);
         writeElement(out);
       };
+      this.#large = (handle) => (out) => bulkSlices(out, () => value.member(handle, element));
     } else if (value instanceof SortedSet) {
       this.#command = 'ZADD';
       this.#wordsEach = 2;
@@ -194,6 +213,13 @@ class CommandElements implements ElementWriter {
         text(out, formatDouble(value.entryScore(handle)));
         value.entryMember(handle, element);
         writeElement(out);
+      };
+      this.#large = (handle) => {
+        const score = formatDouble(value.entryScore(handle));
+        return function* (out) {
+          text(out, score);
+          yield* bulkSlices(out, () => value.entryMember(handle, element));
+        };
       };
     } else if (value instanceof Hash) {
       this.#command = 'HMSET';
@@ -204,6 +230,11 @@ class CommandElements implements ElementWriter {
         value.value(handle, element);
         writeElement(out);
       };
+      this.#large = (handle) =>
+        function* (out) {
+          yield* bulkSlices(out, () => value.field(handle, element));
+          yield* bulkSlices(out, () => value.value(handle, element));
+        };
     } else throw new Error(`assert: type ${(value as Collection).type} cannot be written as commands`);
   }
 
@@ -213,6 +244,15 @@ class CommandElements implements ElementWriter {
       if (i % ITEMS_MAX === 0) begin(out, this.#command, this.#key, Math.min(ITEMS_MAX, length - i) * this.#wordsEach);
       this.#write(out, handles.refs[i]);
     }
+  }
+
+  large(handle: number): (out: RdbOutput) => Slices {
+    const words = this.#large(handle);
+    const [command, key, wordsEach] = [this.#command, this.#key, this.#wordsEach];
+    return function* (out) {
+      begin(out, command, key, wordsEach);
+      yield* words(out);
+    };
   }
 
   end(out: RdbOutput): void {
@@ -239,6 +279,14 @@ function begin(out: RdbOutput, command: string, key: Key, words: number): void {
   header(out, words + 2);
   text(out, command);
   bulk(out, key.bytes, 0, key.bytes.length);
+}
+
+/** @param read sets the element to the word. */
+function* bulkSlices(out: RdbOutput, read: () => void): Slices {
+  read();
+  beginBulk(out, element.length);
+  yield* rawSlices(out, element, read);
+  endBulk(out);
 }
 
 function writeElement(out: RdbOutput): void {

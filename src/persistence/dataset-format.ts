@@ -2,6 +2,7 @@
 // file without RDB preamble). Implemented by rdb-writer.ts and command-writer.ts.
 import type { Database } from '../core/database.ts';
 import type { Keyspace } from '../core/keyspace.ts';
+import type { Element } from '../data/element.ts';
 import type { Stream } from '../data/stream.ts';
 import type { RdbOutput } from './rdb-output.ts';
 
@@ -47,6 +48,16 @@ export const SLICE_BYTES = 64 * 1024;
 /** Whether it would take long to write the value whole. @param bytes of its elements, about. */
 export function isSliced(elements: number, bytes: number): boolean {
   return elements >= SLICED_FROM || bytes >= SLICED_FROM_BYTES;
+}
+
+/** Bytes of a string, a piece at a time. @param read sets the element to the string, which may have moved since the last. */
+export function* rawSlices(out: RdbOutput, element: Element, read: () => void): Slices {
+  read();
+  for (let at = 0; at < element.length; at += SLICE_BYTES) {
+    out.raw(element.bytes, element.offset + at, Math.min(SLICE_BYTES, element.length - at));
+    yield;
+    read();
+  }
 }
 
 /** A value that has to stay as it is while it is written in slices. */

@@ -6,7 +6,7 @@
 import type { Database } from '../core/database.ts';
 import type { Keyspace, SnapshotGuard } from '../core/keyspace.ts';
 import { EntryList } from '../data/dict.ts';
-import type { DatasetFormat, Saving } from './dataset-format.ts';
+import { type DatasetFormat, type Saving, SLICE_BYTES } from './dataset-format.ts';
 import { RdbOutput } from './rdb-output.ts';
 
 const EPOCHS = 8;
@@ -104,12 +104,13 @@ export class DatasetWalk implements SnapshotGuard {
     const found = this.#found;
     found.length = 0;
     const next = db.dict.scan(source.cursor, found);
+    const enough = this.#out.work + SLICE_BYTES;
     for (let i = 0; i < found.length; i++) {
       const entry = found.refs[i];
       if (db.epochOf(entry) === this.#epoch) continue;
       this.#take(source, entry);
-      // Commands may come before the big value is done: the bucket is looked at again then.
-      if (this.#current !== null) return;
+      // Commands may come before the rest of it: the bucket is looked at again then.
+      if (this.#current !== null || this.#out.work > enough) return;
     }
     source.cursor = next;
     if (next === 0) this.#leave(source);

@@ -8,8 +8,8 @@ import { ENCODED_INT8, ENCODED_INT16, ENCODED_INT32, ENCODED_LZF } from './rdb-f
 
 const FILE_BUFFER_BYTES = 1 << 20;
 const COMPRESS_ABOVE = 20;
-/** Compression cannot pause: a patient output leaves longer strings as they are. */
-export const PATIENT_COMPRESS_MAX = 256 * 1024;
+/** Compression cannot pause: a patient output leaves longer strings as they are, and they are written in pieces. */
+export const PATIENT_COMPRESS_MAX = 128 * 1024;
 const KEPT_PIECE_BYTES = 64 * 1024;
 const GROWING_BYTES = 256;
 const INTEGER_DIGITS = 11;
@@ -27,6 +27,8 @@ export class RdbOutput {
   drained = 0;
   /** Its owner calls `emit` again and again: nothing long is done at once. */
   patient = false;
+  /** Bytes that were copied or compressed so far: what a piece of work is measured by. */
+  work = 0;
   readonly #drain: Drain | null;
   readonly #checksum: Crc64 | null;
   readonly compress: boolean;
@@ -138,6 +140,7 @@ export class RdbOutput {
     this.#ensure(length);
     this.bytes.set(from.subarray(offset, offset + length), this.length);
     this.length += length;
+    this.work += length;
   }
 
   latin1(text: string): void {
@@ -193,6 +196,7 @@ export class RdbOutput {
   #compressed(from: Uint8Array, offset: number, length: number): boolean {
     if (this.#scratch.length < length) this.#scratch = new Uint8Array(length * 2);
     const size = lzfCompress(from, offset, length, this.#scratch, 0, length - 4);
+    this.work += length;
     if (size === 0) return false;
     this.byte(0xc0 | ENCODED_LZF);
     this.size(size);

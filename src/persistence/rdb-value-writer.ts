@@ -10,7 +10,7 @@ import { SetValue } from '../data/set.ts';
 import { SortedSet } from '../data/sorted-set.ts';
 import { Stream } from '../data/stream.ts';
 import { TYPE_STRING } from '../data/value-type.ts';
-import { isSliced, type Saving, type Slices, StreamSaving } from './dataset-format.ts';
+import { isSliced, rawSlices, type Saving, type Slices, StreamSaving } from './dataset-format.ts';
 import { ListSaving, type NodeWriter } from './list-saving.ts';
 import {
   NODE_PACKED,
@@ -121,33 +121,64 @@ function writeTable(out: RdbOutput, value: Hash | SetValue | SortedSet): void {
 /** Writes entries of a table. */
 function elementWriter(value: Hash | SetValue | SortedSet): ElementWriter {
   if (value instanceof SetValue) {
-    return eachElement((out, handle) => {
-      value.member(handle, element);
-      writeElement(out);
-    });
+    return {
+      ...eachElement((out, handle) => {
+        value.member(handle, element);
+        writeElement(out);
+      }),
+      large: (handle) => (out) => stringSlices(out, () => value.member(handle, element)),
+    };
   }
   if (value instanceof SortedSet) {
-    return eachElement((out, handle) => {
-      value.entryMember(handle, element);
-      writeElement(out);
-      out.double(value.entryScore(handle));
-    });
+    return {
+      ...eachElement((out, handle) => {
+        value.entryMember(handle, element);
+        writeElement(out);
+        out.double(value.entryScore(handle));
+      }),
+      large: (handle) => {
+        const score = value.entryScore(handle);
+        return function* (out) {
+          yield* stringSlices(out, () => value.entryMember(handle, element));
+          out.double(score);
+        };
+      },
+    };
   }
-  return eachElement((out, handle) => {
-    value.field(handle, element);
-    writeElement(out);
-    value.value(handle, element);
-    writeElement(out);
-  });
+  return {
+    ...eachElement((out, handle) => {
+      value.field(handle, element);
+      writeElement(out);
+      value.value(handle, element);
+      writeElement(out);
+    }),
+    large: (handle) =>
+      function* (out) {
+        yield* stringSlices(out, () => value.field(handle, element));
+        yield* stringSlices(out, () => value.value(handle, element));
+      },
+  };
 }
 
-function eachElement(write: (out: RdbOutput, handle: number) => void): ElementWriter {
+function eachElement(write: (out: RdbOutput, handle: number) => void): Pick<ElementWriter, 'elements' | 'end'> {
   return {
     elements(out, handles) {
       for (let i = 0; i < handles.length; i++) write(out, handles.refs[i]);
     },
     end() {},
   };
+}
+
+/** @param read sets the element to the string. */
+function* stringSlices(out: RdbOutput, read: () => void): Slices {
+  read();
+  if (element.length <= PATIENT_COMPRESS_MAX) {
+    writeElement(out);
+    yield;
+    return;
+  }
+  out.size(element.length);
+  yield* rawSlices(out, element, read);
 }
 
 function writeElement(out: RdbOutput): void {
@@ -167,5 +198,11 @@ const nodeWriter: NodeWriter = {
     out.size(plain ? NODE_PLAIN : NODE_PACKED);
     out.string(bytes, offset, length);
   },
+  beginLong(out, _bytes, _offset, length, plain) {
+    out.size(plain ? NODE_PLAIN : NODE_PACKED);
+    out.size(length);
+    return { from: 0, to: length };
+  },
+  endLong() {},
   end() {},
 };

@@ -12,8 +12,8 @@ import { RdbFormat, type RdbWriteOptions } from './rdb-writer.ts';
 
 /** Where a job's bytes go. */
 export interface SnapshotSink {
-  /** Takes bytes over; never blocks. */
-  write(bytes: Uint8Array): void;
+  /** Takes a copy of the bytes; never blocks. */
+  write(bytes: Uint8Array, length: number): void;
   /** Bytes taken that have not gone yet. */
   readonly queuedBytes: number;
   /** Why nothing more can be written. */
@@ -61,7 +61,7 @@ export class SnapshotJob {
   constructor(parts: SnapshotJobParts) {
     this.#parts = parts;
     const { sink } = parts;
-    const drain = (bytes: Uint8Array, length: number): void => sink.write(bytes.slice(0, length));
+    const drain = (bytes: Uint8Array, length: number): void => sink.write(bytes, length);
     const out = new RdbOutput(drain, parts.compress, parts.checksum, BUFFER_BYTES);
     this.#alarm = parts.scheduler.createAlarm(() => this.#slice());
     this.#walk = new DatasetWalk(parts.keyspace, parts.format, out);

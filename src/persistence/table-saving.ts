@@ -1,28 +1,36 @@
 // A big hash, set or sorted set that is written bit by bit while commands change it: its table is walked bucket by bucket,
 // and a bucket that is about to change before the walk has come to it is written at that moment, but for large elements,
-// which stay where they are until they are written next, whatever becomes of their entries. Elements may stand in
-// any order, so what is written early needs no place of its own. A sorted set is written from its highest member down,
+// which stay where they are until they are written next, each on its own and piece by piece, whatever becomes of their
+// entries. Elements may stand in any order, so what is written early needs no place of its own. A sorted set is written from its highest member down,
 // which makes loading it quick, until the first change comes; the rest then goes by buckets too. Imported by the formats.
 import type { Dict, DictWatcher } from '../data/dict.ts';
 import { EntryList } from '../data/dict.ts';
 import { compareBytes, Element } from '../data/element.ts';
 import type { SortedSet } from '../data/sorted-set.ts';
-import { type Leftover, type Saving, SLICE_BYTES, SLICE_ELEMENTS } from './dataset-format.ts';
+import { type Leftover, type Saving, SLICE_BYTES, SLICE_ELEMENTS, type Slices } from './dataset-format.ts';
 import type { RdbOutput } from './rdb-output.ts';
 import { WatchedEntry } from './watched-entry.ts';
 
 /** Buckets that one step looks at, at most. */
 const SLICE_BUCKETS = 1024;
 
-/** Elements of so many bytes are not copied while a command waits. */
+/** Elements of so many bytes are not copied while a command waits, and not written together with others. */
 const LARGE_BYTES = 16 * 1024;
 
 /** Puts elements into a format's words. */
 export interface ElementWriter {
   /** @param handles entries of the table. */
   elements(out: RdbOutput, handles: EntryList): void;
+  /** @returns what writes an element as it is now, later and in pieces; its entry's block is there until then. */
+  large(handle: number): (out: RdbOutput) => Slices;
   /** What comes behind the last one. */
   end(out: RdbOutput): void;
+}
+
+/** A large element that waits to be written. */
+interface Large {
+  readonly entry: WatchedEntry;
+  readonly write: (out: RdbOutput) => Slices;
 }
 
 export class TableSaving implements Saving, DictWatcher {
@@ -36,8 +44,10 @@ export class TableSaving implements Saving, DictWatcher {
   #position = 0;
   /** One bit for each bucket that was done before its turn. */
   #early: Uint8Array | null = null;
-  /** Large elements of buckets that have changed: the next to be written. */
-  readonly #large: WatchedEntry[] = [];
+  /** Large elements, the next to be written last. */
+  readonly #large: Large[] = [];
+  /** Of the last of them, when it is begun. */
+  #slices: Slices | null = null;
   readonly #order: Descent | null;
   #inOrder: boolean;
   #isReleased = false;
@@ -59,17 +69,25 @@ export class TableSaving implements Saving, DictWatcher {
   step(): boolean {
     const found = this.#found;
     found.length = 0;
-    const large = this.#large.pop();
+    const large = this.#large.at(-1);
     if (large !== undefined) {
-      found.push(large.ref);
-      this.#writer.elements(this.out, found);
-      large.release();
+      this.#writeOn(large);
       return true;
     }
     const more = this.#inOrder ? (this.#order as Descent).gather(found) : this.#gather(found);
+    this.#putOff(found);
     this.#writer.elements(this.out, found);
-    if (!more) this.#writer.end(this.out);
-    return more;
+    if (more || this.#large.length > 0) return true;
+    this.#writer.end(this.out);
+    return false;
+  }
+
+  #writeOn(large: Large): void {
+    this.#slices ??= large.write(this.out);
+    if (this.#slices.next().done !== true) return;
+    this.#slices = null;
+    this.#large.pop();
+    large.entry.release();
   }
 
   #gather(found: EntryList): boolean {
@@ -111,21 +129,21 @@ export class TableSaving implements Saving, DictWatcher {
     const changing = this.#changing;
     changing.length = 0;
     this.#elementsOf(bucket, changing);
-    // A member of a sorted set keeps its place in memory when its score changes.
-    if (this.#order === null) this.#putOff(changing);
+    this.#putOff(changing);
     this.#writer.elements(this.out, changing);
   }
 
   /** Takes the large ones out of the list. */
-  #putOff(changing: EntryList): void {
+  #putOff(found: EntryList): void {
     const table = this.#table;
     let kept = 0;
-    for (let i = 0; i < changing.length; i++) {
-      const ref = changing.refs[i];
-      if (table.keyLength(ref) + table.valueLength(ref) < LARGE_BYTES) changing.refs[kept++] = ref;
-      else this.#large.push(new WatchedEntry(table, ref, neverInPlace));
+    for (let i = 0; i < found.length; i++) {
+      const ref = found.refs[i];
+      if (table.keyLength(ref) + table.valueLength(ref) < LARGE_BYTES) found.refs[kept++] = ref;
+      // Before those that wait: the last one may be begun.
+      else this.#large.unshift({ entry: new WatchedEntry(table, ref, neverInPlace), write: this.#writer.large(ref) });
     }
-    changing.length = kept;
+    found.length = kept;
   }
 
   released(): void {
@@ -135,7 +153,7 @@ export class TableSaving implements Saving, DictWatcher {
 
   end(): Leftover | null {
     this.#table.watcher = null;
-    for (const large of this.#large) large.release();
+    for (const { entry } of this.#large) entry.release();
     return this.#isReleased ? this.#table : null;
   }
 }

@@ -264,7 +264,8 @@ export class FullSync {
     const sockets = new ReplicaSockets(replicas, server);
     if (filter !== 0) {
       // Functions alone, if that: it is short.
-      sockets.write(writeFiltered(keyspace, { redisVersion: REDIS_VERSION, withIdleTime: false, aux }, filter));
+      const dump = writeFiltered(keyspace, { redisVersion: REDIS_VERSION, withIdleTime: false, aux }, filter);
+      sockets.write(dump, dump.length);
       void sockets.finish().then(() => this.#sentToSockets(sockets, null));
       return true;
     }

@@ -17,7 +17,8 @@ export class ReplicaSockets implements SnapshotSink {
     this.#replicas = new Set(replicas);
     this.#mark = Buffer.from(server.createHexId(), 'latin1');
     for (const replica of replicas) replica.onProgress = () => this.#progressed(replica);
-    this.write(Buffer.from(`$EOF:${this.#mark.toString('latin1')}\r\n`, 'latin1'));
+    const start = Buffer.from(`$EOF:${this.#mark.toString('latin1')}\r\n`, 'latin1');
+    this.write(start, start.length);
   }
 
   /** Replicas that are still there. */
@@ -31,12 +32,12 @@ export class ReplicaSockets implements SnapshotSink {
     return most;
   }
 
-  write(bytes: Uint8Array): void {
+  write(bytes: Uint8Array, length: number): void {
     const second = Math.floor(this.#server.clock.unixMs / 1000);
     for (const replica of [...this.#replicas]) {
       const { client } = replica;
-      client.send(bytes, bytes.length);
-      this.#server.stats.replicationOutputBytes += bytes.length;
+      client.send(bytes, length);
+      this.#server.stats.replicationOutputBytes += length;
       if (client.outputBytes > 0 && replica.stuckSince === 0) replica.stuckSince = second;
     }
   }
@@ -52,7 +53,7 @@ export class ReplicaSockets implements SnapshotSink {
   }
 
   async finish(): Promise<void> {
-    this.write(this.#mark);
+    this.write(this.#mark, this.#mark.length);
     this.#server.log.notice(`Diskless rdb transfer, done reading from pipe, ${this.#replicas.size} replicas still up.`);
     if (this.queuedBytes > 0) {
       await new Promise<void>((resolve) => {

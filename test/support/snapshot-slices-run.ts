@@ -1,7 +1,7 @@
 // How long a save in the background holds others up: many keys, a big value of each type, and values of large elements are
 // saved, as BGSAVE does it, while commands write to them. Every piece of work between two turns of the event loop is timed.
 // Run by scripts/bench/snapshots.sh.
-//   snapshot-slices-run.js [ELEMENTS]      (1000000, of each value; of the large ones, a MiB each, one for 4096)
+//   snapshot-slices-run.js [ELEMENTS]      (1000000, of each value; of the large ones, a MiB each, one for 4096; of the huge ones one for 65536)
 import koffi from 'koffi';
 import { commandTable } from '../../src/commands/table.ts';
 import { rdbFormat, SnapshotJob } from '../../src/persistence/snapshot-job.ts';
@@ -15,6 +15,8 @@ const AT_ONCE = 1000;
 const WRITES = 20;
 
 const LARGE = Math.max(2, elements >> 12);
+/** Of 16 MiB each. */
+const HUGE = Math.max(2, elements >> 16);
 const MIB = 1 << 20;
 /** Half of it can be compressed. */
 const large = (i: number): string => `${i}${'x'.repeat(MIB / 2)}${noise.slice(i % 1000)}`;
@@ -96,6 +98,29 @@ const KINDS: readonly Kind[] = [
     write: (i, n) => (n % 20 === 0 ? ['SETRANGE', `key:${i}`, '7', 'new'] : ['SET', `small:${i}`, 'value']),
   },
   {
+    name: 'strings of 100 KiB',
+    count: LARGE * 10,
+    fill: (from, to) =>
+      range(from, to).map((i) => ['SET', `key:${i}`, large(i).slice(MIB / 2 - 50 * 1024, MIB / 2 + 50 * 1024)]),
+    write: (i, n) => (n % 20 === 0 ? ['SETRANGE', `key:${i}`, '7', 'new'] : ['SET', `small:${i}`, 'value']),
+  },
+  {
+    name: 'huge elements of a hash, set and list',
+    count: HUGE,
+    fill: (from, to) =>
+      range(from, to).flatMap((i) => [
+        ['HSET', 'hash', `field:${i}`, large(i).repeat(16)],
+        ['SADD', 'set', large(i).repeat(16)],
+        ['RPUSH', 'list', large(i).repeat(16)],
+      ]),
+    write: (i, n) =>
+      n % 400 === 0
+        ? ['HSET', 'hash', `field:${i}`, 'small']
+        : n % 400 === 20
+          ? ['LTRIM', 'list', '1', '-1']
+          : ['RPUSH', 'list', 'another element'],
+  },
+  {
     name: 'huge string',
     count: LARGE,
     // From its end on: it has its size at once.
@@ -162,8 +187,8 @@ for (const kind of KINDS) {
       },
       stopwatch: systemStopwatch,
       sink: {
-        write: (piece) => {
-          bytes += piece.length;
+        write: (_piece, length) => {
+          bytes += length;
         },
         queuedBytes: 0,
         error: null,
