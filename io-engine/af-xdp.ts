@@ -29,12 +29,12 @@ import { type InterfaceInfo, queuesCommand, receiveQueues, requireEthernet } fro
 import {
   close,
   createSharedMemory,
+  DescriptorPoll,
   errno,
   kickReceive,
   kickTransmit,
   type MappedMemory,
   mapDevice,
-  PollingSleep,
   raiseSendBuffer,
   unmap,
 } from './linux/libc.ts';
@@ -183,7 +183,8 @@ class AfXdpEngine implements FrameEngine {
   readonly #device: XskDevice;
   readonly #rings: XskRings;
   readonly #wait: DeviceWait;
-  readonly #sleep: PollingSleep;
+  readonly #sleep: DescriptorPoll;
+  readonly #coalesceUs: number;
   readonly #counters: EngineCounters = createCounters();
   readonly #statistics = new XskStatistics();
   readonly #chunkBytes: number;
@@ -231,7 +232,8 @@ class AfXdpEngine implements FrameEngine {
       tsoPayloadMax: 0,
     };
     this.#wait = new DeviceWait(device.fd, this, this.#counters, options);
-    this.#sleep = new PollingSleep(device.fd, options.coalesceUs);
+    this.#sleep = new DescriptorPoll([device.fd], 0);
+    this.#coalesceUs = options.coalesceUs;
   }
 
   /** The kernel gets every receiving chunk: once, when the device is new. */
@@ -346,7 +348,7 @@ class AfXdpEngine implements FrameEngine {
   }
 
   rest(): void {
-    this.#sleep.sleep();
+    this.#sleep.wait(this.#coalesceUs);
     this.#txPending = this.#rings.tx.waiting() > 0;
   }
 

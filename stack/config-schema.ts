@@ -377,7 +377,7 @@ export const KEYS = {
   },
   coalesce: {
     group: DEVICE_GROUP,
-    default: '100us',
+    default: '125us',
     ...time('us', '1us', '1ms', 'never, every wake-up is a tick of its own'),
     description:
       'Longest wait after a wake-up for more frames to share a tick and a kick. Only while frames come so fast\n' +

@@ -76,6 +76,14 @@ describe.skipIf(process.platform !== 'linux')('DeviceWait', () => {
     expect(device.forgotten).toBe(0);
   });
 
+  it('sleeps once more when nothing has come', async () => {
+    device.waiting = 0;
+    await serve(500, 1000);
+    expect(device.rests).toBeGreaterThan(100);
+    expect(device.rests % 2).toBe(0);
+    expect(device.forgotten).toBe(0);
+  });
+
   it('has a tick a wake-up, without a sleep, while no frames come', async () => {
     device.waiting = 0;
     await serve(500, 0);

@@ -11,12 +11,12 @@ import { type ReadableWatch, watchReadable } from './uv-poll.ts';
 /** Ticks in one wake-up; then timers and kernel sockets get their turn. */
 const BUSY_TICKS_MAX = 64;
 /** The same for ticks between which frames gather. */
-const STAY_MS = 1;
+const STAY_US = 2000;
 
-/** Milliseconds; unlike performance.now() it allocates nothing. */
-function monotonicMs(): number {
+/** Int32, wraps; unlike performance.now() it allocates nothing. */
+function monotonicUs(): number {
   const [seconds, nanoseconds] = hrtime();
-  return seconds * 1000 + nanoseconds / 1e6;
+  return (seconds * 1e6 + nanoseconds / 1e3) | 0;
 }
 
 export interface WaitableDevice {
@@ -34,7 +34,7 @@ export class DeviceWait {
   readonly #fd: number;
   readonly #device: WaitableDevice;
   readonly #counters: EngineCounters;
-  readonly #busyPollMs: number;
+  readonly #busyPollUs: number;
   readonly #coalesceUs: number;
   readonly #gathering: Gathering;
   #watch: ReadableWatch | null = null;
@@ -50,7 +50,7 @@ export class DeviceWait {
     this.#fd = fd;
     this.#device = device;
     this.#counters = counters;
-    this.#busyPollMs = busyPollUs / 1000;
+    this.#busyPollUs = busyPollUs;
     this.#coalesceUs = coalesceUs;
     this.#gathering = new Gathering(coalesceUs);
   }
@@ -94,7 +94,7 @@ export class DeviceWait {
         this.#restFollows = false;
       }
     } else this.#onReadable();
-    if (this.#busyPollMs > 0) this.#busyPoll();
+    if (this.#busyPollUs > 0) this.#busyPoll();
     if (this.#watch !== null) this.#device.afterTick();
   }
 
@@ -102,34 +102,38 @@ export class DeviceWait {
   #gather(): void {
     const device = this.#device;
     const gathering = this.#gathering;
-    const startMs = monotonicMs();
-    if (gathering.pays(startMs, this.#counters.rxFrames, device.framesWaiting())) this.#rest();
+    const startUs = monotonicUs();
+    if (gathering.pays(startUs, this.#counters.rxFrames, device.framesWaiting())) this.#rest();
     for (;;) {
       this.#restFollows = gathering.waits;
       this.#onReadable();
       if (this.#watch === null) return;
-      const nowMs = monotonicMs();
-      const stays = nowMs - startMs < STAY_MS;
-      if (stays && gathering.pays(nowMs, this.#counters.rxFrames, device.framesWaiting())) this.#rest();
+      const nowUs = monotonicUs();
+      const stays = ((nowUs - startUs) | 0) < STAY_US;
+      if (stays && gathering.pays(nowUs, this.#counters.rxFrames, device.framesWaiting())) this.#rest();
       else device.kick();
       if (!stays || device.framesWaiting() === 0) return;
     }
   }
 
+  /** Twice when nothing came: at such rates something will, and the event loop would only sleep for it as well. */
   #rest(): void {
+    this.#counters.syscalls++;
+    this.#device.rest();
+    if (this.#device.framesWaiting() > 0) return;
     this.#counters.syscalls++;
     this.#device.rest();
   }
 
   #busyPoll(): void {
     const device = this.#device;
-    let deadline = monotonicMs() + this.#busyPollMs;
+    let deadline = (monotonicUs() + this.#busyPollUs) | 0;
     for (let ticks = 0; ticks < BUSY_TICKS_MAX && this.#watch !== null; ) {
       if (device.framesWaiting() > 0) {
         this.#onReadable();
         ticks++;
-        deadline = monotonicMs() + this.#busyPollMs;
-      } else if (monotonicMs() > deadline) {
+        deadline = (monotonicUs() + this.#busyPollUs) | 0;
+      } else if (((monotonicUs() - deadline) | 0) > 0) {
         return;
       }
     }

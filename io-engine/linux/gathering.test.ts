@@ -13,7 +13,7 @@ function shareOfWaits(load: Load, waiting = 1, gathering = new Gathering(WAIT_US
   let waited = false;
   for (let i = 1; i <= 60_000; i++) {
     frames += load(waited) / 20;
-    waited = gathering.pays(i / 20, frames, waiting);
+    waited = gathering.pays(i * 50, frames, waiting);
     if (i > 20_000 && waited) waits++;
   }
   return waits / 40_000;
@@ -44,7 +44,7 @@ describe('gathering frames', () => {
   it('does not wait for the first frames after a lull, and learns anew', () => {
     const gathering = new Gathering(WAIT_US);
     expect(shareOfWaits(() => 100, 1, gathering)).toBeGreaterThan(0.9);
-    expect(gathering.pays(13_000, 300_001, 1)).toBe(false);
+    expect(gathering.pays(13_000_000, 300_001, 1)).toBe(false);
   });
 
   it('never waits at 0', () => {

@@ -9,8 +9,8 @@ const FRAMES_WORTHWHILE = 2;
 const RATE_WORTHWHILE = 40;
 /** With this many waiting the tick is worth its cost already: the core has enough to do. */
 export const FRAMES_ENOUGH = 16;
-/** Rates are compared over epochs this long. */
-const EPOCH_MS = 10;
+/** Rates are compared over epochs this long. Times are int32, wrapping: as fractions they would be objects of V8's heap. */
+const EPOCH_US = 10_000;
 /** Every so many epochs the other way is tried again. */
 const EPOCHS_BETWEEN_TRIALS = 32;
 /** Waiting saves work, so it is kept when it is this much slower at most: what epochs differ by anyway. */
@@ -21,7 +21,7 @@ const NEWEST = 0.15;
 export class Gathering {
   readonly #waitMs: number;
   #waits = false;
-  #epochStartMs = 0;
+  #epochStartUs = 0;
   #epochStartFrames = 0;
   #epochsSinceTrial = 0;
   /** Frames per millisecond with and without waiting; 0: not tried since the last lull. */
@@ -40,16 +40,17 @@ export class Gathering {
 
   /**
    * Called once a tick.
-   * @param nowMs any monotonic clock. @param frames received so far, ever. @param waiting frames that can be read now.
+   * @param nowUs any monotonic clock, int32, wraps. @param frames received so far, ever. @param waiting frames that can be read now.
    */
-  pays(nowMs: number, frames: number, waiting: number): boolean {
-    if (nowMs - this.#epochStartMs >= EPOCH_MS) this.#endEpoch(nowMs, frames);
+  pays(nowUs: number, frames: number, waiting: number): boolean {
+    const elapsedUs = (nowUs - this.#epochStartUs) | 0;
+    if (elapsedUs >= EPOCH_US || elapsedUs < 0) this.#endEpoch(nowUs, elapsedUs, frames);
     return this.#waits && waiting < FRAMES_ENOUGH;
   }
 
-  #endEpoch(nowMs: number, frames: number): void {
-    const rate = (frames - this.#epochStartFrames) / (nowMs - this.#epochStartMs);
-    this.#epochStartMs = nowMs;
+  #endEpoch(nowUs: number, elapsedUs: number, frames: number): void {
+    const rate = ((frames - this.#epochStartFrames) * 1000) / elapsedUs;
+    this.#epochStartUs = nowUs;
     this.#epochStartFrames = frames;
     // Waiting itself slows a few clients down: only a rate far lower says that they are gone.
     const worthwhile = Math.max(RATE_WORTHWHILE, FRAMES_WORTHWHILE / this.#waitMs);

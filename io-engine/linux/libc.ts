@@ -123,53 +123,36 @@ const ppoll: (fds: number, count: number, timeout: number, mask: 0) => number = 
   'int ppoll(uintptr_t fds, ulong count, uintptr_t timeout, uintptr_t mask)',
 );
 
-/**
- * Sleeps of one length on a descriptor from which nothing is waited for: the kernel polls it once, which has an AF_XDP socket send
- * what its ring holds, and then gives the core away.
- */
-export class PollingSleep {
-  // struct pollfd, struct timespec.
-  readonly #polled = pinned(8);
-  readonly #time = pinned(16);
-  readonly #polledAt = Number(addressOf(this.#polled));
-  readonly #timeAt = Number(addressOf(this.#time));
-
-  /** @param microseconds below a second. */
-  constructor(fd: number, microseconds: number) {
-    new DataView(this.#polled.buffer).setInt32(0, fd, true);
-    new DataView(this.#time.buffer).setUint32(8, microseconds * 1000, true);
-    sleepExactly();
-  }
-
-  sleep(): void {
-    ppoll(this.#polledAt, 1, this.#timeAt, 0);
-  }
-}
-
+// struct pollfd, struct timespec.
 const POLLFD_BYTES = 8;
-const POLLIN = 1;
+const TIMESPEC_BYTES = 16;
+export const POLLIN = 1;
 
-/** Waits for whichever of some descriptors is readable, for microseconds where Node's timers know milliseconds. */
+/** Waits for some descriptors, or just a while, for microseconds where Node's timers know milliseconds. */
 export class DescriptorPoll {
   readonly #fds: DataView;
-  readonly #time = new DataView(pinned(16).buffer);
+  readonly #time = new DataView(pinned(TIMESPEC_BYTES).buffer);
   readonly #fdsAt: number;
   readonly #timeAt: number;
   readonly #count: number;
 
-  constructor(descriptors: readonly number[]) {
+  /**
+   * @param events what is waited for; 0: nothing, but the kernel looks at each descriptor before it sleeps, which has an
+   * AF_XDP socket send what its ring holds.
+   */
+  constructor(descriptors: readonly number[], events: number) {
     this.#count = descriptors.length;
     this.#fds = new DataView(pinned(POLLFD_BYTES * descriptors.length).buffer);
     for (const [i, fd] of descriptors.entries()) {
       this.#fds.setInt32(i * POLLFD_BYTES, fd, true);
-      this.#fds.setInt16(i * POLLFD_BYTES + 4, POLLIN, true);
+      this.#fds.setInt16(i * POLLFD_BYTES + 4, events, true);
     }
     this.#fdsAt = Number(addressOf(new Uint8Array(this.#fds.buffer)));
     this.#timeAt = Number(addressOf(new Uint8Array(this.#time.buffer)));
     sleepExactly();
   }
 
-  /** @param microseconds below a second. @returns how many are readable; 0: the time is over. */
+  /** @param microseconds below a second. @returns how many are ready; 0: the time is over. */
   wait(microseconds: number): number {
     this.#time.setUint32(8, microseconds * 1000, true);
     return ppoll(this.#fdsAt, this.#count, this.#timeAt, 0);

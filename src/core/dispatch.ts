@@ -1,6 +1,7 @@
 // From the words of a request to the function that runs it: look-up, arity, and the checks Redis makes before a
 // command may run. In the common case all of them are two comparisons with zero. Also what is counted per command.
 
+import { LapTimer } from '../platform/stopwatch.ts';
 import { NO_REPLICAS, READ_ONLY } from '../replication/replication.ts';
 import type { RequestParser } from '../resp/parser.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
@@ -87,7 +88,7 @@ export class Dispatcher {
   /** Quick commands run since the time was last taken; their time is shared out when it is taken next. */
   #untimed: Command[] = [];
   #untimedCount = 0;
-  #lastTimeUs = 0;
+  #timer: LapTimer;
   #lastAbortMs = 0;
 
   constructor(server: Server, table: CommandTable) {
@@ -95,6 +96,7 @@ export class Dispatcher {
     this.table = table;
     this.#call.server = server;
     this.#call.reply = server.reply;
+    this.#timer = new LapTimer(server.stopwatch);
     this.commandsChanged();
   }
 
@@ -436,19 +438,20 @@ export class Dispatcher {
     const call = this.#call;
     const untimed = this.#untimed;
     const untimedCount = this.#untimedCount;
-    const lastTimeUs = this.#lastTimeUs;
+    const timer = this.#timer;
     const { afterwards } = this;
     this.#call = new Call();
     this.#call.server = this.server;
     this.#call.reply = reply;
     this.#untimed = [];
     this.#untimedCount = 0;
+    this.#timer = new LapTimer(this.server.stopwatch);
     this.afterwards = 0;
     return () => {
       this.#call = call;
       this.#untimed = untimed;
       this.#untimedCount = untimedCount;
-      this.#lastTimeUs = lastTimeUs;
+      this.#timer = timer;
       this.afterwards |= afterwards;
     };
   }
@@ -456,18 +459,13 @@ export class Dispatcher {
   /** Starts a client's batch: time before it belongs to no command. */
   beginBatch(): void {
     this.#untimedCount = 0;
-    this.#lastTimeUs = this.server.stopwatch();
+    this.#timer.start();
   }
 
-  /**
-   * Shares the time since it was last taken among the commands run since. @returns the share, nanoseconds, whole: up to two
-   * seconds no object of V8's heap.
-   */
+  /** Shares the time since it was last taken among the commands run since. @returns the share, nanoseconds, whole. */
   takeTime(histogram = this.server.config.latencyTracking): number {
     const count = this.#untimedCount;
-    const now = this.server.stopwatch();
-    const share = Math.round(((now - this.#lastTimeUs) * 1000) / (count === 0 ? 1 : count));
-    this.#lastTimeUs = now;
+    const share = this.#timer.lap(count === 0 ? 1 : count);
     const untimed = this.#untimed;
     for (let i = 0; i < count; i++) untimed[i].record(1, share, histogram);
     this.#untimedCount = 0;

@@ -6,6 +6,7 @@ import {
   connect,
   DescriptorPoll,
   errno,
+  POLLIN,
   receiveNow,
   sendNow,
   setsockopt,
@@ -98,7 +99,10 @@ function read(poll: DescriptorPoll, lines: readonly Line[], untilUs: number): vo
 
 /** Asks until `endUs`, and waits for what is out. */
 function drive(lines: readonly Line[], endUs: number): void {
-  const poll = new DescriptorPoll(lines.map(({ fd }) => fd));
+  const poll = new DescriptorPoll(
+    lines.map(({ fd }) => fd),
+    POLLIN,
+  );
   const gapUs = 1e6 / rate;
   let next = systemStopwatch();
   let turn = 0;
