@@ -364,8 +364,13 @@ describe.each(FORMS)('big values that change while they are written as %s', (for
       most = Math.max(most, walked.out.work - work);
     };
     for (let i = 0; more; i++) {
-      for (let n = 0; n < 7; n++) step();
-      if (i < LARGE_ELEMENTS) for (const words of changesOfLarge(i)) harness.run(...words);
+      for (let n = 0; n <= i % 5; n++) step();
+      if (i < 20 * LARGE_ELEMENTS) {
+        harness.run('HSET', 'hash', `small:${i}`, 'other');
+        harness.run('SREM', 'set', `small:${i}`);
+        harness.run('ZREM', 'zset', `small:${i}`);
+      }
+      if (i % 3 === 0 && i < 3 * LARGE_ELEMENTS) for (const words of changesOfLarge(i / 3)) harness.run(...words);
     }
     expect(walked.written()).toBe(before);
     expect(harness.arena.held).toBe(0);
@@ -402,6 +407,11 @@ function fillLarge(harness: CommandHarness, count = LARGE_ELEMENTS): void {
     harness.run('SADD', 'set', largeElement(i), `small ${i}`);
     harness.run('ZADD', 'zset', String(i), largeElement(i), String(-i), `small ${i}`);
     harness.run('SET', `string:${i}`, largeElement(i));
+  }
+  for (let i = 0; i < count * 20; i++) {
+    harness.run('HSET', 'hash', `small:${i}`, 'value');
+    harness.run('SADD', 'set', `small:${i}`);
+    harness.run('ZADD', 'zset', String(i % 7), `small:${i}`);
   }
   // Many in each bucket, each of them short enough to be written whole.
   for (let i = 0; i < count * 10; i++) harness.run('SET', `short:${i}`, `${i}${'short '.repeat(20_000)}`);

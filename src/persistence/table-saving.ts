@@ -8,7 +8,7 @@ import { EntryList } from '../data/dict.ts';
 import { compareBytes, Element } from '../data/element.ts';
 import type { SortedSet } from '../data/sorted-set.ts';
 import { type Leftover, type Saving, SLICE_BYTES, SLICE_ELEMENTS, type Slices } from './dataset-format.ts';
-import type { RdbOutput } from './rdb-output.ts';
+import { RdbOutput } from './rdb-output.ts';
 import { WatchedEntry } from './watched-entry.ts';
 
 /** Buckets that one step looks at, at most. */
@@ -48,6 +48,8 @@ export class TableSaving implements Saving, DictWatcher {
   readonly #large: Large[] = [];
   /** Of the last of them, when it is begun. */
   #slices: Slices | null = null;
+  /** What is written early while a large element is half written. */
+  readonly #aside = RdbOutput.kept();
   readonly #order: Descent | null;
   #inOrder: boolean;
   #isReleased = false;
@@ -88,6 +90,7 @@ export class TableSaving implements Saving, DictWatcher {
     this.#slices = null;
     this.#large.pop();
     large.entry.release();
+    this.out.append(this.#aside);
   }
 
   #gather(found: EntryList): boolean {
@@ -130,7 +133,7 @@ export class TableSaving implements Saving, DictWatcher {
     changing.length = 0;
     this.#elementsOf(bucket, changing);
     this.#putOff(changing);
-    this.#writer.elements(this.out, changing);
+    this.#writer.elements(this.#slices === null ? this.out : this.#aside, changing);
   }
 
   /** Takes the large ones out of the list. */

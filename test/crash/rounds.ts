@@ -48,6 +48,7 @@ export async function crashRounds(start: (round: number) => Promise<Victim>): Pr
     const told = victim.write(SEED * 1000 + round);
     await new Promise((resolve) => setTimeout(resolve, 250 + random.below(400)));
     await victim.kill();
+    if (round % 50 === 49) console.log(`${round + 1} rounds, nothing lost`);
     acknowledged = further(acknowledged, JSON.parse(await told) as Acknowledged[]);
   }
   const last = await start(ROUNDS);
