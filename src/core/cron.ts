@@ -2,7 +2,7 @@
 // up to cron-pace.ts. Only server.ts imports this.
 import type { Alarm } from '../platform/timers.ts';
 import { CronPace } from './cron-pace.ts';
-import { activeExpireCycle, expireOwnKeys } from './expire.ts';
+import { ExpireCycle, expireOwnKeys } from './expire.ts';
 import type { Server } from './server.ts';
 
 const SAMPLE_MS = 100;
@@ -13,6 +13,7 @@ export class Cron {
   #alarm: Alarm | null = null;
   #lastSampleMs = 0;
   #lastSecond = 0;
+  #cycle: ExpireCycle | null = null;
 
   constructor(server: Server) {
     this.#server = server;
@@ -26,6 +27,7 @@ export class Cron {
   stop(): void {
     this.#alarm?.disarm();
     this.#alarm = null;
+    this.#cycle = null;
   }
 
   #shutDownIfScheduled(): void {
@@ -58,14 +60,9 @@ export class Cron {
     }
     server.endExpiredPauses();
     if (!server.loading && server.debug.activeExpire) {
-      const began = server.stopwatch();
-      activeExpireCycle(server.keyspace, {
-        hz: server.config.hz,
-        effort: server.config.activeExpireEffort,
-        fast: false,
-      });
+      const { activeExpireEffort: effort, hz } = server.config;
+      this.#expire(new ExpireCycle(server.keyspace, { hz, effort }));
       expireOwnKeys(server.keyspace);
-      server.latency.add('expire-cycle', server.stopwatch() - began);
     }
     if (server.tracking.clients > 0) server.tracking.limitKeys();
     server.settle();
@@ -80,6 +77,24 @@ export class Cron {
       server.push.shrink();
       server.pieces.trim();
     }
+  }
+
+  /** Goes on between ticks as long as the cycle has time left and finds much. */
+  #expire(cycle: ExpireCycle): void {
+    const server = this.#server;
+    // The next cron has one of its own.
+    this.#cycle = cycle;
+    const began = server.stopwatch();
+    const more = cycle.slice();
+    server.latency.add('expire-cycle', server.stopwatch() - began);
+    if (more) server.scheduler.soon(() => this.#expireOn(cycle));
+  }
+
+  #expireOn(cycle: ExpireCycle): void {
+    const server = this.#server;
+    if (cycle !== this.#cycle || server.loading || server.isStill || !server.debug.activeExpire) return;
+    this.#expire(cycle);
+    server.settle();
   }
 
   #visitClients(): void {

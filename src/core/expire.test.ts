@@ -3,10 +3,15 @@ import { Arena } from '../data/arena.ts';
 import { ManualClock } from '../platform/clock.ts';
 import { SeededRandom } from '../platform/random.ts';
 import type { Database } from './database.ts';
-import { activeExpireCycle } from './expire.ts';
+import { ExpireCycle } from './expire.ts';
 import { Keyspace } from './keyspace.ts';
 
-const OPTIONS = { hz: 10, effort: 1, fast: false };
+const OPTIONS = { hz: 10, effort: 1 };
+
+function cycleOf(keyspace: Keyspace): void {
+  const cycle = new ExpireCycle(keyspace, OPTIONS);
+  while (cycle.slice());
+}
 
 function build(): { clock: ManualClock; keyspace: Keyspace; db: Database } {
   const clock = new ManualClock();
@@ -48,7 +53,7 @@ describe('expiry', () => {
       put(first, `stays:${i}`, 0);
     }
     clock.advanceUs(10_000_000);
-    for (let cycle = 0; cycle < 600; cycle++) activeExpireCycle(keyspace, OPTIONS);
+    for (let cycle = 0; cycle < 600; cycle++) cycleOf(keyspace);
     expect(third.size).toBe(0);
     expect(first.size).toBe(10_000);
     expect(first.expiries.size).toBe(5000);
@@ -64,12 +69,33 @@ describe('expiry', () => {
     clock.advanceUs(1_000_000);
     const slow = clock as ManualClock & { update(): void };
     slow.update = () => clock.advanceUs(30_000); // each look at the clock finds it a cycle's share later
-    const deleted = activeExpireCycle(keyspace, OPTIONS);
-    expect(deleted).toBeGreaterThan(0);
-    expect(deleted).toBeLessThan(1000);
+    cycleOf(keyspace);
+    const { expiredKeys } = keyspace.stats;
+    expect(expiredKeys).toBeGreaterThan(0);
+    expect(expiredKeys).toBeLessThan(1000);
     expect(keyspace.stats.expiredTimeCapReached).toBe(1);
-    for (let i = 0; i < 50; i++) activeExpireCycle(keyspace, OPTIONS);
+    for (let i = 0; i < 50; i++) cycleOf(keyspace);
     expect(db.size).toBe(0);
+  });
+
+  it('a slice of the active cycle is a few hundred keys behind its millisecond, and the cycle has a quarter of the time', () => {
+    const { clock, keyspace, db } = build();
+    for (let i = 0; i < 50_000; i++) put(db, `k:${i}`, 10);
+    clock.advanceUs(1_000_000);
+    const slow = clock as ManualClock & { update(): void };
+    slow.update = () => clock.advanceUs(400);
+    const cycle = new ExpireCycle(keyspace, OPTIONS);
+    const slices: number[] = [];
+    for (let more = true; more; ) {
+      const before = keyspace.stats.expiredKeys;
+      more = cycle.slice();
+      slices.push(keyspace.stats.expiredKeys - before);
+    }
+    // Three looks at the clock, and one when it has ended: 25 ms of 100.
+    expect(Math.max(...slices)).toBe(3 * 320);
+    expect(slices.length).toBe(16);
+    expect(keyspace.stats.expiredTimeCapReached).toBe(1);
+    expect(keyspace.stats.expireCycleUs).toBeGreaterThanOrEqual(25_000);
   });
 
   it('survives moves of entries and slots (churn against a model)', () => {

@@ -1,6 +1,7 @@
 // The active expire cycle: deletes keys whose time has come though nobody asks for them. Each database lists its keys
 // with expiry densely (ExpiryIndex), so a cycle walks that list, never the table. As in Redis it goes on with a database
-// while many of the keys it meets are expired, and stops when its share of the time is used. The server's cron calls it.
+// while many of the keys it meets are expired, and stops when its share of the time is used; it does so a slice at a time,
+// so that commands are served between. The server's cron calls it.
 import type { ServerClock } from '../platform/clock.ts';
 import type { Database } from './database.ts';
 import { databaseOfName, keyOfName } from './key-name.ts';
@@ -9,63 +10,80 @@ import { EXPIRY_DELETE, type Keyspace } from './keyspace.ts';
 /** Keys looked at in one loop, and share of expired ones (percent) above which the database gets another loop. */
 const KEYS_PER_LOOP = 20;
 const ACCEPTABLE_STALE_PERCENT = 10;
-/** Percent of the time between two crons that a slow cycle may take. */
-const SLOW_TIME_PERCENT = 25;
-const FAST_CYCLE_US = 1000;
-/** Loops between two looks at the clock. */
-const LOOPS_PER_CLOCK = 16;
+/** Percent of the time between two crons that a cycle may take. */
+const TIME_PERCENT = 25;
+/** What it may take of one turn of the event loop. */
+const SLICE_US = 1000;
+/** Keys between two looks at the clock. */
+const KEYS_PER_CLOCK = 320;
 
 export interface ExpireCycleOptions {
   /** Cron runs a second. */
   readonly hz: number;
   /** `active-expire-effort`, 1 to 10. */
   readonly effort: number;
-  /** The short cycle between two crons, only worth while when the last one ran out of time. */
-  readonly fast: boolean;
 }
 
-/** Database at which the next cycle starts: one that ran out of time must not starve those behind. */
+/** Database at which the next slice starts: one that ran out of time must not starve those behind. */
 const nextDatabase = new WeakMap<Keyspace, number>();
 
-/** Runs one cycle. @returns keys deleted. */
-export function activeExpireCycle(keyspace: Keyspace, options: ExpireCycleOptions): number {
-  if (keyspace.expiryMode !== EXPIRY_DELETE) return 0;
-  const { clock, stats } = keyspace;
-  const effort = options.effort - 1;
-  const keysPerLoop = KEYS_PER_LOOP + (KEYS_PER_LOOP / 4) * effort;
-  const acceptable = ACCEPTABLE_STALE_PERCENT - effort;
-  if (options.fast && !keyspace.expireTimedOut && stats.expiredStalePercent < acceptable) return 0;
-  const limitUs = options.fast
-    ? FAST_CYCLE_US + (FAST_CYCLE_US / 4) * effort
-    : ((SLOW_TIME_PERCENT + 2 * effort) * 10_000) / options.hz;
-  const start = elapsedMark(clock);
-  const before = stats.expiredKeys;
-  const { databases } = keyspace;
-  let at = nextDatabase.get(keyspace) ?? 0;
-  let looked = 0;
-  let expired = 0;
-  let timedOut = false;
-  for (let visited = 0; visited < databases.length && !timedOut; visited++) {
-    const db = databases[at % databases.length];
-    at = (at + 1) % databases.length;
-    for (let loop = 1; ; loop++) {
-      const size = Math.min(keysPerLoop, db.expiries.size);
-      const gone = size === 0 ? 0 : expireSome(db, size);
-      looked += size;
-      expired += gone;
-      if (gone * 100 <= acceptable * size) break;
-      if (loop % LOOPS_PER_CLOCK !== 0) continue;
-      timedOut = elapsedUs(clock, start) > limitUs;
-      if (timedOut) break;
-    }
+/** What one cron starts. */
+export class ExpireCycle {
+  readonly #keyspace: Keyspace;
+  readonly #effort: number;
+  #leftUs: number;
+  #looked = 0;
+  #expired = 0;
+
+  constructor(keyspace: Keyspace, { hz, effort }: ExpireCycleOptions) {
+    this.#keyspace = keyspace;
+    this.#effort = effort - 1;
+    this.#leftUs = ((TIME_PERCENT + 2 * this.#effort) * 10_000) / hz;
   }
-  nextDatabase.set(keyspace, at);
-  keyspace.expireTimedOut = timedOut;
-  if (timedOut) stats.expiredTimeCapReached++;
-  stats.expireCycleUs += elapsedUs(clock, start);
-  const percent = looked === 0 ? 0 : (expired * 100) / looked;
-  stats.expiredStalePercent = percent * 0.05 + stats.expiredStalePercent * 0.95;
-  return stats.expiredKeys - before;
+
+  /** Works for about a millisecond. @returns whether the cycle is to go on. */
+  slice(): boolean {
+    const { clock, expiryMode, stats } = this.#keyspace;
+    if (expiryMode !== EXPIRY_DELETE) return false;
+    const start = elapsedMark(clock);
+    const timedOut = this.#visit(start, Math.min(this.#leftUs, SLICE_US));
+    const took = elapsedUs(clock, start);
+    stats.expireCycleUs += took;
+    this.#leftUs -= took;
+    if (timedOut && this.#leftUs > 0) return true;
+    if (timedOut) stats.expiredTimeCapReached++;
+    const percent = this.#looked === 0 ? 0 : (this.#expired * 100) / this.#looked;
+    stats.expiredStalePercent = percent * 0.05 + stats.expiredStalePercent * 0.95;
+    return false;
+  }
+
+  /** Visits the databases. @returns whether the time was used before there was nothing more to do. */
+  #visit(start: number, limitUs: number): boolean {
+    const keyspace = this.#keyspace;
+    const { clock, databases } = keyspace;
+    const keysPerLoop = KEYS_PER_LOOP + (KEYS_PER_LOOP / 4) * this.#effort;
+    const acceptable = ACCEPTABLE_STALE_PERCENT - this.#effort;
+    let at = nextDatabase.get(keyspace) ?? 0;
+    let timedOut = false;
+    for (let visited = 0; visited < databases.length && !timedOut; visited++) {
+      const db = databases[at % databases.length];
+      at = (at + 1) % databases.length;
+      for (let sinceClock = 0; ; ) {
+        const size = Math.min(keysPerLoop, db.expiries.size);
+        const gone = size === 0 ? 0 : expireSome(db, size);
+        this.#looked += size;
+        this.#expired += gone;
+        if (gone * 100 <= acceptable * size) break;
+        sinceClock += size;
+        if (sinceClock < KEYS_PER_CLOCK) continue;
+        sinceClock = 0;
+        timedOut = elapsedUs(clock, start) > limitUs;
+        if (timedOut) break;
+      }
+    }
+    nextDatabase.set(keyspace, at);
+    return timedOut;
+  }
 }
 
 /** Keys looked at in one call. */

@@ -118,8 +118,6 @@ export class Keyspace {
   lfuLogFactor = 10;
   /** Minutes after which the frequency loses one. */
   lfuDecayTime = 1;
-  /** The latest active expire cycle ran out of time. */
-  expireTimedOut = false;
   readonly stats = {
     hits: 0,
     misses: 0,
