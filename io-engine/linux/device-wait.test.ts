@@ -78,7 +78,7 @@ describe.skipIf(process.platform !== 'linux')('DeviceWait', () => {
 
   it('sleeps once more when nothing has come', async () => {
     device.waiting = 0;
-    await serve(500, 1000);
+    await serve(50_000, 1000);
     expect(device.rests).toBeGreaterThan(100);
     expect(device.rests % 2).toBe(0);
     expect(device.forgotten).toBe(0);
