@@ -1,18 +1,11 @@
 // Every scenario, in the order in which `--scenario all` runs them.
 import type { Scenario } from '../scenario.ts';
+import { connections } from './connections.ts';
 import { dataset } from './dataset.ts';
 import { halfLoad } from './half-load.ts';
 import { heap } from './heap.ts';
 import { systemCalls } from './system-calls.ts';
-import {
-  bulk,
-  commands,
-  connections,
-  type LoadSettings,
-  largeValues,
-  manyConnections,
-  throughput,
-} from './throughput.ts';
+import { bulk, commands, type LoadSettings, largeValues, manyConnections, throughput } from './throughput.ts';
 
 export function scenariosWith(settings: LoadSettings): readonly Scenario[] {
   return [

@@ -43,7 +43,7 @@ export function throughput(settings: LoadSettings): Scenario {
   };
 }
 
-const amount = (effort: Effort, full: number): number => (effort === 'quick' ? Math.ceil(full / 50) : full);
+export const amount = (effort: Effort, full: number): number => (effort === 'quick' ? Math.ceil(full / 50) : full);
 const keysOf = (effort: Effort): number => amount(effort, 1_000_000);
 
 /** LRANGE_100 moves two hundred times as many bytes a request. */
@@ -85,26 +85,6 @@ export const bulk: Scenario = {
     const before = await receiveDrops(server);
     const { values, ...rest } = await runLoad(context, server, load);
     return [{ ...rest, values: { ...values, drops: (await receiveDrops(server)) - before } }];
-  },
-};
-
-export const connections: Scenario = {
-  name: 'connections',
-  summary: 'a new connection for every GET: connect, ask, close',
-  paths: ['redis', 'afxdp', 'afpacket'],
-  columns: LOAD_COLUMNS,
-  async run(context) {
-    const { lab, effort } = context;
-    // The client closes first and keeps the port in TIME-WAIT: he needs more of them, and them back.
-    const settings = [
-      'net.ipv4.ip_local_port_range=1024 65535',
-      'net.ipv4.tcp_tw_reuse=1',
-      'net.ipv4.tcp_max_tw_buckets=65536',
-    ];
-    for (const setting of settings) await lab.must('client', ['sysctl', '-q', '-w', setting]);
-    const load = { test: 'get', pipeline: 1, clients: 50, valueBytes: 3, keyspace: 0, reconnects: true };
-    const [{ values }] = await runLoads(context, [{ ...load, requests: amount(effort, 60_000) }]);
-    return [{ test: 'CONNECT+GET', pipeline: 1, values }];
   },
 };
 
