@@ -41,6 +41,7 @@ import {
 } from '../../../../stack/wire/tcp.ts';
 import { writeMssOption } from '../../../../stack/wire/tcp-options.ts';
 import { systemStopwatch } from '../../../platform/stopwatch.ts';
+import { SystemScheduler } from '../../../platform/timers.ts';
 
 export interface ConnectResult {
   readonly seconds: number;
@@ -62,8 +63,7 @@ const MSS_OPTION_LENGTH = 4;
 const TTL = 64;
 const AGAIN_AFTER_US = 250_000;
 const LOOK_EVERY_MS = 50;
-/** Nothing more is expected when so much had to be sent again. */
-const AGAIN_MAX = 100_000;
+const SILENCE_MAX_US = 10e6;
 const NOTHING = new Uint8Array(0);
 const request = new TextEncoder().encode('*2\r\n$3\r\nGET\r\n$16\r\nkey:000000000000\r\n');
 /** What a reply to GET begins with. */
@@ -248,7 +248,7 @@ function tick(): void {
 }
 
 function finishRun(): void {
-  clearInterval(timer);
+  alarm.disarm();
   engine.close();
   const sorted = timesUs.sort();
   const at = (share: number): number => sorted[Math.min(connections - 1, Math.floor(connections * share))];
@@ -258,13 +258,15 @@ function finishRun(): void {
 }
 
 /** Nothing wakes us for what is lost. */
-const timer = setInterval(() => {
+function look(): void {
   nowUs = systemStopwatch();
   if (serverMac === null) sendArp(ARP_REQUEST, BROADCAST_MAC, new Uint8Array(MAC_LENGTH));
   else for (const lane of lanes) lane.sendAgainIfLate();
   engine.flush();
-  if (again > AGAIN_MAX) throw new Error('the server does not answer');
-}, LOOK_EVERY_MS);
+  if (nowUs - startUs > SILENCE_MAX_US && done === 0) throw new Error('the server does not answer');
+  alarm.arm(LOOK_EVERY_MS);
+}
+
+const alarm = new SystemScheduler().createAlarm(look);
 engine.wait(tick);
-sendArp(ARP_REQUEST, BROADCAST_MAC, new Uint8Array(MAC_LENGTH));
-engine.flush();
+look();
