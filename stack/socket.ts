@@ -103,7 +103,7 @@ export class Socket {
 
   /**
    * Nobody here waits for the peer any more: after `end()`, a peer that is silent for a minute without closing is
-   * given up, and one that takes nothing of what is left, be it by a closed window. Without it such a connection stays
+   * given up, and one that takes nothing of what is left, through three timeouts or by a closed window. Without it such a connection stays
    * for as long as the peer likes.
    */
   letGo(): void {

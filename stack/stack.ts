@@ -15,6 +15,7 @@ import { openConnection, StackError } from './tcp/connect.ts';
 import type { Connection } from './tcp/connection.ts';
 import { deliverAll, interruptDelivery } from './tcp/deliver.ts';
 import { type Acceptor, Listener } from './tcp/listener.ts';
+import { noteTaken } from './tcp/receive-space.ts';
 import { SegmentTrace } from './tcp/segment-trace.ts';
 import { Tcp } from './tcp/tcp.ts';
 import { TimerWheel } from './timer-wheel.ts';
@@ -87,6 +88,7 @@ export class Stack {
       deliverAll(this.tcp);
       if (count < batch.capacity) break;
     }
+    noteTaken(this.tcp, bytes);
     this.#wheel.advance(this.tcp.nowMs);
     deliverAll(this.tcp);
     return frames;

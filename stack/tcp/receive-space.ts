@@ -1,6 +1,8 @@
 // How much is kept for a reader: the window grows with what he takes in a round trip (dynamic right-sizing), up to
 // receive-buffer, so that a long fat path is filled and a short one costs little. Likewise how much a writer may queue:
-// twice what the network takes. Used by stack/tcp and socket.ts.
+// twice what the network takes. Where the peer is near and frames come faster than ticks can take them, the round trip is
+// the queue of frames before us, and a larger window only makes that longer, for everybody: there it shrinks until a
+// tick or two are kept busy. Used by stack/tcp, stack.ts and socket.ts.
 import { distance } from '../sequence.ts';
 import type { TcpSegment } from '../wire/tcp.ts';
 import { type Connection, OPTION_TIMESTAMPS } from './connection.ts';
@@ -13,6 +15,14 @@ const ROUNDS = 4;
 /** What is offered when that is not there any more: a reader who takes more each time has some rounds ahead of him. */
 const ROUNDS_AHEAD = 8;
 const RTT_MIN_US = 1000;
+/** A tick that took as much found more frames than it should, bytes: those of others wait behind them. */
+const BUSY_BYTES = 64 * 1024;
+/** What keeps a tick busy, and is offered to a near peer however long the queue is. */
+const NEAR_SPACE_MIN = 64 * 1024;
+/** A longer round trip is not made by the queue before us: with NEAR_SPACE_MIN it does not get that long. */
+const NEAR_US = 10_000;
+/** Every so often it grows by a sixteenth while ticks are short. */
+const NEAR_SPACE_MS = 100;
 /** An older echo, by the clock and by round trips, is of no use. */
 const ECHO_MS_MAX = 1000;
 const ECHO_ROUNDS_MAX = 8;
@@ -27,16 +37,34 @@ export function beginRounds(tcp: Tcp, c: Connection): void {
   c.rcvRoundEndUs = (tcp.nowUs + Math.max(c.srtt >> 3, RTT_MIN_US)) | 0;
 }
 
+/** A tick took `bytes` of frames: what near peers may be offered shrinks by a quarter a millisecond, or grows again. */
+export function noteTaken(tcp: Tcp, bytes: number): void {
+  const elapsedMs = distance(tcp.nowMs, tcp.nearSpaceAtMs);
+  if (bytes >= BUSY_BYTES) {
+    if (elapsedMs === 0) return;
+    const space = Math.min(tcp.nearSpace, SPACE_MIN);
+    tcp.nearSpace = Math.max(space - (space >> 2), Math.min(NEAR_SPACE_MIN, tcp.receiveBufferMax));
+  } else {
+    if (elapsedMs < NEAR_SPACE_MS || tcp.nearSpace === tcp.receiveBufferMax) return;
+    tcp.nearSpace = Math.min(tcp.nearSpace + (tcp.nearSpace >> 4), tcp.receiveBufferMax);
+  }
+  tcp.nearSpaceAtMs = tcp.nowMs;
+}
+
 /** In-order data came: at the end of each round trip, looks at how much was read in it. */
 export function tuneSpace(tcp: Tcp, c: Connection, segment: TcpSegment): void {
   if (distance(tcp.nowUs, c.rcvRoundEndUs) < 0) return;
   const readSeq = (c.rcvNxt - c.unread) | 0;
   const read = distance(readSeq, c.rcvRoundSeq);
+  const us = roundTripUs(tcp, c, segment);
+  const most = us < NEAR_US ? tcp.nearSpace : tcp.receiveBufferMax;
+  // What was offered is not taken back (RFC 9293 3.8.6.2.2): the window's edge waits.
+  if (c.rcvSpace > most) c.rcvSpace = most;
   // Not while memory is short: the pool is everybody's.
-  if (read * ROUNDS > c.rcvSpace && tcp.blocks.used < tcp.blocks.limit >> 1) {
-    c.rcvSpace = Math.min(read * ROUNDS_AHEAD, tcp.receiveBufferMax);
+  else if (read * ROUNDS > c.rcvSpace && tcp.blocks.used < tcp.blocks.limit >> 1) {
+    c.rcvSpace = Math.min(read * ROUNDS_AHEAD, most);
   }
-  c.rcvRoundEndUs = (tcp.nowUs + roundTripUs(tcp, c, segment)) | 0;
+  c.rcvRoundEndUs = (tcp.nowUs + us) | 0;
   c.rcvRoundSeq = readSeq;
 }
 

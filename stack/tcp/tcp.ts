@@ -101,6 +101,9 @@ export class Tcp implements TcpHandler {
   readonly mssMax: number;
   readonly book: Ipv6Book;
   readonly receiveBufferMax: number;
+  /** The largest window for a peer that is near, and when that was last changed: see receive-space.ts. */
+  nearSpace: number;
+  nearSpaceAtMs: number;
   /** The window scale we offer: the least that can express the receive buffer. */
   readonly windowShift: number;
 
@@ -169,13 +172,13 @@ export class Tcp implements TcpHandler {
     this.book = ip.book;
     this.congestion = config.congestion === 'cubic' ? cubic : newReno;
     this.blocks = new BlockPool(config.bufferMemory);
-    this.receiveBufferMax = config.receiveBuffer;
+    this.receiveBufferMax = this.nearSpace = config.receiveBuffer;
     let shift = 0;
     while (shift < 14 && config.receiveBuffer >> shift > 0xffff) shift++;
     this.windowShift = shift;
     this.#clock = clock;
     this.#random = random;
-    this.nowMs = clock.nowMs;
+    this.nowMs = this.nearSpaceAtMs = clock.nowMs;
     this.nowUs = clock.nowUs;
     this.#challengeSecondMs = clock.nowMs;
     this.flows = new FlowTable<Flow>(random.int32(), random.int32());

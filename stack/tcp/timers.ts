@@ -28,6 +28,11 @@ import type { Tcp } from './tcp.ts';
 const RETRIES_MAX = 15;
 /** R2 for a SYN: over the 3 minutes that RFC 9293 3.8.3 asks for, counting back-off from 1 s. */
 const SYN_RETRIES_MAX = 7;
+/**
+ * Timeouts in a row that a connection nobody owns any more gets whatever the clock says: one sample of a round trip that a
+ * lost acknowledgement made long stretches them beyond the time that it has.
+ */
+const ORPHAN_TIMEOUTS = 3;
 /** Silence in FIN-WAIT-2 after which, when nobody here waits for him, the peer is taken for gone (RFC 9293 3.10.4). */
 const FIN_WAIT_2_MS = 60_000;
 /** Probes that go unanswered, a third of the idle time apart, before the connection is given up: Redis's rule. */
@@ -120,7 +125,8 @@ function onLossTimer(tcp: Tcp, c: Connection): void {
 
 function onRetransmit(tcp: Tcp, c: Connection): void {
   const isSyn = c.state === SYN_SENT || c.state === SYN_RECEIVED;
-  if (c.retries >= (isSyn ? SYN_RETRIES_MAX : RETRIES_MAX) || (!isSyn && userTimeoutIsOver(tcp, c))) {
+  const hasTime = isSyn || (c.orphan && c.retries < ORPHAN_TIMEOUTS) || !userTimeoutIsOver(tcp, c);
+  if (c.retries >= (isSyn ? SYN_RETRIES_MAX : RETRIES_MAX) || !hasTime) {
     tcp.end(c, CLOSE_TIMED_OUT);
     return;
   }

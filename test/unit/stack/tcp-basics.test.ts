@@ -408,6 +408,23 @@ describe('closing (RFC 9293 3.6)', () => {
     expect(client.reason).toBe(CLOSE_TIMED_OUT);
   });
 
+  it('gives an orphan three timeouts, however long they are', () => {
+    const net = new TwoStacks();
+    const [client, server] = net.connect();
+    client.socket.end();
+    net.run(10);
+    // A lost acknowledgement was taken for a round trip of six seconds.
+    server.socket.connection!.rtoMs = 18_000;
+    net.wire.filter = (from) => from === 0;
+    server.socket.end();
+    server.socket.letGo();
+    net.run(100_000);
+    expect(server.closed).toBe(false);
+    net.wire.filter = null;
+    net.run(60_000);
+    expect([client.reason, server.reason]).toEqual([CLOSE_OK, CLOSE_OK]);
+  });
+
   it('gives a pair in TIME-WAIT to a new SYN (RFC 6191)', () => {
     const net = new TwoStacks();
     const [client, server] = net.connect();

@@ -197,6 +197,55 @@ describe('buffers', () => {
     expect(client.socket.queuedBytes).toBeGreaterThan(2 * MEGABYTE);
   });
 
+  /** Bulk from a peer in the same rack: what he may send is in front of us at once. */
+  function nearPeer() {
+    const net = new TwoStacks({
+      wire: { impairment: { delayUs: 100 }, inFlight: 8192 },
+      ends: [
+        { rxRing: 4096, txRing: 4096 },
+        { rxRing: 4096, txRing: 4096 },
+      ],
+      a: { sendBuffer: 8 * MEGABYTE },
+      b: { receiveBuffer: 8 * MEGABYTE },
+    });
+    const [client, server] = net.connect();
+    const zeros = new Uint8Array(MEGABYTE);
+    let most = zeros.length;
+    net.onTick = (stack) => {
+      if (stack === net.a && client.socket.connection !== null) client.socket.write(zeros, 0, most);
+    };
+    let got = 0;
+    server.onReadable = (_socket, _bytes, _offset, length) => {
+      got += length;
+      return length;
+    };
+    const c = server.socket.connection!;
+    client.socket.write(zeros, 0, most);
+    return { net, c, got: () => got, writeAtMost: (bytes: number) => (most = bytes) };
+  }
+
+  it('shrink where they would only make the queue before us longer, and grow again', () => {
+    const { net, c, got, writeAtMost } = nearPeer();
+    net.run(200);
+    expect(c.rcvSpace).toBe(64 * 1024);
+    const before = got();
+    net.run(100);
+    // The whole window each round trip, all the same.
+    expect(got() - before).toBeGreaterThan(0.9 * 500 * 64 * 1024);
+    writeAtMost(1000);
+    net.run(3000);
+    expect(net.b.tcp.nearSpace).toBeGreaterThan(256 * 1024);
+  });
+
+  it('are not taken back from a far peer by one who is near', () => {
+    const { net, server } = longPath();
+    net.run(3000);
+    const space = server.socket.connection!.rcvSpace;
+    net.b.tcp.nearSpace = 64 * 1024;
+    net.run(1000);
+    expect(server.socket.connection!.rcvSpace).toBeGreaterThanOrEqual(space);
+  });
+
   it('do not grow for a reader who does not read', () => {
     const { net, server } = longPath();
     server.socket.pause();
