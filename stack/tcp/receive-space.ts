@@ -40,7 +40,8 @@ export function beginRounds(tcp: Tcp, c: Connection): void {
 /** A tick took `bytes` of frames: what near peers may be offered shrinks by a quarter a millisecond, or grows again. */
 export function noteTaken(tcp: Tcp, bytes: number): void {
   const elapsedMs = distance(tcp.nowMs, tcp.nearSpaceAtMs);
-  if (bytes >= BUSY_BYTES) {
+  tcp.wasBusy = bytes >= BUSY_BYTES;
+  if (tcp.wasBusy) {
     if (elapsedMs === 0) return;
     const space = Math.min(tcp.nearSpace, SPACE_MIN);
     tcp.nearSpace = Math.max(space - (space >> 2), Math.min(NEAR_SPACE_MIN, tcp.receiveBufferMax));
@@ -57,15 +58,20 @@ export function tuneSpace(tcp: Tcp, c: Connection, segment: TcpSegment): void {
   const readSeq = (c.rcvNxt - c.unread) | 0;
   const read = distance(readSeq, c.rcvRoundSeq);
   const us = roundTripUs(tcp, c, segment);
-  const most = us < NEAR_US ? tcp.nearSpace : tcp.receiveBufferMax;
+  const most = us < NEAR_US || isNear(c) ? tcp.nearSpace : tcp.receiveBufferMax;
   // What was offered is not taken back (RFC 9293 3.8.6.2.2): the window's edge waits.
   if (c.rcvSpace > most) c.rcvSpace = most;
-  // Not while memory is short: the pool is everybody's.
-  else if (read * ROUNDS > c.rcvSpace && tcp.blocks.used < tcp.blocks.limit >> 1) {
+  // Not while memory is short: the pool is everybody's. Nor while more would only wait.
+  else if (!tcp.wasBusy && read * ROUNDS > c.rcvSpace && tcp.blocks.used < tcp.blocks.limit >> 1) {
     c.rcvSpace = Math.min(read * ROUNDS_AHEAD, most);
   }
   c.rcvRoundEndUs = (tcp.nowUs + us) | 0;
   c.rcvRoundSeq = readSeq;
+}
+
+/** A queue that has got long once, behind a pause of ours, must not pass for the path: what replies took before tells. */
+function isNear(c: Connection): boolean {
+  return c.srtt >> 3 < NEAR_US || (c.minRttUs !== 0 && c.minRttUs < NEAR_US);
 }
 
 /** A receiver learns the round trip from echoed timestamps (RFC 7323 4), else from the handshake. */

@@ -104,6 +104,8 @@ export class Tcp implements TcpHandler {
   /** The largest window for a peer that is near, and when that was last changed: see receive-space.ts. */
   nearSpace: number;
   nearSpaceAtMs: number;
+  /** The last tick found more frames than it should. */
+  wasBusy = false;
   /** The window scale we offer: the least that can express the receive buffer. */
   readonly windowShift: number;
 

@@ -1,19 +1,30 @@
 // The goodput table: medians, ratios, gaps.
 import { expect, it } from 'vitest';
 import type { Flow } from './lab.ts';
-import { documentText, median, shortfalls, spread, table } from './report.ts';
+import { documentText, median, shortfalls, table, uncertainty } from './report.ts';
 import { connectionsFor } from './tool.ts';
 
 const cell = { rttMs: 20, lossPercent: 0.1, reorderPercent: 5 };
 
-it('compares each direction with Linux to Linux in the same row', () => {
-  const rates = new Map<Flow, number>([
-    ['linux', 50e6],
-    ['wiredis-sends', 60e6],
-    ['wiredis-receives', 5e6],
+function result(linux: number[], sends: number[], receives: number[] = []) {
+  const samples = new Map<Flow, number[]>([
+    ['linux', linux],
+    ['wiredis-sends', sends],
   ]);
-  expect(table([{ cell, connections: 4, rates, spreads: [] }]).split('\n')[2]).toBe(
-    '| 20 ms | 0.1 % | 5 % | 4 | 50.0 | 60.0 | 1.20 | 5.00 | 0.10 | - |',
+  if (receives.length > 0) samples.set('wiredis-receives', receives);
+  return { cell, connections: 4, samples };
+}
+
+it('compares each direction with Linux to Linux in the same row', () => {
+  expect(table([result([50e6], [60e6], [5e6])]).split('\n')[2]).toBe(
+    '| 20 ms | 0.1 % | 5 % | 4 | 1 | 50.0 | 60.0 | 1.20 | 5.00 | 0.10 | - |',
+  );
+});
+
+it('tells how certain a ratio is', () => {
+  // Standard errors of 10 % and none: two of them are a fifth.
+  expect(table([result([50e6, 50e6], [45e6, 55e6])]).split('\n')[2]).toContain(
+    '| 2 | 50.0 | 50.0 | 1.00 ± 0.20 | - | - |',
   );
 });
 
@@ -23,37 +34,31 @@ it('says by which command it was made', () => {
 });
 
 it('says in words where we are behind', () => {
-  const rates = (linux: number, sends: number, receives: number) =>
-    new Map<Flow, number>([
-      ['linux', linux],
-      ['wiredis-sends', sends],
-      ['wiredis-receives', receives],
-    ]);
-  const result = (...of: [number, number, number]) => ({
-    cell,
-    connections: 1,
-    rates: rates(...of),
-    spreads: [0.02, 0.05, 0.3],
-  });
-  expect(shortfalls([result(50, 60, 51)])).toBe('wiredis is not behind Linux in any of 2 comparisons.');
-  const text = shortfalls([result(50, 60, 40), result(50, 49, 60)]);
-  expect(text).toContain('behind Linux in 2 of 4 comparisons, in 1 of them by no more than the 5.0 % that rounds');
-  expect(text.split('\n').slice(2)).toEqual(['- receiving: 20 ms, 0.1 % lost, 5 % reordered: 0.80']);
+  expect(shortfalls([result([50, 50], [60, 60], [51, 51])])).toBe(
+    'wiredis is not behind Linux in any of 2 comparisons.',
+  );
+  const text = shortfalls([
+    result([49, 51], [60, 60], [40, 40]),
+    // Far apart: 0.9 says nothing. Close: 0.98 does.
+    result([45, 55], [40, 50], [60, 60]),
+    result([50, 50], [49, 49]),
+  ]);
+  expect(text).toContain('behind Linux in 3 of 5 comparisons, in 1 of them by no more than two standard errors');
+  expect(text.split('\n').slice(2)).toEqual([
+    '- receiving: 20 ms, 0.1 % lost, 5 % reordered: 0.80 ± 0.03',
+    '- sending: 20 ms, 0.1 % lost, 5 % reordered: 0.98 ± 0.00',
+  ]);
 });
 
 it('calls nothing noise that was measured once', () => {
-  const rates = new Map<Flow, number>([
-    ['linux', 50],
-    ['wiredis-sends', 49],
-  ]);
-  expect(shortfalls([{ cell, connections: 1, rates, spreads: [] }])).toBe(
+  expect(shortfalls([result([50], [49])])).toBe(
     'wiredis is behind Linux in 1 of 1 comparisons:\n\n- sending: 20 ms, 0.1 % lost, 5 % reordered: 0.98',
   );
 });
 
-it('knows how far apart rounds were', () => {
-  expect(spread([100, 90, 110])).toEqual([0.2]);
-  expect(spread([100])).toEqual([]);
+it('knows the standard error of rounds', () => {
+  expect(uncertainty([90, 110])).toBeCloseTo(0.1);
+  expect(uncertainty([100])).toBeNull();
 });
 
 it('measures several connections only where losses are the limit', () => {

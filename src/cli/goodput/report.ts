@@ -5,16 +5,37 @@ export interface CellResult {
   readonly cell: Cell;
   /** At a time. */
   readonly connections: number;
-  /** Median bits a second by flow; a flow that was not measured is missing. */
-  readonly rates: ReadonlyMap<Flow, number>;
-  /** How far apart the rounds of each flow were, as a share of their median; empty where there was one. */
-  readonly spreads: readonly number[];
+  /** Bits a second by flow, one a round; a flow that was not measured is missing. */
+  readonly samples: ReadonlyMap<Flow, readonly number[]>;
 }
 
-/** What `samples` of one flow differ by. */
-export function spread(samples: readonly number[]): number[] {
-  const middle = median(samples);
-  return samples.length < 2 || middle === 0 ? [] : [(Math.max(...samples) - Math.min(...samples)) / middle];
+/** Standard error of the middle of `samples`, as a share of it; null: measured once. */
+export function uncertainty(samples: readonly number[]): number | null {
+  const { length } = samples;
+  const mean = samples.reduce((sum, value) => sum + value, 0) / length;
+  if (length < 2 || mean === 0) return null;
+  const variance = samples.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (length - 1);
+  return Math.sqrt(variance / length) / mean;
+}
+
+/** Those that are compared with Linux to Linux. */
+export const OURS = ['wiredis-sends', 'wiredis-receives'] as const;
+
+/** Ours beside Linux's in the same row. */
+export interface Comparison {
+  readonly ratio: number;
+  /** Two standard errors of the ratio; null: measured once. */
+  readonly within: number | null;
+}
+
+export function compare({ samples }: CellResult, flow: Flow): Comparison | null {
+  const ours = samples.get(flow) ?? [];
+  const theirs = samples.get('linux') ?? [];
+  if (ours.length === 0 || theirs.length === 0 || median(theirs) === 0) return null;
+  const ratio = median(ours) / median(theirs);
+  const errors = [uncertainty(ours), uncertainty(theirs)];
+  if (errors[0] === null || errors[1] === null) return { ratio, within: null };
+  return { ratio, within: 2 * ratio * Math.hypot(errors[0], errors[1]) };
 }
 
 function mbit(rate: number | undefined): string {
@@ -22,8 +43,10 @@ function mbit(rate: number | undefined): string {
   return rate >= 1e7 ? (rate / 1e6).toFixed(1) : (rate / 1e6).toFixed(2);
 }
 
-function ratio(ours: number | undefined, theirs: number | undefined): string {
-  return ours === undefined || theirs === undefined || theirs === 0 ? '-' : (ours / theirs).toFixed(2);
+function ratioText(comparison: Comparison | null): string {
+  if (comparison === null) return '-';
+  const { ratio, within } = comparison;
+  return within === null ? ratio.toFixed(2) : `${ratio.toFixed(2)} ± ${within.toFixed(2)}`;
 }
 
 export function median(values: readonly number[]): number {
@@ -34,24 +57,24 @@ export function median(values: readonly number[]): number {
 
 export function table(results: readonly CellResult[]): string {
   const head = [
-    '| round trip | loss | reordered | at a time | Linux to Linux | wiredis to Linux | x | Linux to wiredis | x | Linux to Linux, bbr |',
-    '|---|---|---|---|---|---|---|---|---|---|',
+    '| round trip | loss | reordered | at a time | rounds | Linux to Linux | wiredis to Linux | x | Linux to wiredis | x | Linux to Linux, bbr |',
+    '|---|---|---|---|---|---|---|---|---|---|---|',
   ];
-  const rows = results.map(({ cell, connections, rates }) => {
-    const linux = rates.get('linux');
-    const sends = rates.get('wiredis-sends');
-    const receives = rates.get('wiredis-receives');
+  const rows = results.map((result) => {
+    const { cell, connections, samples } = result;
+    const rate = (flow: Flow): string => mbit(samples.has(flow) ? median(samples.get(flow)!) : undefined);
     const columns = [
       `${cell.rttMs} ms`,
       `${cell.lossPercent} %`,
       `${cell.reorderPercent} %`,
       String(connections),
-      mbit(linux),
-      mbit(sends),
-      ratio(sends, linux),
-      mbit(receives),
-      ratio(receives, linux),
-      mbit(rates.get('bbr')),
+      String(samples.get('linux')?.length ?? '-'),
+      rate('linux'),
+      rate('wiredis-sends'),
+      ratioText(compare(result, 'wiredis-sends')),
+      rate('wiredis-receives'),
+      ratioText(compare(result, 'wiredis-receives')),
+      rate('bbr'),
     ];
     return `| ${columns.join(' | ')} |`;
   });
@@ -60,30 +83,29 @@ export function table(results: readonly CellResult[]): string {
 
 /** Where we are behind, in words. */
 export function shortfalls(results: readonly CellResult[]): string {
-  const behind = results.flatMap(({ cell, rates }) => {
-    const linux = rates.get('linux') ?? 0;
+  let measured = 0;
+  let near = 0;
+  const clear: { ratio: number; text: string }[] = [];
+  for (const result of results) {
+    const { cell } = result;
     const where = `${cell.rttMs} ms, ${cell.lossPercent} % lost, ${cell.reorderPercent} % reordered`;
-    return (['wiredis-sends', 'wiredis-receives'] as const).flatMap((flow) => {
-      const rate = rates.get(flow);
-      if (rate === undefined || rate >= linux) return [];
+    for (const flow of OURS) {
+      const comparison = compare(result, flow);
+      if (comparison === null) continue;
+      measured++;
+      const { ratio, within } = comparison;
+      if (ratio >= 1) continue;
       const who = flow === 'wiredis-sends' ? 'sending' : 'receiving';
-      return [{ share: rate / linux, text: `- ${who}: ${where}: ${ratio(rate, linux)}` }];
-    });
-  });
-  const directions = results.flatMap(({ rates }) => [rates.get('wiredis-sends'), rates.get('wiredis-receives')]);
-  const measured = directions.filter((rate) => rate !== undefined).length;
-  if (behind.length === 0) return `wiredis is not behind Linux in any of ${measured} comparisons.`;
-  const spreads = results.flatMap((result) => result.spreads);
-  const noise = spreads.length === 0 ? 0 : median(spreads);
-  const clear = behind.filter(({ share }) => share < 1 - noise).sort((a, b) => a.share - b.share);
-  const near = behind.length - clear.length;
-  const within =
-    near === 0
-      ? ''
-      : `, in ${near} of them by no more than the ${(noise * 100).toFixed(1)} % that rounds of the same transfer differ by (the median)`;
-  const lines = [
-    `wiredis is behind Linux in ${behind.length} of ${measured} comparisons${within}${clear.length === 0 ? '.' : near > 0 ? '. The others:' : ':'}`,
-  ];
+      if (ratio + (within ?? 0) >= 1) near++;
+      else clear.push({ ratio, text: `- ${who}: ${where}: ${ratioText(comparison)}` });
+    }
+  }
+  const behind = near + clear.length;
+  if (behind === 0) return `wiredis is not behind Linux in any of ${measured} comparisons.`;
+  const within = near === 0 ? '' : `, in ${near} of them by no more than two standard errors`;
+  const rest = clear.length === 0 ? '.' : near > 0 ? '. The others:' : ':';
+  const lines = [`wiredis is behind Linux in ${behind} of ${measured} comparisons${within}${rest}`];
+  clear.sort((a, b) => a.ratio - b.ratio);
   if (clear.length > 0) lines.push('', ...clear.map(({ text }) => text));
   return lines.join('\n');
 }
@@ -99,7 +121,8 @@ export function documentText(command: string, machine: string, facts: string, re
     'From the same seed the n-th packet in a direction meets the same fate, whoever sends it; a connection that reacts otherwise',
     'has other n-th packets, so what is left is averaged over rounds, and, where losses and not the link are the limit, over',
     'several connections at a time, so few that they leave the link half empty. Linux uses cubic, in the last column bbr; wiredis',
-    'uses cubic over afpacket. Segmentation offload is off on every link. x is the ratio to Linux to Linux in the same row.',
+    'uses cubic over afpacket. Segmentation offload is off on every link. Figures are medians of the rounds, x is the ratio to Linux to',
+    'Linux in the same row with two standard errors.',
     '',
     table(results),
     '',
