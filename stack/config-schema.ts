@@ -394,8 +394,9 @@ export const KEYS = {
     default: '8mb',
     ...bytes('4kb', '32mb'),
     description:
-      'Most bytes kept for a reader that is slow: the largest window we offer. A connection begins with 256kb and gets\n' +
-      'more as its reader takes more in a round trip. An idle connection keeps none.',
+      'Most bytes kept for a reader that is slow: the largest window we offer. A connection begins with 256kb, one\n' +
+      'from a peer within 10 ms with 64kb, and gets more as its reader takes more in a round trip, a near one not while\n' +
+      'frames come faster than they can be taken. An idle connection keeps none.',
   },
   'send-buffer': {
     group: TCP_GROUP,

@@ -16,8 +16,8 @@ const ROUNDS = 4;
 const ROUNDS_AHEAD = 8;
 const RTT_MIN_US = 1000;
 /** A tick that took as much found more frames than it should, bytes: those of others wait behind them. */
-const BUSY_BYTES = 64 * 1024;
-/** What keeps a tick busy, and is offered to a near peer however long the queue is. */
+const BUSY_BYTES = 48 * 1024;
+/** What keeps a tick busy: a near peer is offered as much at first, and however long the queue is. */
 const NEAR_SPACE_MIN = 64 * 1024;
 /** A longer round trip is not made by the queue before us: with NEAR_SPACE_MIN it does not get that long. */
 const NEAR_US = 10_000;
@@ -31,8 +31,14 @@ export function beginSpace(tcp: Tcp, c: Connection): void {
   c.rcvSpace = Math.min(tcp.receiveBufferMax, SPACE_MIN);
 }
 
+/** What near peers may be offered when the stack starts: its first ticks take long. */
+export function firstNearSpace(receiveBufferMax: number): number {
+  return Math.min(receiveBufferMax, NEAR_SPACE_MIN);
+}
+
 /** The connection is established: its first round trip begins. */
 export function beginRounds(tcp: Tcp, c: Connection): void {
+  if (isNear(c)) c.rcvSpace = Math.min(c.rcvSpace, NEAR_SPACE_MIN);
   c.rcvRoundSeq = c.rcvNxt;
   c.rcvRoundEndUs = (tcp.nowUs + Math.max(c.srtt >> 3, RTT_MIN_US)) | 0;
 }
@@ -44,7 +50,7 @@ export function noteTaken(tcp: Tcp, bytes: number): void {
   if (tcp.wasBusy) {
     if (elapsedMs === 0) return;
     const space = Math.min(tcp.nearSpace, SPACE_MIN);
-    tcp.nearSpace = Math.max(space - (space >> 2), Math.min(NEAR_SPACE_MIN, tcp.receiveBufferMax));
+    tcp.nearSpace = Math.max(space - (space >> 2), firstNearSpace(tcp.receiveBufferMax));
   } else {
     if (elapsedMs < NEAR_SPACE_MS || tcp.nearSpace === tcp.receiveBufferMax) return;
     tcp.nearSpace = Math.min(tcp.nearSpace + (tcp.nearSpace >> 4), tcp.receiveBufferMax);
@@ -71,7 +77,7 @@ export function tuneSpace(tcp: Tcp, c: Connection, segment: TcpSegment): void {
 
 /** A queue that has got long once, behind a pause of ours, must not pass for the path: what replies took before tells. */
 function isNear(c: Connection): boolean {
-  return c.srtt >> 3 < NEAR_US || (c.minRttUs !== 0 && c.minRttUs < NEAR_US);
+  return (c.srtt !== 0 && c.srtt >> 3 < NEAR_US) || (c.minRttUs !== 0 && c.minRttUs < NEAR_US);
 }
 
 /** A receiver learns the round trip from echoed timestamps (RFC 7323 4), else from the handshake. */

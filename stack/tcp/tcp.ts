@@ -46,7 +46,7 @@ import { arrivesForHandshake, arrivesForListener, Handshake, type Listener, rtoA
 import { newReno } from './newreno.ts';
 import { output } from './output.ts';
 import { onPacketTooBig } from './path-mtu.ts';
-import { beginRounds, beginSpace } from './receive-space.ts';
+import { beginRounds, beginSpace, firstNearSpace } from './receive-space.ts';
 import { addSample } from './rtt.ts';
 import { answerWithReset } from './segment-out.ts';
 import type { SegmentTrace } from './segment-trace.ts';
@@ -174,7 +174,8 @@ export class Tcp implements TcpHandler {
     this.book = ip.book;
     this.congestion = config.congestion === 'cubic' ? cubic : newReno;
     this.blocks = new BlockPool(config.bufferMemory);
-    this.receiveBufferMax = this.nearSpace = config.receiveBuffer;
+    this.receiveBufferMax = config.receiveBuffer;
+    this.nearSpace = firstNearSpace(config.receiveBuffer);
     let shift = 0;
     while (shift < 14 && config.receiveBuffer >> shift > 0xffff) shift++;
     this.windowShift = shift;

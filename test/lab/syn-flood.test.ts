@@ -3,13 +3,15 @@
 // there (SCHED_FIFO), are so few that they leave it time, and the flood takes turns between the server's port and an
 // interface on the client's host that leads nowhere. What differs from turn to turn is what the frames cost the server's
 // host. WIREDIS_FLOOD_RATE=0: as many as the core can make. The long form (WIREDIS_LAB_FULL=1) does the same to redis-server
-// on the kernel's sockets, in rounds that alternate with ours.
+// on the kernel's sockets, in rounds that alternate with ours, and in a third kind of turn to an interface of the server's host
+// whose frames are all dropped by two instructions: what nobody who receives on a veth gets around.
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { appendFileSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Lab } from '../../src/cli/lab/lab.ts';
-import { napiThreads } from '../../src/cli/lab/steering.ts';
+import { napiThreads, pinNapiThreads, threadedNapiScript } from '../../src/cli/lab/steering.ts';
 import {
   describeLab,
   dist,
@@ -27,7 +29,7 @@ const OVER = (process.env.WIREDIS_FLOOD_OVER ?? 'afpacket') as Over;
 const FULL = process.env.WIREDIS_LAB_FULL === '1';
 /** SYNs a second. */
 const RATE = Number(process.env.WIREDIS_FLOOD_RATE ?? 60_000);
-const SECONDS = FULL ? 40 : 12;
+const SECONDS = FULL ? 42 : 15;
 /**
  * What established clients keep of their throughput: claimed for the long form on a quiet machine, at a rate that leaves the
  * server's core time; printed by all.
@@ -40,7 +42,7 @@ const GATEWAY_MAC = '02:00:00:00:00:fe';
 /** The same for redis-server's answers, by the kernel's routes. */
 const KERNEL_GATEWAY = '10.77.1.254';
 const ROUNDS = 3;
-const ROUND_SECONDS = 10;
+const ROUND_SECONDS = 12;
 /** tcp-backlog's default; two addresses listen. */
 const HALF_OPEN_MAX = 2 * 511;
 
@@ -89,6 +91,10 @@ interface Sample {
 /** Turns of the flood: against the server, and against the interface that leads nowhere. */
 const AT_SERVER = 0;
 const NOWHERE = 1;
+const DROPPED = 2;
+const TURNS = 3;
+/** Interface of the server's host that drops all; its other end, the flooder's, has the same name. */
+const SINK = 'sink';
 
 /** Commands a second in each turn of one kind. */
 function ratesOf(samples: readonly Sample[], turn: number): number[] {
@@ -143,7 +149,23 @@ describeLab('SYN flood', () => {
     }
   });
 
+  let sink: ChildProcess | null = null;
+
+  beforeAll(async () => {
+    const peer = ['peer', 'name', SINK, 'netns', lab.namespaceOf('server')];
+    await lab.must('client', ['ip', 'link', 'add', SINK, 'type', 'veth', ...peer]);
+    await lab.must('client', ['ip', 'link', 'set', SINK, 'up']);
+    await lab.must('server', ['sh', '-c', `ip link set ${SINK} up\n${threadedNapiScript(SINK)}`]);
+    const script = `${root}/test/lab/clients/xdp-drop.js`;
+    sink = lab.start('server', [process.execPath, script, dist, SINK], { stdio: ['pipe', 'pipe', 'inherit'] });
+    await Promise.race([once(sink.stdout!, 'data'), once(sink, 'exit')]);
+    for (const thread of await pinNapiThreads(SINK, lab.notes.cores.server)) {
+      await lab.must('server', ['chrt', '-f', '-p', '1', String(thread)]);
+    }
+  });
+
   afterAll(async () => {
+    sink?.kill();
     await server?.stop();
     await lab?.down();
   });
@@ -155,7 +177,7 @@ describeLab('SYN flood', () => {
     return [of(`${pid}`), threads.reduce((sum, us) => sum + us, 0)];
   }
 
-  /** Floods `victim`; with `onTurn` in turns with an interface that leads nowhere. @returns SYNs a second towards it. */
+  /** Floods `victim`; with `onTurn` in turns with one that leads nowhere and the sink. @returns SYNs a second towards it. */
   async function flood(
     { address, veth }: Victim,
     seconds: number,
@@ -163,7 +185,7 @@ describeLab('SYN flood', () => {
     onTurn?: (turn: number) => void,
   ): Promise<number> {
     const mac = (await lab.must('server', ['cat', `/sys/class/net/${veth}/address`])).trim();
-    const devices = onTurn === undefined ? veth : `${veth},nowhere`;
+    const devices = onTurn === undefined ? veth : `${veth},nowhere,${SINK}`;
     const words = [`${root}/test/lab/clients/syn-flood.js`, dist, devices, mac, address, String(PORT)];
     const more = source === undefined ? [] : [source];
     const child = lab.start('client', [process.execPath, ...words, String(seconds), String(RATE), ...more], {});
@@ -177,7 +199,7 @@ describeLab('SYN flood', () => {
     const code = await new Promise((resolve) => child.once('close', resolve));
     if (code !== 0) throw new Error(complaints);
     const { frames, seconds: took } = JSON.parse(said);
-    return frames[0] / (onTurn === undefined ? took : took / 2);
+    return frames[0] / (onTurn === undefined ? took : took / TURNS);
   }
 
   /** Floods `victim` in turns while clients that were connected before ask it for keys. */
@@ -230,6 +252,7 @@ describeLab('SYN flood', () => {
       const others = ratesOf(samples, NOWHERE);
       const port = ratesOf(samples, AT_SERVER);
       const kept = median(port) / median(others);
+      const keptBySink = median(ratesOf(samples, DROPPED)) / median(others);
 
       // New clients in the midst of it.
       const cpuBefore = cpuUs(server.pid);
@@ -252,6 +275,8 @@ describeLab('SYN flood', () => {
         /** What a SYN costs the server's process, and the thread that receives for it where there is one. */
         usPerSyn: { server: cpu[0], receiving: cpu[1] },
         kept: Number(kept.toFixed(3)),
+        /** Where the frames end in the sink: what receiving costs, whoever receives. */
+        keptBySink: Number(keptBySink.toFixed(3)),
         rssBytes: [before, during].map((info) => Number(info.get('used_memory_rss'))),
         halfOpen: Number(during.get('half-open')),
         flows: Number(during.get('flows')),
@@ -283,21 +308,26 @@ describeLab('SYN flood', () => {
         ours: { address: linkOf(lab, OVER).serverAddress, veth: linkOf(lab, OVER).veth },
         redis: { address: kernel.serverAddress, veth: kernel.veth },
       };
-      const rates = { ours: [[], []] as number[][], redis: [[], []] as number[][] };
+      const rates = { ours: [[], [], []] as number[][], redis: [[], [], []] as number[][] };
       const sent = { ours: 0, redis: 0 };
       for (let round = 0; round < ROUNDS; round++) {
         for (const name of ['ours', 'redis'] as const) {
           const effect = await floodInTurns(victims[name], ROUND_SECONDS);
           sent[name] += effect.sent / ROUNDS;
-          for (const turn of [AT_SERVER, NOWHERE]) rates[name][turn].push(...ratesOf(effect.samples, turn));
+          for (const turn of [AT_SERVER, NOWHERE, DROPPED]) rates[name][turn].push(...ratesOf(effect.samples, turn));
         }
       }
-      const kept = (name: 'ours' | 'redis'): number => median(rates[name][AT_SERVER]) / median(rates[name][NOWHERE]);
+      const kept = (name: 'ours' | 'redis', turn = AT_SERVER): number =>
+        median(rates[name][turn]) / median(rates[name][NOWHERE]);
       const row = {
         engine: OVER,
         synsPerSecond: sent,
         rps: { ours: rates.ours.map(median).map(Math.round), redis: rates.redis.map(median).map(Math.round) },
         kept: { ours: Number(kept('ours').toFixed(3)), redis: Number(kept('redis').toFixed(3)) },
+        keptBySink: {
+          ours: Number(kept('ours', DROPPED).toFixed(3)),
+          redis: Number(kept('redis', DROPPED).toFixed(3)),
+        },
       };
       console.log(JSON.stringify(row));
       if (process.env.WIREDIS_LAB_REPORT) appendFileSync(process.env.WIREDIS_LAB_REPORT, `${JSON.stringify(row)}\n`);

@@ -1,7 +1,7 @@
 // SYNs from random addresses and ports as fast as this core can make them, through AF_PACKET rings, for a bounded time:
 //   syn-flood.js DIST INTERFACE DESTINATION-MAC ADDRESS PORT SECONDS RATE [SOURCE-PREFIX]
-// INTERFACE may be two, with a comma between: each has its turn for a second, and every turn is told on standard error. Sources are 198.18.0.0/15 (RFC 2544, for tests) or 2001:2::/48 (RFC 5180) unless a prefix of
-// whole bytes is given as hex. RATE is SYNs a second, 0: all it can. Prints JSON: how many went out.
+// INTERFACE may be several, with commas between: each has its turn for a second, and every turn is told on standard error.
+// Sources are 198.18.0.0/15 (RFC 2544, for tests) or 2001:2::/48 (RFC 5180) unless a prefix of whole bytes is given as hex. RATE is SYNs a second, 0: all it can. Prints JSON: how many went out.
 import { isIPv6 } from 'node:net';
 import { pathToFileURL } from 'node:url';
 
