@@ -1,11 +1,11 @@
 // Users: real redis-server 7.0.15 and our server take and refuse the same rules, describe the users alike and allow them
 // the same. Skipped where redis-server 7.0 is not installed.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { commandTable } from '../../src/commands/table.ts';
 import { SeededRandom } from '../../src/platform/random.ts';
-import { OurServer } from '../support/our-server.ts';
-import { type Peer, RedisServer, redisInstalled } from '../support/redis-server.ts';
+import { redisInstalled } from '../support/redis-server.ts';
 import { play, type Step } from '../support/scenario.ts';
+import { serverPair } from '../support/server-pair.ts';
 import { RULES, randomRules, TRIALS } from './acl-rules.ts';
 
 const RUNS = Number(process.env.DIFFERENTIAL_RUNS ?? 150);
@@ -181,21 +181,11 @@ const WORDS = [
 ];
 
 describe.skipIf(!redisInstalled)('users', () => {
-  let real: RedisServer;
-  let ours: OurServer;
-  let peers: Peer[];
-  beforeAll(async () => {
-    [real, ours] = await Promise.all([RedisServer.start(), OurServer.start()]);
-    peers = [real.connect(), ours.connect()];
-  });
-  afterAll(async () => {
-    for (const peer of peers) peer.close();
-    await Promise.all([real?.stop(), ours?.stop()]);
-  });
+  const pair = serverPair();
 
   /** Asks both, and expects like answers. */
   async function same(batch: readonly (readonly string[])[], about: string): Promise<void> {
-    const [wanted, got] = await Promise.all(peers.map((peer) => peer.run(batch)));
+    const [wanted, got] = await Promise.all(pair.peers.map((peer) => peer.run(batch)));
     batch.forEach((words, i) => {
       const context = `${about}: ${words.join(' ')}`;
       expect(comparable(got[i].bytes.toString('latin1')), context).toBe(comparable(wanted[i].bytes.toString('latin1')));
@@ -257,12 +247,12 @@ describe.skipIf(!redisInstalled)('users', () => {
   for (const [name, text] of Object.entries(SCENARIOS)) {
     it(name, async () => {
       const steps = script(text);
-      const [wanted, got] = await Promise.all([play(real.port, steps), play(ours.port, steps)]);
+      const [wanted, got] = await pair.both((port) => play(port, steps));
       const readable = (outcome: Record<string, string>): Record<string, string> =>
         Object.fromEntries(Object.entries(outcome).map(([who, received]) => [who, comparable(received)]));
       expect(readable(got)).toEqual(readable(wanted));
       const cleanUp = script('z: ACL DELUSER bob\nz: FLUSHALL\nz: CONFIG RESETSTAT');
-      await Promise.all([play(real.port, cleanUp), play(ours.port, cleanUp)]);
+      await pair.both((port) => play(port, cleanUp));
     });
   }
 });

@@ -1,10 +1,10 @@
 // CONFIG SET of every directive with words that sit on edges, on real redis-server 7.0.15 and on ours: the same error or
 // the same value in force. Skipped where redis-server 7.0 is not installed.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { allDirectives, directiveNames } from '../../src/core/config.ts';
-import { OurServer } from '../support/our-server.ts';
-import { Peer, RedisServer, redisInstalled } from '../support/redis-server.ts';
+import { redisInstalled } from '../support/redis-server.ts';
 import { itemsOf } from '../support/replies.ts';
+import { serverPair } from '../support/server-pair.ts';
 
 const WORDS: readonly string[] = [
   ...['', '0', '-1', '1', '7', '10', 'yes', 'No', 'abc', '12abc', '1.5', '-1.5', '+1', ' 1', '01', '0777', '0888'],
@@ -22,25 +22,14 @@ const LEFT_OUT: ReadonlySet<string> = new Set([
 ]);
 
 describe.skipIf(!redisInstalled)('CONFIG SET of our server and of redis-server 7.0', () => {
-  let real: RedisServer;
-  let ours: OurServer;
-  let peers: Peer[];
-  beforeAll(async () => {
-    real = await RedisServer.start();
-    ours = await OurServer.start();
-    peers = [new Peer(real.port), new Peer(ours.port)];
-  });
-  afterAll(async () => {
-    for (const peer of peers) peer.close();
-    await Promise.all([real.stop(), ours.stop()]);
-  });
+  const pair = serverPair();
 
-  const onBoth = (...words: string[]): Promise<unknown[]> => Promise.all(peers.map((peer) => peer.ask(...words)));
+  const onBoth = (...words: string[]): Promise<unknown[]> => Promise.all(pair.peers.map((peer) => peer.ask(...words)));
 
   const compared = directiveNames.filter((name) => !LEFT_OUT.has(name) && !/^(tls|unixsocket)/.test(name));
 
   it.each(compared)('%s', async (name) => {
-    const before = await Promise.all(peers.map((peer) => peer.ask('CONFIG', 'GET', name)));
+    const before = await Promise.all(pair.peers.map((peer) => peer.ask('CONFIG', 'GET', name)));
     // Ours alone has it.
     if (itemsOf(before[0]).length === 0) return;
     expect(before[1], 'at first').toEqual(before[0]);

@@ -1,9 +1,9 @@
 // Scripts and functions beside redis-server 7.0.15: every conversion in both directions, the sandbox, error texts with
 // their lines, and cjson, cmsgpack, struct and bit with many values. Replies are compared byte for byte.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../src/platform/random.ts';
-import { OurServer } from '../support/our-server.ts';
-import { type Peer, RedisServer, redisInstalled } from '../support/redis-server.ts';
+import { redisInstalled } from '../support/redis-server.ts';
+import { serverPair } from '../support/server-pair.ts';
 
 const SCRIPTS: readonly string[] = [
   // Lua to reply.
@@ -496,24 +496,11 @@ function randomScript(random: SeededRandom): string {
 }
 
 describe.skipIf(!redisInstalled)('scripts beside redis-server', { timeout: 60_000 }, () => {
-  let redis: RedisServer;
-  let ours: OurServer;
-  let peers: readonly [Peer, Peer];
-
-  beforeAll(async () => {
-    redis = await RedisServer.start();
-    ours = await OurServer.start();
-    peers = [redis.connect(), ours.connect()];
-  });
-
-  afterAll(async () => {
-    for (const peer of peers) peer.close();
-    await Promise.all([redis.stop(), ours.stop()]);
-  });
+  const pair = serverPair();
 
   /** The same requests to both; the replies that differ, as text. */
   async function differences(batch: readonly (readonly string[])[]): Promise<string[]> {
-    const [theirs, mine] = await Promise.all(peers.map((peer) => peer.run(batch)));
+    const [theirs, mine] = await Promise.all(pair.peers.map((peer) => peer.run(batch)));
     return batch.flatMap((words, i) => {
       if (theirs[i].bytes.equals(mine[i].bytes)) return [];
       const show = (bytes: Buffer): string => JSON.stringify(bytes.toString('latin1'));
@@ -523,7 +510,7 @@ describe.skipIf(!redisInstalled)('scripts beside redis-server', { timeout: 60_00
 
   it.each([2, 3])('converts and refuses as it does, in RESP%d', async (protocol) => {
     const evals = SCRIPTS.map((script) => ['EVAL', script, '0']);
-    await Promise.all(peers.map((peer) => peer.run([['HELLO', String(protocol)]])));
+    await Promise.all(pair.peers.map((peer) => peer.run([['HELLO', String(protocol)]])));
     expect(await differences([...DATA, ...evals])).toEqual([]);
   });
 
@@ -539,7 +526,7 @@ describe.skipIf(!redisInstalled)('scripts beside redis-server', { timeout: 60_00
   });
 
   it('loads and calls functions, and keeps scripts, as it does', async () => {
-    await Promise.all(peers.map((peer) => peer.run([['HELLO', '2']])));
+    await Promise.all(pair.peers.map((peer) => peer.run([['HELLO', '2']])));
     expect(await differences([...DATA, ...LIBRARIES])).toEqual([]);
   });
 
@@ -547,14 +534,14 @@ describe.skipIf(!redisInstalled)('scripts beside redis-server', { timeout: 60_00
     const code = (name: string): string =>
       `#!lua name=${name}\nredis.register_function('${name}', function() return 1 end)`;
     const names = ['one', 'two', 'three'];
-    await Promise.all(peers.map((peer) => peer.run([['FUNCTION', 'FLUSH']])));
-    for (const name of names) await Promise.all(peers.map((peer) => peer.run([['FUNCTION', 'LOAD', code(name)]])));
-    const [dump] = await peers[0].run([['FUNCTION', 'DUMP']]);
+    await Promise.all(pair.peers.map((peer) => peer.run([['FUNCTION', 'FLUSH']])));
+    for (const name of names) await Promise.all(pair.peers.map((peer) => peer.run([['FUNCTION', 'LOAD', code(name)]])));
+    const [dump] = await pair.peers[0].run([['FUNCTION', 'DUMP']]);
     const payload = dump.reply as string;
     const before = Array.from({ length: 50 }, () => ['PING', 'x'.repeat(50)]);
     const after = names.map((name) => ['FCALL', name, '0']);
     expect(await differences([...before, ['FUNCTION', 'RESTORE', payload, 'FLUSH'], ...after])).toEqual([]);
-    const [one] = await peers[1].run([['FCALL', 'three', '0']]);
+    const [one] = await pair.peers[1].run([['FCALL', 'three', '0']]);
     expect(one.bytes.toString()).toBe(':1\r\n');
   });
 });

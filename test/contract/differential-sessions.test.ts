@@ -1,9 +1,9 @@
 // Sessions of several clients that wait for, listen to and hold back one another: real redis-server 7.0.15 and our server
 // tell every client the same, byte for byte. Skipped where redis-server 7.0 is not installed.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OurServer } from '../support/our-server.ts';
-import { RedisServer, redisInstalled } from '../support/redis-server.ts';
+import { describe, expect, it } from 'vitest';
+import { redisInstalled } from '../support/redis-server.ts';
 import { play, type Step } from '../support/scenario.ts';
+import { serverPair } from '../support/server-pair.ts';
 
 /** `a: BLPOP k 0` on each line; `wait 50` and `close a` are steps too. */
 function script(text: string): Step[] {
@@ -325,10 +325,10 @@ const SCENARIOS: Readonly<Record<string, string>> = {
     c: GET k
     c: EXEC
     c: FOO
-    wait 200
+    wait 400
     d: GET k
     d: CLIENT PAUSE 60 ALL
-    wait 200
+    wait 400
     a: PING
     b: LPUSH l 1
     d: CLIENT PAUSE abc
@@ -370,22 +370,15 @@ function comparable(outcome: Readonly<Record<string, string>>): Record<string, s
 }
 
 describe.skipIf(!redisInstalled)('sessions of several clients', () => {
-  let real: RedisServer;
-  let ours: OurServer;
-  beforeAll(async () => {
-    [real, ours] = await Promise.all([RedisServer.start(), OurServer.start()]);
-  });
-  afterAll(async () => {
-    await Promise.all([real?.stop(), ours?.stop()]);
-  });
+  const pair = serverPair();
 
   for (const [name, text] of Object.entries(SCENARIOS)) {
     // A session that two servers have at different speeds: what waits 100 ms may be looked at too early on a busy machine.
     it(name, { retry: 2 }, async () => {
       const cleanUp = script('z: CLIENT UNPAUSE\nz: FLUSHALL');
       const steps = script(text);
-      const [wanted, got] = await Promise.all([play(real.port, steps), play(ours.port, steps)]);
-      await Promise.all([play(real.port, cleanUp), play(ours.port, cleanUp)]);
+      const [wanted, got] = await pair.both((port) => play(port, steps));
+      await pair.both((port) => play(port, cleanUp));
       expect(comparable(got)).toEqual(comparable(wanted));
     });
   }

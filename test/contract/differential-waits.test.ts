@@ -1,8 +1,8 @@
 // How waiting counts in the end: real redis-server 7.0.15 and our server keep the same commands in the slow log, the latency
 // histograms and the statistics of commands, however a wait ends. Skipped where redis-server 7.0 is not installed.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OurServer } from '../support/our-server.ts';
-import { Peer, RedisServer, redisInstalled } from '../support/redis-server.ts';
+import { describe, expect, it } from 'vitest';
+import { Peer, redisInstalled } from '../support/redis-server.ts';
+import { serverPair } from '../support/server-pair.ts';
 
 /** What waits, and what is done about it once it does: nothing, words, or the end that CLIENT UNBLOCK is told. */
 interface Wait {
@@ -76,17 +76,10 @@ async function outcomeOf(port: number, { words, after = [], unblock }: Wait): Pr
 }
 
 describe.skipIf(!redisInstalled)('a wait counts as in redis-server', () => {
-  let real: RedisServer;
-  let ours: OurServer;
-  beforeAll(async () => {
-    [real, ours] = await Promise.all([RedisServer.start(), OurServer.start()]);
-  });
-  afterAll(async () => {
-    await Promise.all([real?.stop(), ours?.stop()]);
-  });
+  const pair = serverPair();
 
   it.each(Object.entries(WAITS))('%s', async (_name, wait) => {
-    const [wanted, got] = await Promise.all([outcomeOf(real.port, wait), outcomeOf(ours.port, wait)]);
+    const [wanted, got] = await pair.both((port) => outcomeOf(port, wait));
     expect(wanted.stats).toContain('calls=1');
     expect(got).toEqual(wanted);
   });

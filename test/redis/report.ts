@@ -1,6 +1,6 @@
 // A run beside the reference, for people: a table while it goes on, and docs/compatibility.md from the last whole run of
 // each mode. Imported by test/redis only.
-import type { LeftOut } from './left-out.ts';
+import { EXPLAINED, type LeftOut } from './left-out.ts';
 import type { Comparison } from './reference.ts';
 
 export interface UnitReport extends Comparison {
@@ -106,7 +106,11 @@ function failingTests(unit: UnitReport): string[] {
   const ending = unit.ending === 'done' ? '' : ` (${unit.ending})`;
   return [
     `- ${unit.unit}${ending}`,
-    ...unit.missed.map(({ name, reason }) => `  - ${code(name)}${reason === '' ? '' : `: ${code(shorten(reason))}`}`),
+    ...unit.missed.map(({ name, reason }) => {
+      const explanation = EXPLAINED.get(name);
+      const behind = explanation === undefined ? '' : `: ${explanation}`;
+      return `  - ${code(name)}${reason === '' ? '' : `: ${code(shorten(reason))}`}${behind}`;
+    }),
     '',
   ];
 }
