@@ -7,7 +7,8 @@
 // owned by a free stack or the kernel. There are twice as many receiving chunks as rx slots, the fill ring holds them
 // all, and it is refilled before each look at the rx ring: an empty fill ring is how AF_XDP servers lose frames.
 // Completions are reaped only when free chunks run out. XDP sees no checksum state, so `rx-checksum = auto` verifies; a
-// veth peer must have its offloads off.
+// veth peer must have its offloads off. Behind the chunks the same memory has a slot for a frame longer than the MTU, which
+// leaves through a packet socket where the device cuts those (linux/long-frames.ts).
 import {
   createBatch,
   createCounters,
@@ -25,7 +26,7 @@ import {
 } from './frame-engine.ts';
 import { DeviceWait } from './linux/device-wait.ts';
 import { EAGAIN } from './linux/errno.ts';
-import { type InterfaceInfo, queuesCommand, receiveQueues, requireEthernet } from './linux/interfaces.ts';
+import { cutsSegments, type InterfaceInfo, queuesCommand, receiveQueues, requireEthernet } from './linux/interfaces.ts';
 import {
   close,
   createSharedMemory,
@@ -38,6 +39,7 @@ import {
   raiseSendBuffer,
   unmap,
 } from './linux/libc.ts';
+import { LONG_PAYLOAD_MAX, LONG_SLOT_LENGTH, LongFrames, openLongFrames } from './linux/long-frames.ts';
 import { openMembership } from './linux/packet-socket.ts';
 import { KernelSynGate } from './linux/syn-gate.ts';
 import { type AttachedProgram, attachRedirect, detach, steerQueue } from './linux/xdp-program.ts';
@@ -78,6 +80,8 @@ interface XskDevice {
   readonly program: AttachedProgram;
   /** A socket that has the interface take more than its own frames; -1: not needed. */
   readonly membership: number;
+  /** The way out for frames that the device cuts; null: it does not. */
+  readonly long: LongFrames | null;
 }
 
 function requireQueues({ name }: InterfaceInfo, wanted: number): void {
@@ -129,11 +133,11 @@ export function openAfXdp(options: EngineOptions): FrameEngine {
     undo.push(() => detach(program));
     const rxChunks = options.rxRing * CHUNKS_PER_SLOT;
     const umemLength = (rxChunks + options.txRing) * chunkBytes;
-    const umemFd = createSharedMemory('wiredis-umem', umemLength);
+    const umemFd = createSharedMemory('wiredis-umem', umemLength + LONG_SLOT_LENGTH);
     undo.push(() => close(umemFd));
-    const umem = mapDevice(umemFd, umemLength, 0);
+    const umem = mapDevice(umemFd, umemLength + LONG_SLOT_LENGTH, 0);
     undo.push(() => unmap(umem));
-    registerUmem(fd, umem, chunkBytes);
+    registerUmem(fd, umem, umemLength, chunkBytes);
     const rings = makeRings(fd, { rx: options.rxRing, fill: rxChunks, tx: options.txRing });
     undo.push(() => rings.mappings.forEach(unmap));
     raiseSendBuffer(fd, options.txRing * chunkBytes * 2);
@@ -141,7 +145,11 @@ export function openAfXdp(options: EngineOptions): FrameEngine {
     bindXsk(fd, info.name, info.index, queue, program.mode === 'generic');
     const foreignMac = options.mac?.some((byte, i) => byte !== info.mac[i]) ?? false;
     const membership = openMembership(info.index, foreignMac, options.ipv6);
-    const device = { fd, umemFd, umem, rings, program, membership };
+    undo.push(() => membership >= 0 && close(membership));
+    const isCut = options.tso === 'auto' && options.vlan === 0 && cutsSegments(info.name);
+    const longFd = isCut ? openLongFrames(info.index) : -1;
+    const long = longFd < 0 ? null : new LongFrames(longFd, umem, umemLength);
+    const device = { fd, umemFd, umem, rings, program, membership, long };
     const engine = new AfXdpEngine(device, info, options, chunkBytes, freeChunks(rxChunks, options.txRing, chunkBytes));
     engine.fill();
     steerQueue(program, queue, fd);
@@ -162,14 +170,16 @@ export function adoptAfXdp(handed: HandedEngine, options: EngineOptions): FrameE
   const info = requireEthernet(options);
   const [fd, umemFd, map, link, ...more] = handed.fds;
   const values = handed.values as { readonly [name: string]: number } & { readonly free: readonly number[] };
-  const { rxRing, txRing, mtu, chunkBytes, generic, gated, free } = values;
+  const { rxRing, txRing, mtu, chunkBytes, generic, gated, free, long: isCut } = values;
   const rxChunks = rxRing * CHUNKS_PER_SLOT;
-  const umem = mapDevice(umemFd, (rxChunks + txRing) * chunkBytes, 0);
+  const umemLength = (rxChunks + txRing) * chunkBytes;
+  const umem = mapDevice(umemFd, isCut === 1 ? umemLength + LONG_SLOT_LENGTH : umemLength, 0);
   const rings = mapRings(fd, { rx: rxRing, fill: rxChunks, tx: txRing });
   const synGate = gated === 1 ? KernelSynGate.adopt(more.shift() as number) : null;
+  const long = isCut === 1 ? new LongFrames(more.shift() as number, umem, umemLength) : null;
   const [membership = -1] = more;
   const program: AttachedProgram = { map, link, mode: generic === 1 ? 'generic' : 'driver', synGate };
-  const device = { fd, umemFd, umem, rings, program, membership };
+  const device = { fd, umemFd, umem, rings, program, membership, long };
   return new AfXdpEngine(device, info, { ...options, rxRing, txRing, mtu }, chunkBytes, free);
 }
 
@@ -197,6 +207,8 @@ class AfXdpEngine implements FrameEngine {
   readonly #free: Int32Array;
   #freeCount: number;
   #txPending = false;
+  /** The socket for long frames had no room for the one in its slot. */
+  #longWaits = false;
   #closed = false;
 
   constructor(
@@ -229,7 +241,7 @@ class AfXdpEngine implements FrameEngine {
       mtu,
       frameCapacity: mtu + ETHERNET_HEADER_MAX,
       txChecksumOffload: false,
-      tsoPayloadMax: 0,
+      tsoPayloadMax: device.long === null ? 0 : LONG_PAYLOAD_MAX,
     };
     this.#wait = new DeviceWait(device.fd, this, this.#counters, options);
     this.#sleep = new DescriptorPoll([device.fd], 0);
@@ -301,9 +313,11 @@ class AfXdpEngine implements FrameEngine {
 
   afterTick(): void {}
 
-  reserve(): number {
+  reserve(isLong = false): number {
+    if (isLong) return this.#reserveLong();
     if (this.#freeCount === 0) this.#reap();
-    if (this.#freeCount === 0) {
+    // What comes behind a long frame does not overtake it.
+    if (this.#freeCount === 0 || this.#longWaits) {
       this.#counters.txFull++;
       return NO_FRAME;
     }
@@ -317,15 +331,47 @@ class AfXdpEngine implements FrameEngine {
     if (count > 0) completion.advance(count);
   }
 
-  commit(length: number, _segmentSize: number): void {
+  commit(length: number, segmentSize: number): void {
+    if (segmentSize > 0) {
+      this.#commitLong(length, segmentSize);
+      return;
+    }
     this.#rings.tx.pushFrame(this.#free[--this.#freeCount], length);
     this.#txPending = true;
     this.#counters.txFrames++;
     this.#counters.txBytes += length;
   }
 
+  #reserveLong(): number {
+    const { long } = this.#device;
+    if (long !== null && !this.#longWaits) return long.frame;
+    this.#counters.txFull++;
+    return NO_FRAME;
+  }
+
+  /** Leaves at once, behind what was committed before. */
+  #commitLong(length: number, segmentSize: number): void {
+    if (this.#txPending) {
+      this.#rings.tx.publish();
+      this.kick();
+    }
+    this.#counters.txFrames++;
+    this.#counters.txBytes += length;
+    const long = this.#device.long as LongFrames;
+    long.prepare(length, segmentSize);
+    this.#sendLong(long);
+  }
+
+  #sendLong(long: LongFrames): void {
+    this.#counters.syscalls++;
+    const isGone = long.send();
+    this.#longWaits = !isGone && errno() === EAGAIN;
+    if (!isGone && !this.#longWaits) this.#counters.txErrors++;
+  }
+
   /** A few frames are left to the sleep that follows, if one does: it sends them. */
   flush(): void {
+    if (this.#longWaits && !this.#closed) this.#sendLong(this.#device.long as LongFrames);
     if (!this.#txPending || this.#closed) return;
     const { tx } = this.#rings;
     tx.publish();
@@ -365,10 +411,10 @@ class AfXdpEngine implements FrameEngine {
   }
 
   get handedFds(): readonly number[] {
-    const { fd, umemFd, program, membership } = this.#device;
+    const { fd, umemFd, program, membership, long } = this.#device;
     const { map, link, synGate } = program;
-    const gate = synGate === null ? [] : [synGate.fd];
-    return [fd, umemFd, map, link, ...gate, ...(membership < 0 ? [] : [membership])];
+    const some = [synGate?.fd ?? -1, long?.fd ?? -1, membership].filter((one) => one >= 0);
+    return [fd, umemFd, map, link, ...some];
   }
 
   handOver(): HandedEngine {
@@ -389,6 +435,7 @@ class AfXdpEngine implements FrameEngine {
         chunkBytes: this.#chunkBytes,
         generic: mode === 'generic' ? 1 : 0,
         gated: synGate === null ? 0 : 1,
+        long: this.#device.long === null ? 0 : 1,
         free: [...this.#free.subarray(0, this.#freeCount)],
       },
     };
@@ -399,10 +446,11 @@ class AfXdpEngine implements FrameEngine {
     this.#closed = true;
     this.#wait.stop();
     this.memory = new Uint8Array(0);
-    const { fd, umemFd, umem, program, membership } = this.#device;
+    const { fd, umemFd, umem, program, membership, long } = this.#device;
     detach(program);
     close(fd);
     close(umemFd);
+    if (long !== null) close(long.fd);
     if (membership >= 0) close(membership);
     this.#rings.mappings.forEach(unmap);
     unmap(umem);

@@ -62,7 +62,16 @@ function removePair(): void {
 }
 
 function options(changes: Partial<EngineOptions>): EngineOptions {
-  const rings = { rxRing: 64, txRing: 64, queues: 1, busyPollUs: 0, coalesceUs: 0, vlan: 0, ipv6: false };
+  const rings = {
+    tso: 'auto' as const,
+    rxRing: 64,
+    txRing: 64,
+    queues: 1,
+    busyPollUs: 0,
+    coalesceUs: 0,
+    vlan: 0,
+    ipv6: false,
+  };
   const addresses = [{ ip: 0x0a4d0001, prefixLength: 24 }];
   const base = { engine: 'afpacket', interface: NEAR, mac: null, mtu: 0, addresses, rxChecksum: 'auto' } as const;
   return { ...base, ...rings, ...changes };
@@ -99,6 +108,32 @@ function sendTagged(from: FrameEngine, mac: Uint8Array, tag: number): void {
   from.memory.set(frame, from.reserve());
   from.commit(frame.length, 0);
   from.flush();
+}
+
+const HEADERS = 14 + 20 + 20;
+
+/** A TCP segment, with its checksum; of a long one, which the device is to cut, with that of the pseudo-header alone. */
+function sendSegment(from: FrameEngine, mac: Uint8Array, payload: number, segmentSize: number): void {
+  const { memory } = from;
+  const at = from.reserve(segmentSize > 0);
+  const length = HEADERS + payload;
+  memory.fill(0, at, at + length);
+  memory.set([...mac, ...from.link.mac, 8, 0, 0x45, 0, (length - 14) >> 8, (length - 14) & 255], at);
+  memory.set([64, PROTOCOL_TCP, 0, 0, 10, 77, 0, 1, 10, 77, 0, 2], at + 22);
+  memory[at + 46] = 0x50;
+  for (let i = 0; i < payload; i++) memory[at + HEADERS + i] = i;
+  const sum = segmentSize > 0 ? ones(memory, at, HEADERS, length, true) : ~ones(memory, at, length) & 0xffff;
+  memory[at + 50] = sum >> 8;
+  memory[at + 51] = sum & 255;
+  from.commit(length, segmentSize);
+}
+
+/** Ones' complement sum of a segment with its pseudo-header, or of that alone. */
+function ones(memory: Uint8Array, at: number, end: number, length = end, pseudoOnly = false): number {
+  let sum = PROTOCOL_TCP + length - 34;
+  for (let i = 26; i < (pseudoOnly ? 34 : end); i++) sum += memory[at + i] << (i & 1 ? 0 : 8);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return sum;
 }
 
 /** The flags of each IPv4 frame of `protocol`, when `expected` of them have arrived and a moment has passed. */
@@ -224,6 +259,49 @@ describe.skipIf(unavailable !== null)(`engines on a veth pair${skipped}`, () => 
     expect(ip('link', 'show', NEAR)).not.toContain('xdp');
     expect(interfaceInfo(NEAR).isUp).toBe(true);
   });
+
+  it.skipIf(withoutXdp !== null)(
+    'afxdp: frames longer than the mtu are cut on their way, and stay in their order',
+    async () => {
+      engine = openAfXdp(options({ engine: 'afxdp' }));
+      expect(engine.link.tsoPayloadMax).toBeGreaterThan(64_000);
+      // Now the kernel does it in the device's place, so that the far end sees the segments.
+      execFileSync('ethtool', ['-K', NEAR, 'tso', 'off', 'gso', 'off', 'tx', 'off'], { stdio: 'pipe' });
+      const peer = openAfPacket(options({ interface: FAR }));
+      for (let round = 0; round < 20; round++) {
+        sendSegment(engine, peer.link.mac, 100, 0);
+        sendSegment(engine, peer.link.mac, 5000, 1400);
+        sendSegment(engine, peer.link.mac, 200, 0);
+        engine.flush();
+        const lengths: number[] = [];
+        await until(() => {
+          const count = peer.receive();
+          for (let i = 0; i < count; i++) {
+            const at = peer.batch.offset[i];
+            if (peer.memory[at + 23] !== PROTOCOL_TCP) continue;
+            lengths.push(peer.batch.length[i] - HEADERS);
+            if (round === 0) expect(ones(peer.memory, at, peer.batch.length[i])).toBe(0xffff);
+          }
+          return lengths.length >= 6;
+        });
+        expect(lengths).toEqual([100, 1400, 1400, 1400, 800, 200]);
+      }
+      expect(engine.counters).toMatchObject({ txFrames: 60, txErrors: 0, txFull: 0 });
+      peer.close();
+    },
+  );
+
+  it.skipIf(withoutXdp !== null)(
+    'afxdp: sends no such frames where the device does not cut them, or was not to',
+    () => {
+      engine = openAfXdp(options({ engine: 'afxdp', tso: 'off' }));
+      expect(engine.link.tsoPayloadMax).toBe(0);
+      engine.close();
+      execFileSync('ethtool', ['-K', NEAR, 'tso', 'off'], { stdio: 'pipe' });
+      engine = openAfXdp(options({ engine: 'afxdp' }));
+      expect(engine.link.tsoPayloadMax).toBe(0);
+    },
+  );
 
   it('afxdp: names the mtu that it can carry', () => {
     ip('link', 'set', NEAR, 'mtu', '9000');

@@ -24,7 +24,7 @@ export interface Link {
   readonly mac: Uint8Array;
   /** Largest IP packet, bytes. */
   readonly mtu: number;
-  /** Bytes of room behind an offset that `reserve()` returned. */
+  /** Bytes of room behind an offset that `reserve()` returned; a long frame has as much as `tsoPayloadMax` needs. */
   readonly frameCapacity: number;
   /** The engine fills in TCP checksums: the stack leaves the pseudo-header sum in the field (as CHECKSUM_PARTIAL). */
   readonly txChecksumOffload: boolean;
@@ -98,13 +98,15 @@ export interface FrameEngine {
 
   /**
    * Offset of a free outgoing slot of `link.frameCapacity` bytes, or `NO_FRAME`. Until it is committed the next
-   * call returns the same slot, so a reservation that turns out not to be needed costs nothing.
+   * call of its kind returns the same slot, so a reservation that turns out not to be needed costs nothing.
+   * @param isLong for a frame longer than the MTU, where the device cuts those.
    */
-  reserve(): number;
+  reserve(isLong?: boolean): number;
 
   /**
    * Queues the reserved slot's first `length` bytes as one frame, in order.
-   * @param segmentSize TCP payload bytes per segment when the frame is to be cut by the device, else 0.
+   * @param segmentSize TCP payload bytes per segment when the frame is to be cut by the device, else 0. Its TCP checksum field holds
+   * the pseudo-header sum then, as under `txChecksumOffload`: the segments have checksums of their own.
    */
   commit(length: number, segmentSize: number): void;
 

@@ -321,8 +321,8 @@ export class MemoryEngine extends ArenaEngine {
     this.index = index;
   }
 
-  protected override transmit(offset: number, length: number, _segmentSize: number): boolean {
-    const flags = this.link.txChecksumOffload ? RX_CHECKSUM_TRUSTED : 0;
+  protected override transmit(offset: number, length: number, segmentSize: number): boolean {
+    const flags = this.link.txChecksumOffload || segmentSize > 0 ? RX_CHECKSUM_TRUSTED : 0;
     this.#wire.send(this.index, this.memory, this.view, offset, length, flags);
     return true;
   }

@@ -44,6 +44,8 @@ export interface EngineOptions {
   readonly addresses: readonly InterfaceAddress[];
   /** What to do with checksums of received frames: `auto` verifies unless the device or kernel vouches. */
   readonly rxChecksum: 'auto' | 'verify' | 'trust';
+  /** Whether TCP segments longer than the MTU are left to the device to cut, where it does and the engine can have it do so. */
+  readonly tso: 'auto' | 'off';
   /** Microseconds to poll the device before sleeping; 0: never. */
   readonly busyPollUs: number;
   /** Longest wait after a wake-up for more frames to share a tick, when they come fast; microseconds, 0: never. */

@@ -111,8 +111,8 @@ export class Recorder implements FrameEngine {
     return count;
   }
 
-  reserve(): number {
-    this.#reserved = this.#inner.reserve();
+  reserve(isLong = false): number {
+    this.#reserved = this.#inner.reserve(isLong);
     return this.#reserved;
   }
 

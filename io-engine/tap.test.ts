@@ -27,6 +27,7 @@ const options: EngineOptions = {
   queues: 1,
   addresses: [{ ip: 0x0a4d0001, prefixLength: 24 }],
   rxChecksum: 'auto',
+  tso: 'auto',
   busyPollUs: 0,
   coalesceUs: 0,
   vlan: 0,

@@ -367,6 +367,14 @@ export const KEYS = {
       'Checksums of received TCP segments. auto verifies unless the device or the sending kernel vouches for the\n' +
       'frame; trust is for links whose sender leaves them out (a veth whose peer has tx offload on).',
   },
+  tso: {
+    group: DEVICE_GROUP,
+    default: 'auto',
+    ...choice('auto', 'off'),
+    description:
+      'Whether replies longer than a segment leave as one frame that the device cuts up (TCP segmentation offload).\n' +
+      'auto does so with afxdp where the interface has it on, as `ethtool -k` tells, outside VLANs. tap always does.',
+  },
   'busy-poll': {
     group: DEVICE_GROUP,
     default: '0',

@@ -231,6 +231,7 @@ function buildConfig(settings: Settings): StackConfig {
       queues: 1,
       addresses,
       rxChecksum,
+      tso: settings.value('tso'),
       busyPollUs: settings.value('busy-poll'),
       coalesceUs: settings.value('coalesce'),
     },

@@ -41,11 +41,12 @@ export class EthernetLink {
   }
 
   /**
-   * Starts a frame of a few bytes: reserves it and writes its header.
+   * Starts a frame: reserves it and writes its header.
+   * @param isLong it is to be cut by the device.
    * @returns where the payload goes; -1: no outgoing slot is free.
    */
-  begin(destinationMac: Uint8Array, etherType: number): number {
-    const frame = this.engine.reserve();
+  begin(destinationMac: Uint8Array, etherType: number, isLong = false): number {
+    const frame = this.engine.reserve(isLong);
     if (frame === NO_FRAME) return -1;
     this.writeHeader(frame, destinationMac, etherType);
     return frame + this.headerLength;
@@ -56,7 +57,7 @@ export class EthernetLink {
     const { engine, tap } = this;
     const length = this.headerLength + payloadLength;
     // What is reserved stays so until it is committed.
-    if (tap !== null) tap.sent(engine.memory, engine.reserve(), length, segmentSize);
+    if (tap !== null) tap.sent(engine.memory, engine.reserve(segmentSize > 0), length, segmentSize);
     engine.commit(length, segmentSize);
   }
 }

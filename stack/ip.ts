@@ -351,11 +351,12 @@ export class Ip implements PacketOutput {
 
   /**
    * Starts an outgoing packet.
+   * @param isLong it is to be cut by the device.
    * @returns the offset in the engine's memory where the transport header goes, with room for link.mtu bytes less the
    *   IP header (more where the device segments); -1 while no outgoing slot is free. Not finishing it costs nothing.
    */
-  beginPacket(hop: NextHop, sourceIp: number, destinationIp: number, protocol: number): number {
-    const frame = this.#engine.reserve();
+  beginPacket(hop: NextHop, sourceIp: number, destinationIp: number, protocol: number, isLong = false): number {
+    const frame = this.#engine.reserve(isLong);
     if (frame === NO_FRAME) return -1;
     this.#frame = frame;
     this.#hop = hop;

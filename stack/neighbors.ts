@@ -285,7 +285,7 @@ export class Neighbors {
     const link = this.#link;
     for (const { bytes, segmentSize } of hop.queue) {
       this.#queuedPackets--;
-      const at = link.begin(hop.mac, isIpv6(hop.ip) ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
+      const at = link.begin(hop.mac, isIpv6(hop.ip) ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4, segmentSize > 0);
       if (at < 0) {
         this.#stats.drop(DROP_OUTPUT_FULL);
         continue;

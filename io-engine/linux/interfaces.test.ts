@@ -15,7 +15,16 @@ const LOOPBACK_IP = 0x7f000001;
 
 function options(name: string, ip: number): EngineOptions {
   const addresses = [{ ip, prefixLength: 8 }];
-  const rings = { rxRing: 64, txRing: 64, queues: 1, busyPollUs: 0, coalesceUs: 0, vlan: 0, ipv6: false };
+  const rings = {
+    tso: 'auto' as const,
+    rxRing: 64,
+    txRing: 64,
+    queues: 1,
+    busyPollUs: 0,
+    coalesceUs: 0,
+    vlan: 0,
+    ipv6: false,
+  };
   return { engine: 'afpacket', interface: name, mac: null, mtu: 0, addresses, rxChecksum: 'auto', ...rings };
 }
 

@@ -17,6 +17,7 @@ const SIOCGIFHWADDR = 0x8927;
 const SIOCGIFINDEX = 0x8933;
 const SIOCETHTOOL = 0x8946;
 const ETHTOOL_GCHANNELS = 0x3c;
+const ETHTOOL_GTSO = 0x1e;
 const IFF_UP = 0x1;
 const IFF_RUNNING = 0x40;
 const IFREQ_LENGTH = 40;
@@ -111,16 +112,24 @@ export function interfaceInfo(name: string): InterfaceInfo {
   return info;
 }
 
-/** struct ethtool_channels: cmd, max_{rx,tx,other,combined}, {rx,tx,other,combined}_count. Null: the driver has none. */
-function channelsOf(name: string): DataView | null {
+/** What the driver answers to a question of `length` bytes that begins with its number; null: it has no answer. */
+function askDriver(name: string, command: number, length: number): DataView | null {
   return withControlSocket((fd) => {
     const request = interfaceRequest(name);
-    const channels = new DataView(new ArrayBuffer(36));
-    channels.setUint32(0, ETHTOOL_GCHANNELS, true);
-    new DataView(request.buffer).setBigUint64(16, addressOf(new Uint8Array(channels.buffer)), true);
-    return ioctl(fd, SIOCETHTOOL, request) < 0 ? null : channels;
+    const answer = new DataView(new ArrayBuffer(length));
+    answer.setUint32(0, command, true);
+    new DataView(request.buffer).setBigUint64(16, addressOf(new Uint8Array(answer.buffer)), true);
+    return ioctl(fd, SIOCETHTOOL, request) < 0 ? null : answer;
   });
 }
+
+/** Whether the interface cuts TCP segments up (TSO), or stands for the memory of one who needs them not cut (veth). */
+export function cutsSegments(name: string): boolean {
+  return askDriver(name, ETHTOOL_GTSO, 8)?.getUint32(4, true) === 1;
+}
+
+/** struct ethtool_channels: cmd, max_{rx,tx,other,combined}, {rx,tx,other,combined}_count. Null: the driver has none. */
+const channelsOf = (name: string): DataView | null => askDriver(name, ETHTOOL_GCHANNELS, 36);
 
 /** Receive queues of the interface; 1 where the driver does not say. */
 export function receiveQueues(name: string): number {

@@ -2,6 +2,8 @@
 // how to cut the frame up. Pure. For io-engine only.
 
 export const VNET_HEADER_LENGTH = 12;
+/** The same without its last field (struct virtio_net_hdr), as packet sockets have it. */
+export const VNET_SHORT_HEADER_LENGTH = 10;
 /** On a received frame: NEEDS_CSUM (a local sender left it out) or DATA_VALID (someone checked it). */
 export const VNET_RX_CHECKED = 1 | 2;
 

@@ -55,17 +55,17 @@ export function openXskSocket(): number {
 }
 
 /** Registers `umem` as chunks of `chunkBytes` (2048 or 4096). */
-export function registerUmem(fd: number, umem: MappedMemory, chunkBytes: number): void {
+export function registerUmem(fd: number, umem: MappedMemory, length: number, chunkBytes: number): void {
   const registration = pinned(32);
   const view = new DataView(registration.buffer);
   view.setBigUint64(0, BigInt(umem.address), true);
-  view.setBigUint64(8, BigInt(umem.buffer.byteLength), true);
+  view.setBigUint64(8, BigInt(length), true);
   view.setUint32(16, chunkBytes, true);
   if (setsockopt(fd, SOL_XDP, XDP_UMEM_REG, registration, registration.length) === 0) return;
   if (errno() === ENOBUFS) {
     throw new EngineError(
       'NO_PRIVILEGE',
-      `locking ${umem.buffer.byteLength >> 10} KiB of packet memory needs CAP_IPC_LOCK or a higher limit: run with sudo, or ulimit -l unlimited`,
+      `locking ${length >> 10} KiB of packet memory needs CAP_IPC_LOCK or a higher limit: run with sudo, or ulimit -l unlimited`,
     );
   }
   throw systemError('registering packet memory', errno());

@@ -39,7 +39,8 @@ const sackEdges = new Int32Array(8);
 
 /** A segment of a synchronized connection: `length` bytes of the send ring that begin at `seq`. */
 export function emit(tcp: Tcp, c: Connection, seq: number, flags: number, length: number): boolean {
-  const at = tcp.ip.beginPacket(c.hop, c.localIp, c.remoteIp, PROTOCOL_TCP);
+  const isLong = length > c.mss;
+  const at = tcp.ip.beginPacket(c.hop, c.localIp, c.remoteIp, PROTOCOL_TCP, isLong);
   if (at < 0) return false;
   const { memory } = tcp;
   const hasEcn = (c.options & OPTION_ECN) !== 0;
@@ -56,7 +57,7 @@ export function emit(tcp: Tcp, c: Connection, seq: number, flags: number, length
   writeTcpHeader(memory, at, c.localPort, c.remotePort, seq, c.rcvNxt, flags, window, optionsLength);
   const total = options - at + length;
   const pseudo = tcp.book.pseudoHeaderSum(c.localIp, c.remoteIp, PROTOCOL_TCP, total);
-  if (tcp.txChecksumOffload) {
+  if (isLong || tcp.txChecksumOffload) {
     writeUint16(memory, at + TCP_CHECKSUM, finishPartial(pseudo));
     if (length > 0) copyPayload(c, seq, length, memory, options);
   } else {
@@ -64,7 +65,7 @@ export function emit(tcp: Tcp, c: Connection, seq: number, flags: number, length
     if (length > 0) partial = copyAndSumPayload(c, seq, length, memory, options, partial);
     writeUint16(memory, at + TCP_CHECKSUM, finish(partial));
   }
-  tcp.ip.finishPacket(total, length > c.mss ? c.mss : 0, hasEcn && isNewData ? ECT_0 : 0);
+  tcp.ip.finishPacket(total, isLong ? c.mss : 0, hasEcn && isNewData ? ECT_0 : 0);
   acknowledged(tcp, c);
   tcp.stats.tcpOutSegs++;
   tcp.stats.tcpOutBytes += length;

@@ -22,6 +22,7 @@ const options = (engine: EngineChoice, name = NEAR): EngineOptions => ({
   queues: 1,
   addresses: [{ ip: ENGINE_IP, prefixLength: 24 }],
   rxChecksum: 'auto',
+  tso: 'auto',
   busyPollUs: 0,
   coalesceUs: 0,
   vlan: 0,

@@ -42,6 +42,7 @@ function engineOptions(engine: EngineChoice, changes: Partial<EngineOptions> = {
     queues: 1,
     addresses: [ADDRESS],
     rxChecksum: 'auto',
+    tso: 'auto',
     busyPollUs: 0,
     coalesceUs: 0,
     vlan: 0,

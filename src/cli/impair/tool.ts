@@ -101,6 +101,7 @@ async function open(name: string): Promise<FrameEngine> {
       queues: 1,
       addresses: [],
       rxChecksum: 'trust',
+      tso: 'auto',
       busyPollUs: 0,
       coalesceUs: 0,
     });

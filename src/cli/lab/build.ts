@@ -122,13 +122,16 @@ class Builder {
     return links;
   }
 
-  /** A veth between the hosts. The kernel path keeps what kernels use between themselves: nobody should win by crippling it. */
+  /**
+   * A veth between the hosts. The kernel path keeps what kernels use between themselves: nobody should win by crippling it. On
+   * ours the client's end has to send plain segments, which is all that XDP and rings are shown; the server's is as it comes.
+   */
   async #makeVeth(link: LinkPlan): Promise<void> {
     const { namespaces } = this.#plan;
     const isKernels = link.serverOwner === 'kernel';
     const [server, client] = HOSTS.map((host) => {
       const address = `${host === 'client' ? link.clientAddress : link.serverAddress}/${link.prefixLength}`;
-      const end = { namespace: namespaces[host], device: link.veth, plain: !isKernels };
+      const end = { namespace: namespaces[host], device: link.veth, plain: !isKernels && host === 'client' };
       return host === 'client' || isKernels ? { ...end, address } : end;
     });
     await this.#ground.makeVeth(server, client, link.name === 'direct' ? this.#options.queues : 1);

@@ -30,6 +30,7 @@ export function testConfig(ip: number, overrides: Partial<StackConfig> = {}): St
       queues: 1,
       addresses: [address],
       rxChecksum: 'auto',
+      tso: 'auto',
       busyPollUs: 0,
       coalesceUs: 0,
       vlan: 0,
