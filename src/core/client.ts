@@ -129,13 +129,13 @@ export class Client implements ConnectionHandler, RequestLimits {
   /** Its share of the common buffers. */
   readonly bufferUse: BufferUse;
   #held = 0;
-  #query: Uint8Array | null = null;
+  #query: Uint8Array<ArrayBuffer> | null = null;
   #queryLength = 0;
   /** Length of what is being run where it was received. */
   #batchBytes = 0;
   /** Parser of the incomplete request in `#query`. */
   #parser: RequestParser | null = null;
-  #output: Uint8Array[] = [];
+  #output: Uint8Array<ArrayBuffer>[] = [];
   #outputOffset = 0;
   #outputBytes = 0;
   #overSoftLimitSince = -1;
@@ -324,7 +324,7 @@ export class Client implements ConnectionHandler, RequestLimits {
     const wanted = Math.max(total, this.#parser!.needed);
     if (wanted > query.length) {
       // A bulk whose length is known gets its room once; otherwise double.
-      const grown = new Uint8Array(wanted > total ? wanted : wanted * 2);
+      const grown = server.requestPools.takeQueryBuffer(wanted > total ? wanted : wanted * 2);
       grown.set(query.subarray(0, this.#queryLength));
       server.requestPools.returnQueryBuffer(query);
       this.#query = query = grown;
@@ -451,7 +451,7 @@ export class Client implements ConnectionHandler, RequestLimits {
     stats.netOutputBytes += length;
     const taken = this.#output.length === 0 ? this.connection.write(bytes, 0, length) : 0;
     if (taken === length) return;
-    this.#output.push(this.server.pieces.copy(bytes, taken, length));
+    this.#output.push(this.server.longBlocks.copy(bytes, taken, length));
     this.#outputBytes += length - taken;
     if (this.#outputBytes > OUTPUT_HIGH_WATER) this.hold(HELD_BY_OUTPUT);
     if (this.server.clientMemory.limit > 0) this.server.clientMemory.update(this);
@@ -509,7 +509,7 @@ export class Client implements ConnectionHandler, RequestLimits {
       this.#outputOffset = 0;
       done++;
     }
-    if (done > 0) for (const piece of output.splice(0, done)) this.server.pieces.give(piece);
+    if (done > 0) for (const piece of output.splice(0, done)) this.server.longBlocks.give(piece);
     if (this.#outputBytes < OUTPUT_LOW_WATER) this.release(HELD_BY_OUTPUT);
     if (this.#outputBytes === 0) this.replica?.onDrain();
     this.#endIfDone();
@@ -517,7 +517,7 @@ export class Client implements ConnectionHandler, RequestLimits {
   }
 
   #dropOutput(): void {
-    for (const piece of this.#output) this.server.pieces.give(piece);
+    for (const piece of this.#output) this.server.longBlocks.give(piece);
     this.#output = [];
     this.#outputBytes = 0;
   }

@@ -75,7 +75,7 @@ export class Cron {
       this.#saveIfDue(second);
       server.reply.shrink();
       server.push.shrink();
-      server.pieces.trim();
+      server.longBlocks.trim();
     }
   }
 

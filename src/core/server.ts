@@ -41,10 +41,10 @@ import { findKeys, type KeyPosition } from './key-specs.ts';
 import { EXPIRY_DELETE, EXPIRY_HIDE, type Keyspace } from './keyspace.ts';
 import { keyspaceHooks } from './keyspace-hooks.ts';
 import { LatencyEvents } from './latency-events.ts';
+import { LongBlocks } from './long-blocks.ts';
 import { MemoryPools } from './memory-pools.ts';
 import { monitorLine } from './monitor.ts';
 import { type ArgVector, NestedCalls } from './nested-call.ts';
-import { OutputPieces } from './output-pieces.ts';
 import { type PausePurpose, Pauses } from './pause.ts';
 import { PendingShutdown } from './pending-shutdown.ts';
 import { Persistence } from './persistence.ts';
@@ -122,9 +122,9 @@ export class Server {
   reply = new ReplyWriter();
   /** For what is sent to others than the caller. */
   readonly push = new ReplyWriter();
-  readonly requestPools = new RequestPools();
-  /** What connections have not taken of replies lies here. */
-  readonly pieces = new OutputPieces();
+  /** What connections have not taken of long replies, and what is there of long requests, lies here. */
+  readonly longBlocks = new LongBlocks();
+  readonly requestPools = new RequestPools(this.longBlocks);
   readonly clients = new Map<number, Client>();
   readonly monitors = new Set<Client>();
   /** The client whose batch is running. */
@@ -503,7 +503,7 @@ export class Server {
 
   /** Bytes of the buffers that all clients share: replies being written and query buffers at rest. */
   get sharedBufferBytes(): number {
-    return this.reply.bytes.length + this.push.bytes.length + this.requestPools.idleBytes + this.pieces.idleBytes;
+    return this.reply.bytes.length + this.push.bytes.length + this.requestPools.idleBytes + this.longBlocks.idleBytes;
   }
 
   // --- monitors ---
