@@ -94,7 +94,7 @@ function readOptions(): Parameters<typeof openEngine>[0] {
   return {
     ...{ engine: 'afpacket', interface: device, mac: MAC, mtu: 0, rxRing: 4096, txRing: 2048, vlan: 0, ipv6: false },
     ...{ queues: 1, addresses: [{ ip: parseIpv4Address(address) as number, prefixLength: 24 }] },
-    ...{ rxChecksum: 'trust', busyPollUs: 0, coalesceUs: 0 },
+    ...{ rxChecksum: 'trust', tso: 'off', busyPollUs: 0, coalesceUs: 0 },
   };
 }
 
