@@ -403,7 +403,7 @@ export const KEYS = {
     ...bytes('4kb', '32mb'),
     description:
       'Most bytes kept for a reader that is slow: the largest window we offer. A connection begins with 256kb, one\n' +
-      'from a peer within 10 ms with 64kb, and gets more as its reader takes more in a round trip, a near one not while\n' +
+      'from a peer within 3 ms with 64kb, and gets more as its reader takes more in a round trip, a near one not while\n' +
       'frames come faster than they can be taken. An idle connection keeps none.',
   },
   'send-buffer': {

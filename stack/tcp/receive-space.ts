@@ -19,9 +19,9 @@ const RTT_MIN_US = 1000;
 const BUSY_BYTES = 48 * 1024;
 /** What keeps a tick busy: a near peer is offered as much at first, and however long the queue is. */
 const NEAR_SPACE_MIN = 64 * 1024;
-/** A longer round trip is not made by the queue before us: with NEAR_SPACE_MIN it does not get that long. */
-const NEAR_US = 10_000;
-/** Every so often it grows by a sixteenth while ticks are short. */
+/** Of a shorter round trip the queue before us is most; on a longer path a window of NEAR_SPACE_MIN would not fill it. */
+const NEAR_US = 3000;
+/** Every so often it grows by a quarter while ticks are short. */
 const NEAR_SPACE_MS = 100;
 /** An older echo, by the clock and by round trips, is of no use. */
 const ECHO_MS_MAX = 1000;
@@ -53,7 +53,7 @@ export function noteTaken(tcp: Tcp, bytes: number): void {
     tcp.nearSpace = Math.max(space - (space >> 2), firstNearSpace(tcp.receiveBufferMax));
   } else {
     if (elapsedMs < NEAR_SPACE_MS || tcp.nearSpace === tcp.receiveBufferMax) return;
-    tcp.nearSpace = Math.min(tcp.nearSpace + (tcp.nearSpace >> 4), tcp.receiveBufferMax);
+    tcp.nearSpace = Math.min(tcp.nearSpace + (tcp.nearSpace >> 2), tcp.receiveBufferMax);
   }
   tcp.nearSpaceAtMs = tcp.nowMs;
 }
