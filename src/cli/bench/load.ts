@@ -18,6 +18,8 @@ export interface LoadResult {
 export interface Load {
   /** A name for redis-benchmark's -t. */
   readonly test: string;
+  /** The words of a request, in place of those that `test` stands for. */
+  readonly request?: readonly string[];
   readonly requests: number;
   readonly clients: number;
   readonly pipeline: number;
@@ -31,13 +33,24 @@ export interface Load {
 /** Keys that one run of redis-cli --pipe sets. */
 const FILL_KEYS_MAX = 500_000;
 
+/**
+ * A load without what redis-benchmark begins it with, which counts as much as the load itself: the tests lrange_N push N requests'
+ * worth of elements first. They have to be there, of a warm-up.
+ */
+export function withoutPreparation(load: Load): Load {
+  const count = /^lrange_(\d+)$/.exec(load.test)?.[1];
+  return count === undefined ? load : { ...load, request: ['lrange', 'mylist', '0', String(Number(count) - 1)] };
+}
+
 export function benchmarkWords(address: string, port: number, load: Load): string[] {
   return [
-    ...['redis-benchmark', '--csv', '-h', address, '-p', String(port), '-t', load.test],
+    ...['redis-benchmark', '--csv', '-h', address, '-p', String(port)],
+    ...(load.request === undefined ? ['-t', load.test] : []),
     ...['-n', String(load.requests), '-c', String(load.clients), '-P', String(load.pipeline)],
     ...['-d', String(load.valueBytes)],
     ...(load.keyspace > 0 ? ['-r', String(load.keyspace)] : []),
     ...(load.reconnects === true ? ['-k', '0'] : []),
+    ...(load.request ?? []),
   ];
 }
 

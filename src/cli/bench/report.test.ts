@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { page } from './chart.ts';
 import { coreTimeBetween, parseCoreTicks } from './cpu.ts';
 import { combine, document } from './document.ts';
-import { benchmarkWords, fillCommands, type Load, parseBenchmark, readBenchmark } from './load.ts';
+import { benchmarkWords, fillCommands, type Load, parseBenchmark, readBenchmark, withoutPreparation } from './load.ts';
 import { type Results, tables } from './report.ts';
 import { coreValues, median, type Row, type Sample, summarise, type Values } from './sample.ts';
 import { LOAD_COLUMNS } from './scenario.ts';
@@ -22,6 +22,11 @@ describe('redis-benchmark', () => {
       'redis-benchmark --csv -h 10.0.0.1 -p 6379 -t get -n 1000 -c 50 -P 1 -d 3 -r 100',
     );
     expect(benchmarkWords('10.0.0.1', 6379, { ...load, keyspace: 0 })).not.toContain('-r');
+    expect(withoutPreparation(load)).toBe(load);
+    const long = { ...load, test: 'lrange_100', keyspace: 0 };
+    expect(benchmarkWords('10.0.0.1', 6379, withoutPreparation(long)).join(' ')).toBe(
+      'redis-benchmark --csv -h 10.0.0.1 -p 6379 -n 1000 -c 50 -P 1 -d 3 lrange mylist 0 99',
+    );
   });
 
   it('answers with one row a test', () => {

@@ -46,9 +46,6 @@ export function throughput(settings: LoadSettings): Scenario {
 export const amount = (effort: Effort, full: number): number => (effort === 'quick' ? Math.ceil(full / 50) : full);
 const keysOf = (effort: Effort): number => amount(effort, 1_000_000);
 
-/** LRANGE_100 moves two hundred times as many bytes a request. */
-const isLong = (test: string): boolean => test === 'lrange_100';
-
 export const commands: Scenario = {
   name: 'commands',
   summary: 'LPUSH, RPOP, SADD, HSET, INCR, ZADD and LRANGE_100, alone and pipelined',
@@ -58,7 +55,9 @@ export const commands: Scenario = {
     const tests = ['lpush', 'rpop', 'sadd', 'hset', 'incr', 'zadd', 'lrange_100'];
     const loads = tests.flatMap((test) =>
       [1, 16].map((pipeline): Load => {
-        const full = isLong(test) ? 40_000 : pipeline === 1 ? 80_000 : 500_000;
+        // LRANGE_100 moves two hundred times as many bytes a request.
+        const isLong = test === 'lrange_100';
+        const full = pipeline === 1 ? 80_000 : isLong ? 200_000 : 500_000;
         return { test, pipeline, clients: 50, valueBytes: 3, keyspace: 0, requests: amount(context.effort, full) };
       }),
     );
