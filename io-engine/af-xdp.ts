@@ -256,8 +256,11 @@ class AfXdpEngine implements FrameEngine {
   }
 
   get mode(): string {
-    const { fd, program } = this.#device;
-    return `XDP in ${program.mode === 'driver' ? 'the driver' : 'generic mode'}, ${isZeroCopy(fd) ? 'zero-copy' : 'frames are copied'}`;
+    const { fd, program, long } = this.#device;
+    const words = [`XDP in ${program.mode === 'driver' ? 'the driver' : 'generic mode'}`];
+    words.push(isZeroCopy(fd) ? 'zero-copy' : 'frames are copied');
+    if (long !== null) words.push('long ones are cut by the device');
+    return words.join(', ');
   }
 
   /** Asks the kernel for the frames it lost: a system call, for those who look at counters. */
