@@ -44,16 +44,14 @@ export class SipHash {
   hash(...words: number[]): number {
     const v = this.#v;
     const [k0, k1, k2, k3] = this.key;
-    v.set([
-      0x70736575 ^ k0,
-      0x736f6d65 ^ k1,
-      0x6e646f6d ^ k2,
-      0x646f7261 ^ k3,
-      0x6e657261 ^ k0,
-      0x6c796765 ^ k1,
-      0x79746573 ^ k2,
-      0x74656462 ^ k3,
-    ]);
+    v[0] = 0x70736575 ^ k0;
+    v[1] = 0x736f6d65 ^ k1;
+    v[2] = 0x6e646f6d ^ k2;
+    v[3] = 0x646f7261 ^ k3;
+    v[4] = 0x6e657261 ^ k0;
+    v[5] = 0x6c796765 ^ k1;
+    v[6] = 0x79746573 ^ k2;
+    v[7] = 0x74656462 ^ k3;
     for (let i = 0; i < words.length; i += 2) this.#absorb(words[i], words[i + 1]);
     this.#absorb(0, (words.length * 4) << 24);
     v[4] ^= 0xff;

@@ -81,9 +81,6 @@ export class Client implements ConnectionHandler, RequestLimits {
   readonly id: number;
   readonly server: Server;
   readonly connection: Connection;
-  /** `ip:port` of the peer and of our side. */
-  readonly address: string;
-  readonly localAddress: string;
   /** Unix time, milliseconds. */
   createdAt: number;
   // A number from the beginning: a field that was undefined once has an object made for every value.
@@ -146,13 +143,14 @@ export class Client implements ConnectionHandler, RequestLimits {
   #dropped = 0;
   /** Messages that came while the replies of this client's own batch are not sent. */
   #aside: Uint8Array[] = [];
+  /** Made when somebody asks: most connections of those that last for one request are never named. */
+  #address: string | null = null;
+  #localAddress: string | null = null;
 
   constructor(server: Server, connection: Connection, id: number) {
     this.id = id;
     this.server = server;
     this.connection = connection;
-    this.address = joinAddress(connection.remoteAddress, connection.remotePort);
-    this.localAddress = joinAddress(connection.localAddress, connection.localPort);
     this.createdAt = server.clock.unixMs;
     this.lastInteraction = this.createdAt;
     this.bufferUse = new BufferUse(server.clock.nowMs);
@@ -170,6 +168,22 @@ export class Client implements ConnectionHandler, RequestLimits {
 
   get bulkLengthMax(): number {
     return this.server.config.protoMaxBulkLen;
+  }
+
+  // --- who it is ---
+
+  /** `ip:port` of the peer. */
+  get address(): string {
+    const { remoteAddress, remotePort } = this.connection;
+    this.#address ??= joinAddress(remoteAddress, remotePort);
+    return this.#address;
+  }
+
+  /** `ip:port` of our side. */
+  get localAddress(): string {
+    const { localAddress, localPort } = this.connection;
+    this.#localAddress ??= joinAddress(localAddress, localPort);
+    return this.#localAddress;
   }
 
   /** For the log, about this connection. */

@@ -392,7 +392,7 @@ function establish(tcp: Tcp, h: Handshake, segment: TcpSegment): Connection {
   c.state = ESTABLISHED;
   c.retries = h.retries;
   tcp.started(c, h.isTimed && h.retries === 0 ? (tcp.nowUs - h.sentUs) | 0 : -1);
-  tcp.endHandshake(h);
+  tcp.replaceHandshake(h);
   tcp.flows.set(c.remoteIp, c.remotePort, c.localPort, c.localIp, c);
   c.listener = listener;
   listener.waiting++;

@@ -478,8 +478,13 @@ export class Tcp implements TcpHandler {
   }
 
   endHandshake(h: Handshake): void {
-    this.wheel.cancel(h);
     this.flows.delete(h.remoteIp, h.remotePort, h.localPort, h.localIp);
+    this.replaceHandshake(h);
+  }
+
+  /** Of a handshake whose place in the flow table is taken by its connection. */
+  replaceHandshake(h: Handshake): void {
+    this.wheel.cancel(h);
     h.listener.handshakes--;
     this.handshakes--;
     this.#handshakePool.push(h);
