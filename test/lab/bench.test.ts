@@ -39,6 +39,20 @@ describeLab('wiredis bench', () => {
     expect(await must(['ip', 'netns', 'list'])).not.toContain('wiredis-bench-');
   });
 
+  it('opens connections by a client of its own, beside redis-benchmark', async () => {
+    const paths = ['redis', OVER[0]];
+    const results = mkdtempSync(join(output, 'connections-'));
+    const words = ['bench', '--quick', '--scenario', 'connections', '--paths', paths.join(','), '--output', results];
+    const result = await run([process.execPath, cliScript, ...words]);
+    expect(result.code, result.stderr).toBe(0);
+    const file = readdirSync(results).find((name) => name.endsWith('.json'))!;
+    const { rows } = JSON.parse(readFileSync(join(results, file), 'utf8')) as { rows: Row[] };
+    const named = (test: string) => rows.filter((row) => row.test === test).map((row) => row.path);
+    expect(named('CONNECT+GET')).toEqual(paths);
+    expect(named('CONNECT+GET, redis-benchmark')).toEqual(paths);
+    for (const { values } of rows) expect(values.rate).toBeGreaterThan(10);
+  });
+
   it('takes its lab down when interrupted', async () => {
     const words = ['bench', '--paths', 'redis', '--rounds', '50', '--output', output];
     const child = start([process.execPath, cliScript, ...words], { stdio: ['ignore', 'ignore', 'pipe'] });
