@@ -24,7 +24,7 @@ export const OURS = ['wiredis-sends', 'wiredis-receives'] as const;
 /** Ours beside Linux's in the same row. */
 export interface Comparison {
   readonly ratio: number;
-  /** Two standard errors of the ratio; null: measured once. */
+  /** In 95 of 100 tables the true ratio is no further off; null: measured once. */
   readonly within: number | null;
 }
 
@@ -35,8 +35,12 @@ export function compare({ samples }: CellResult, flow: Flow): Comparison | null 
   const ratio = median(ours) / median(theirs);
   const errors = [uncertainty(ours), uncertainty(theirs)];
   if (errors[0] === null || errors[1] === null) return { ratio, within: null };
-  return { ratio, within: 2 * ratio * Math.hypot(errors[0], errors[1]) };
+  const t = STUDENT[Math.min(ours.length + theirs.length - 2, STUDENT.length) - 1];
+  return { ratio, within: t * ratio * Math.hypot(errors[0], errors[1]) };
 }
+
+/** Student's t for 95 % by degrees of freedom, from 1 on: two rounds that happen to agree prove little. */
+const STUDENT = [12.71, 4.3, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.2, 2.18, 2.16, 2.14, 2.13, 2.12, 2];
 
 function mbit(rate: number | undefined): string {
   if (rate === undefined) return '-';
@@ -102,7 +106,7 @@ export function shortfalls(results: readonly CellResult[]): string {
   }
   const behind = near + clear.length;
   if (behind === 0) return `wiredis is not behind Linux in any of ${measured} comparisons.`;
-  const within = near === 0 ? '' : `, in ${near} of them by no more than two standard errors`;
+  const within = near === 0 ? '' : `, in ${near} of them by no more than the figures are uncertain by`;
   const rest = clear.length === 0 ? '.' : near > 0 ? '. The others:' : ':';
   const lines = [`wiredis is behind Linux in ${behind} of ${measured} comparisons${within}${rest}`];
   clear.sort((a, b) => a.ratio - b.ratio);
@@ -122,7 +126,7 @@ export function documentText(command: string, machine: string, facts: string, re
     'has other n-th packets, so what is left is averaged over rounds, and, where losses and not the link are the limit, over',
     'several connections at a time, so few that they leave the link half empty. Linux uses cubic, in the last column bbr; wiredis',
     'uses cubic over afpacket. Segmentation offload is off on every link. Figures are medians of the rounds, x is the ratio to Linux to',
-    'Linux in the same row with two standard errors.',
+    'Linux in the same row, with its 95 % confidence interval by the differences between rounds (Student).',
     '',
     table(results),
     '',
