@@ -43,7 +43,9 @@ it('says in words where we are behind', () => {
     result([45, 55], [40, 50], [60, 60]),
     result([50, 50], [49, 49]),
   ]);
-  expect(text).toContain('behind Linux in 3 of 5 comparisons, in 1 of them by no more than the figures are uncertain by');
+  expect(text).toContain(
+    'behind Linux in 3 of 5 comparisons, in 1 of them by no more than the figures are uncertain by',
+  );
   expect(text.split('\n').slice(2)).toEqual([
     '- receiving: 20 ms, 0.1 % lost, 5 % reordered: 0.80 ± 0.07',
     '- sending: 20 ms, 0.1 % lost, 5 % reordered: 0.98 ± 0.00',
