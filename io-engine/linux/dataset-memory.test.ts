@@ -1,11 +1,22 @@
 import { readFileSync } from 'node:fs';
 import { PerformanceObserver } from 'node:perf_hooks';
-import { describe, expect, it } from 'vitest';
+import koffi from 'koffi';
+import { describe, expect, it, vi } from 'vitest';
 import { Arena, SEGMENT_BYTES } from '../../src/data/arena.ts';
 import { DatasetMemory } from './dataset-memory.ts';
 import { addressOf } from './libc.ts';
 
 const MIB = 1024 * 1024;
+const PAGE_BYTES = 4096;
+
+const mincore = koffi.load(null).func('int mincore(uintptr_t address, ulong length, _Out_ uint8_t *pages)');
+
+/** Pages of a range that are in memory. */
+function residentPages(address: number, length: number): number {
+  const pages = new Uint8Array(length / PAGE_BYTES);
+  expect(mincore(address, length, pages)).toBe(0);
+  return pages.filter((page) => (page & 1) !== 0).length;
+}
 
 /** What is in memory of this process, bytes. */
 function resident(): number {
@@ -45,6 +56,19 @@ describe.skipIf(process.platform !== 'linux')('memory for the dataset', () => {
       expect(segments.includes(again)).toBe(true);
       expect(again.every((byte) => byte === 0)).toBe(true);
     }
+  });
+
+  it('has the next segment in memory before anybody touches it, as soon as there are two', async () => {
+    const source = new DatasetMemory(SEGMENT_BYTES, 4 * SEGMENT_BYTES);
+    const first = Number(addressOf(source.take(SEGMENT_BYTES)));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(residentPages(first + SEGMENT_BYTES, SEGMENT_BYTES)).toBe(0);
+    source.take(SEGMENT_BYTES);
+    const all = SEGMENT_BYTES / PAGE_BYTES;
+    await vi.waitFor(() => expect(residentPages(first + 2 * SEGMENT_BYTES, SEGMENT_BYTES)).toBe(all), 20_000);
+    const third = source.take(SEGMENT_BYTES);
+    expect(Number(addressOf(third))).toBe(first + 2 * SEGMENT_BYTES);
+    expect(third.every((byte) => byte === 0)).toBe(true);
   });
 
   it('has V8 collect its heap once a reservation, not every few segments', async () => {

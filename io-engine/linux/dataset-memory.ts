@@ -2,8 +2,10 @@
 // and a look-up at random needs a page table's entry for each page. Segments are cut from reservations of a gigabyte,
 // which the kernel backs as they are touched: V8 counts a buffer's length against its collector's patience when it is
 // made, and collected its whole heap, which takes tens of milliseconds, for every few segments that had one each. A segment
-// that is given back goes back to the kernel at once and not when V8 finds out. For src/server.ts.
-import { addressOf, adviseHugePages, discardPages } from './libc.ts';
+// that is given back goes back to the kernel at once and not when V8 finds out. A dataset that grows finds its next segment
+// backed: on a virtual machine whose host has to find the memory too, touching a huge page for the first time takes milliseconds.
+// For src/server.ts.
+import { addressOf, adviseHugePages, discardPages, populatePages } from './libc.ts';
 
 /** A segment that starts here is a number of huge pages, and its blocks lie at cache lines. */
 const HUGE_PAGE_BYTES = 2 * 1024 * 1024;
@@ -15,6 +17,9 @@ export class DatasetMemory {
   readonly #reservationBytes: number;
   #reservation = new Uint8Array(0);
   #next = 0;
+  /** The segment after the one that is being filled; none yet while one is enough. */
+  #prepared: Uint8Array<ArrayBuffer> | null = null;
+  #isGrowing = false;
   readonly #free: Uint8Array<ArrayBuffer>[] = [];
 
   /** @param segmentBytes the usual size; others get memory of their own. A multiple of 2 MiB. */
@@ -28,10 +33,12 @@ export class DatasetMemory {
     if (bytes !== this.#segmentBytes) return hugePages(bytes, CACHE_LINE_BYTES);
     const used = this.#free.pop();
     if (used !== undefined) return used;
-    if (this.#next + bytes > this.#reservation.length) this.#reserve();
-    const { buffer, byteOffset } = this.#reservation;
-    const segment = new Uint8Array(buffer, byteOffset + this.#next, bytes);
-    this.#next += bytes;
+    const segment = this.#prepared ?? this.#cut();
+    if (this.#isGrowing) {
+      this.#prepared = this.#cut();
+      populatePages(Number(addressOf(this.#prepared)), bytes);
+    }
+    this.#isGrowing = true;
     return segment;
   }
 
@@ -40,6 +47,14 @@ export class DatasetMemory {
     if (memory.length !== this.#segmentBytes) return;
     if (!discardPages(Number(addressOf(memory)), memory.length)) memory.fill(0);
     this.#free.push(memory);
+  }
+
+  #cut(): Uint8Array<ArrayBuffer> {
+    if (this.#next + this.#segmentBytes > this.#reservation.length) this.#reserve();
+    const { buffer, byteOffset } = this.#reservation;
+    const segment = new Uint8Array(buffer, byteOffset + this.#next, this.#segmentBytes);
+    this.#next += this.#segmentBytes;
+    return segment;
   }
 
   #reserve(): void {

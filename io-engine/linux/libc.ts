@@ -244,11 +244,13 @@ export function unmap(memory: MappedMemory): void {
   mmap(memory.address, memory.buffer.byteLength, PROT_READ_WRITE, flags, -1, 0);
 }
 
-const madvise: (address: number, length: number, advice: number) => number = library.func(
-  'int madvise(uintptr_t address, ulong length, int advice)',
-);
+type Advise = (address: number, length: number, advice: number) => number;
+const madvise: Advise & {
+  readonly async: (address: number, length: number, advice: number, onDone: () => void) => void;
+} = library.func('int madvise(uintptr_t address, ulong length, int advice)');
 const MADV_DONTNEED = 4;
 const MADV_HUGEPAGE = 14;
+const MADV_POPULATE_WRITE = 23;
 const PAGE_BYTES = 4096;
 
 /** The whole pages of a range. */
@@ -261,6 +263,11 @@ function advise(address: number, length: number, advice: number): boolean {
 /** Asks for huge pages behind a range; a kernel without them leaves it as it is. */
 export function adviseHugePages(address: number, length: number): void {
   advise(address, length, MADV_HUGEPAGE);
+}
+
+/** Has the kernel back a range of whole pages, on another thread; before Linux 5.14 it does so when they are touched, as ever. */
+export function populatePages(address: number, length: number): void {
+  madvise.async(address, length, MADV_POPULATE_WRITE, () => {});
 }
 
 /** Gives the whole pages of a range of private memory back: they read as zeros. @returns whether that is so. */
