@@ -98,7 +98,8 @@ function countOne(call: Call): void {
     db.keyspace.hooks.keyModified(db, bytes, offsets[1], lengths[1]);
     call.server.dirty++;
   }
-  reply.integer(count);
+  if (hll === null || Number.isSafeInteger(count)) reply.integer(count);
+  else reply.bigInteger(hll.exactCount);
 }
 
 function pfmerge(call: Call): void {

@@ -312,7 +312,7 @@ export class HyperLogLog {
     this.bytes[STALE_AT] |= STALE;
   }
 
-  /** The count that is kept, -1 when it is out of date. */
+  /** The count that is kept, -1 when it is out of date; what a stranger wrote there may be more than a number holds: see `exactCount`. */
   get cachedCount(): number {
     const { bytes } = this;
     if ((bytes[STALE_AT] & STALE) !== 0) return -1;
@@ -325,6 +325,12 @@ export class HyperLogLog {
       this.bytes[CARDINALITY_AT + i] = rest % 256;
       rest = Math.floor(rest / 256);
     }
+  }
+
+  /** The count that is kept, to the last digit. */
+  get exactCount(): bigint {
+    const high = BigInt(wordAt(this.bytes, CARDINALITY_AT + 4) >>> 0);
+    return (high << 32n) | BigInt(wordAt(this.bytes, CARDINALITY_AT) >>> 0);
   }
 
   /** @returns -1 when the sparse form is not valid. */

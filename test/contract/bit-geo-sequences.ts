@@ -148,6 +148,8 @@ const MAKERS: readonly ((words: Words) => string[])[] = [
   (w) => ['pfadd', w.pick(HLLS), ...Array.from({ length: w.below(30) }, () => `e${w.below(1000)}`)],
   (w) => ['pfadd', w.pick(['h1', 'h2']), ...Array.from({ length: 400 }, () => `e${w.below(100_000)}`)],
   (w) => ['pfcount', w.pick(HLLS), ...w.maybe(w.pick(HLLS))],
+  // Into the count that is kept there.
+  (w) => ['setrange', w.pick(HLLS), String(8 + w.below(7)), 'p1'],
   (w) => ['pfmerge', w.pick(['h3', 'h2']), w.pick(HLLS), ...w.maybe(w.pick(HLLS))],
   (w) => ['pfdebug', w.pick(['encoding', 'decode', 'decode', 'todense', 'x']), w.pick(HLLS)],
   (w) => ['del', w.pick(BIT_GEO_KEYS)],
