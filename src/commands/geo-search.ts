@@ -11,6 +11,7 @@ import { TYPE_ZSET } from '../data/value-type.ts';
 import { keyChanged } from './collection-words.ts';
 import { decodeMember, doubleAt, given, placeAt, replyCoordinate, replyDistance, unitAt } from './geo-words.ts';
 import { discardWord } from './key-deletion.ts';
+import { sortPart } from './partial-sort.ts';
 import { addMember, createSortedSet } from './sorted-set-words.ts';
 
 export type SearchKind = 'radius' | 'radius-of-member' | 'search' | 'search-store';
@@ -75,11 +76,20 @@ export function geoSearch(call: Call, kind: SearchKind, mayStore: boolean): void
   }
   if (request.count > 0 && request.order === 0 && !request.any) request.order = 1;
   const all = find(zset, request.shape, request.any ? request.count : 0);
-  const { order } = request;
-  if (order !== 0) all.sort((a, b) => order * (a.distance - b.distance));
-  const found = request.count > 0 ? all.slice(0, request.count) : all;
+  const found = nearest(all, request.order, request.count);
   if (request.storeWord === 0) reply(call, request, found);
   else store(call, request, found, kind);
+}
+
+/** The first `count`, 0: all, in that order. Equal distances lie where Redis's sorting leaves them, which COUNT changes. */
+function nearest(all: Found[], order: number, count: number): Found[] {
+  const most = count > 0 ? Math.min(count, all.length) : all.length;
+  if (order === 0) return all.slice(0, most);
+  const compare = (a: number, b: number): number => order * (all[a].distance - all[b].distance);
+  const places = Array.from(all, (_, i) => i);
+  if (most === all.length) places.sort(compare);
+  else sortPart(places, compare, 0, most - 1);
+  return places.slice(0, most).map((place) => all[place]);
 }
 
 // --- words ---

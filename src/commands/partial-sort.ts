@@ -1,6 +1,6 @@
 // Sorts only what LIMIT will show: quicksort with the partition of Bentley and McIlroy ("Engineering a Sort Function",
-// 1993), not going into parts that nobody will see. Redis sorts like that for BY with LIMIT; as it keeps no order among
-// equals, the same steps are what gives them the same places. Only sort.ts imports it.
+// 1993), not going into parts that nobody will see. Redis sorts like that for BY with LIMIT, and for COUNT in geo searches; as it keeps no order among
+// equals, the same steps are what gives them the same places. sort.ts and geo-search.ts import it.
 
 /** Fewer are sorted by insertion. */
 const INSERTION_BELOW = 7;

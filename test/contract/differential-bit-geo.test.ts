@@ -8,7 +8,7 @@ import { CommandHarness } from '../support/command-harness.ts';
 import { type Peer, RedisServer, redisInstalled } from '../support/redis-server.ts';
 import { BIT_GEO_KEYS, bitGeoSequence, DISTANCES } from './bit-geo-sequences.ts';
 
-const BATCHES = Number(process.env.DIFFERENTIAL_RUNS ?? 150);
+const BATCHES = Number(process.env.DIFFERENTIAL_RUNS ?? 500);
 const BATCH_LENGTH = 60;
 
 describe.skipIf(!redisInstalled)('bits, geo and sorting against redis-server 7.0', () => {
