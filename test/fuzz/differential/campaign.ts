@@ -182,11 +182,12 @@ export class Campaign {
     await Promise.all([this.#theirs.peer.run(words), this.#ours.peer.run(words)]);
     await Promise.all([this.#theirs.events(), this.#ours.events()]);
     this.#changes = await this.#changesSoFar();
-    this.#missesDiffer = false;
+    this.#isSpoiled = false;
   }
 
   #changes: readonly [number, number] = [0, 0];
-  #missesDiffer = false;
+  /** A SORT that redis-server alone refused has stored nothing there: what follows has no common ground. */
+  #isSpoiled = false;
 
   async #changesSoFar(): Promise<[number, number]> {
     const count = async ({ peer }: Side): Promise<number> => {
@@ -209,11 +210,12 @@ export class Campaign {
   }
 
   async #compare(batch: readonly (readonly string[])[], context: Context): Promise<Found | null> {
-    if (batch.length === 0) return null;
+    if (batch.length === 0 || this.#isSpoiled) return null;
     const [theirs, ours] = await this.#both(batch);
     for (const [i, words] of batch.entries()) {
       const queued = context.queuedFor(words, theirs[i].reply);
-      this.#missesDiffer ||= isRefusedSort(theirs[i].reply, ours[i].reply);
+      this.#isSpoiled ||= isRefusedSort(theirs[i].reply, ours[i].reply);
+      if (this.#isSpoiled) return null;
       const same = theirs[i].bytes.equals(ours[i].bytes) || sameReply(words, theirs[i].reply, ours[i].reply, queued);
       const possible = i === 0 || pickedFrom(words, ours[i].reply, batch[i - 1], ours[i - 1].reply);
       if (!same || !possible) return { at: words, theirs: theirs[i].reply, ours: ours[i].reply };
@@ -233,10 +235,8 @@ export class Campaign {
 
   /** Events, changes, and then every value: encodings, digests, payloads, times to live. */
   async #compareDatasets(): Promise<Found | null> {
-    const heard = await Promise.all([this.#theirs.events(), this.#ours.events()]);
-    const [theirEvents, ourEvents] = heard.map((events) =>
-      this.#missesDiffer ? events.filter((event) => !event.includes(':keymiss ')) : events,
-    );
+    if (this.#isSpoiled) return null;
+    const [theirEvents, ourEvents] = await Promise.all([this.#theirs.events(), this.#ours.events()]);
     const length = Math.max(theirEvents.length, ourEvents.length);
     for (let i = 0; i < length; i++) {
       if (theirEvents[i] !== ourEvents[i]) {
