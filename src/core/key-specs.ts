@@ -58,7 +58,7 @@ function isAboutKeys(spec: KeySpec): boolean {
  * @returns none when the words do not fit: what is wrong with them is for the command to say.
  */
 export function findKeys(words: ArgVector, name: string, specs: readonly KeySpec[], first = 0): KeyPosition[] {
-  return keysBySpecs(words, name, specs, first) ?? keysBeyondSpecs(words, name, first);
+  return keysBySpecs(words, name, specs, first) ?? keysBeyondSpecs(words, name, specs, first);
 }
 
 /** @returns null when the specifications do not tell all, or the words do not fit. */
@@ -82,10 +82,28 @@ function keysBySpecs(words: ArgVector, name: string, specs: readonly KeySpec[], 
 }
 
 /** Commands whose keys have to be looked for in their own way. */
-function keysBeyondSpecs(words: ArgVector, name: string, first: number): KeyPosition[] {
+function keysBeyondSpecs(words: ArgVector, name: string, specs: readonly KeySpec[], first: number): KeyPosition[] {
   if (name === 'sort') return keysOfSort(words, first);
   if (name === 'sort_ro') return [{ position: first + 1, flags: READ }];
-  return name === 'migrate' ? keysOfMigrate(words, first) : [];
+  if (name === 'migrate') return keysOfMigrate(words, first);
+  const counted = specs.find(({ find_keys: { type } }) => type === 'keynum');
+  return counted === undefined ? [] : keysByLooseCount(words, first, specs, counted);
+}
+
+/**
+ * Where the number of keys is none by Redis's own rules, it is read once more as C's atoi does, and nothing is said about what
+ * happens to the keys. The command itself refuses such a number.
+ */
+function keysByLooseCount(words: ArgVector, first: number, specs: readonly KeySpec[], counted: KeySpec): KeyPosition[] {
+  const { keynumidx = 0, firstkey = 1 } = counted.find_keys.spec;
+  const start = first + (counted.begin_search.spec.index ?? 1);
+  const count = Number(/^\s*([+-]?\d+)/.exec(latin1(words, start + keynumidx))?.[1] ?? 0);
+  if (count < 1 || count > words.argc - start - firstkey) return [];
+  const keys = Array.from({ length: count }, (_, i) => ({ position: start + firstkey + i, flags: [] }));
+  const stored = specs.find(({ find_keys: { type } }) => type === 'range');
+  return stored === undefined
+    ? keys
+    : [...keys, { position: first + (stored.begin_search.spec.index ?? 1), flags: [] }];
 }
 
 const READ = ['RO', 'access'];
@@ -177,8 +195,9 @@ function keyRange(
   if (type !== 'keynum') return null;
   const at = start + (find.keynumidx ?? 0);
   if (at >= count) return null;
-  const keys = Number(latin1(words, first + at));
-  if (!Number.isInteger(keys) || keys < 0) return null;
+  const number = latin1(words, first + at);
+  if (!/^(0|[1-9]\d{0,8})$/.test(number)) return null;
+  const keys = Number(number);
   const from = start + (find.firstkey ?? 1);
   return { from, to: from + (keys - 1) * step, step };
 }
