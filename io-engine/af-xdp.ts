@@ -148,6 +148,7 @@ export function openAfXdp(options: EngineOptions): FrameEngine {
     undo.push(() => membership >= 0 && close(membership));
     const isCut = options.tso === 'auto' && options.vlan === 0 && cutsSegments(info.name);
     const longFd = isCut ? openLongFrames(info.index) : -1;
+    undo.push(() => longFd >= 0 && close(longFd));
     const long = longFd < 0 ? null : new LongFrames(longFd, umem, umemLength);
     const device = { fd, umemFd, umem, rings, program, membership, long };
     const engine = new AfXdpEngine(device, info, options, chunkBytes, freeChunks(rxChunks, options.txRing, chunkBytes));
