@@ -19,7 +19,6 @@ export class DatasetMemory {
   #next = 0;
   /** The segment after the one that is being filled; none yet while one is enough. */
   #prepared: Uint8Array<ArrayBuffer> | null = null;
-  #isGrowing = false;
   readonly #free: Uint8Array<ArrayBuffer>[] = [];
 
   /** @param segmentBytes the usual size; others get memory of their own. A multiple of 2 MiB. */
@@ -33,12 +32,12 @@ export class DatasetMemory {
     if (bytes !== this.#segmentBytes) return hugePages(bytes, CACHE_LINE_BYTES);
     const used = this.#free.pop();
     if (used !== undefined) return used;
+    const isFirst = this.#reservation.length === 0;
     const segment = this.#prepared ?? this.#cut();
-    if (this.#isGrowing) {
+    if (!isFirst) {
       this.#prepared = this.#cut();
       populatePages(Number(addressOf(this.#prepared)), bytes);
     }
-    this.#isGrowing = true;
     return segment;
   }
 
