@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import koffi from 'koffi';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { PLAIN_OPTIONS } from '../test/support/engine-options.ts';
 import { openAfPacket } from './af-packet.ts';
 import { openAfXdp } from './af-xdp.ts';
 import { type FrameEngine, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
@@ -62,19 +63,8 @@ function removePair(): void {
 }
 
 function options(changes: Partial<EngineOptions>): EngineOptions {
-  const rings = {
-    tso: 'auto' as const,
-    rxRing: 64,
-    txRing: 64,
-    queues: 1,
-    busyPollUs: 0,
-    coalesceUs: 0,
-    vlan: 0,
-    ipv6: false,
-  };
   const addresses = [{ ip: 0x0a4d0001, prefixLength: 24 }];
-  const base = { engine: 'afpacket', interface: NEAR, mac: null, mtu: 0, addresses, rxChecksum: 'auto' } as const;
-  return { ...base, ...rings, ...changes };
+  return { ...PLAIN_OPTIONS, engine: 'afpacket', interface: NEAR, addresses, ...changes };
 }
 
 /** Tells the kernel where we are, without ARP. */

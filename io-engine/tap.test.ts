@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { connect } from 'node:net';
 import koffi from 'koffi';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PLAIN_OPTIONS } from '../test/support/engine-options.ts';
 import { type FrameEngine, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
 import type { EngineOptions } from './options.ts';
 import { openTap } from './tap.ts';
@@ -18,20 +19,10 @@ const IP_AT = 14;
 const TCP_AT = 34;
 
 const options: EngineOptions = {
+  ...PLAIN_OPTIONS,
   engine: 'tap',
   interface: 'wiredis-test',
-  mac: null,
-  mtu: 0,
-  rxRing: 64,
-  txRing: 64,
-  queues: 1,
   addresses: [{ ip: 0x0a4d0001, prefixLength: 24 }],
-  rxChecksum: 'auto',
-  tso: 'auto',
-  busyPollUs: 0,
-  coalesceUs: 0,
-  vlan: 0,
-  ipv6: false,
 };
 
 /** Opening needs root, a tun driver and a network namespace of our own. */

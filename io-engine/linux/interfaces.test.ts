@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { PLAIN_OPTIONS } from '../../test/support/engine-options.ts';
 import type { EngineOptions } from '../options.ts';
 import {
   findInterface,
@@ -14,18 +15,7 @@ import {
 const LOOPBACK_IP = 0x7f000001;
 
 function options(name: string, ip: number): EngineOptions {
-  const addresses = [{ ip, prefixLength: 8 }];
-  const rings = {
-    tso: 'auto' as const,
-    rxRing: 64,
-    txRing: 64,
-    queues: 1,
-    busyPollUs: 0,
-    coalesceUs: 0,
-    vlan: 0,
-    ipv6: false,
-  };
-  return { engine: 'afpacket', interface: name, mac: null, mtu: 0, addresses, rxChecksum: 'auto', ...rings };
+  return { ...PLAIN_OPTIONS, engine: 'afpacket', interface: name, addresses: [{ ip, prefixLength: 8 }] };
 }
 
 describe.skipIf(process.platform !== 'linux')('interfaces', () => {

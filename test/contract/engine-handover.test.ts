@@ -6,6 +6,7 @@ import { sendFrame } from '../../io-engine/frame-copies.ts';
 import { EngineError, type FrameEngine } from '../../io-engine/frame-engine.ts';
 import { openEngine } from '../../io-engine/open.ts';
 import type { EngineChoice, EngineOptions } from '../../io-engine/options.ts';
+import { PLAIN_OPTIONS } from '../support/engine-options.ts';
 import { ENGINE_IP, FrameMaker } from './frame-engine-suite.ts';
 import { PacketSocket } from './packet-socket.ts';
 import { createVethPair, enterPrivateNetwork, FAR, macOf, NEAR, removeVethPair } from './private-network.ts';
@@ -13,20 +14,12 @@ import { createVethPair, enterPrivateNetwork, FAR, macOf, NEAR, removeVethPair }
 const unavailable = enterPrivateNetwork();
 
 const options = (engine: EngineChoice, name = NEAR): EngineOptions => ({
+  ...PLAIN_OPTIONS,
   engine,
   interface: name,
-  mac: null,
-  mtu: 0,
   rxRing: 512,
   txRing: 256,
-  queues: 1,
   addresses: [{ ip: ENGINE_IP, prefixLength: 24 }],
-  rxChecksum: 'auto',
-  tso: 'auto',
-  busyPollUs: 0,
-  coalesceUs: 0,
-  vlan: 0,
-  ipv6: false,
 });
 
 /** The number that the maker wrote into a frame. */

@@ -13,6 +13,7 @@ import type { EngineChoice, EngineOptions } from '../../io-engine/options.ts';
 import { openPcapReplay } from '../../io-engine/pcap-replay.ts';
 import { loadRawSocket, openRawIp } from '../../io-engine/raw-ip.ts';
 import { recordFrames } from '../../io-engine/recorder.ts';
+import { PLAIN_OPTIONS } from '../support/engine-options.ts';
 import {
   describeFrameEngine,
   ENGINE_IP,
@@ -33,20 +34,12 @@ const PEER_ADDRESS = '10.77.0.2';
 
 function engineOptions(engine: EngineChoice, changes: Partial<EngineOptions> = {}): EngineOptions {
   return {
+    ...PLAIN_OPTIONS,
     engine,
     interface: NEAR,
-    mac: null,
-    mtu: 0,
     rxRing: 512,
     txRing: 256,
-    queues: 1,
     addresses: [ADDRESS],
-    rxChecksum: 'auto',
-    tso: 'auto',
-    busyPollUs: 0,
-    coalesceUs: 0,
-    vlan: 0,
-    ipv6: false,
     ...changes,
   };
 }
