@@ -174,15 +174,19 @@ export class Client implements ConnectionHandler, RequestLimits {
 
   /** `ip:port` of the peer. */
   get address(): string {
-    const { remoteAddress, remotePort } = this.connection;
-    this.#address ??= joinAddress(remoteAddress, remotePort);
+    if (this.#address === null) {
+      const { remoteAddress, remotePort } = this.connection;
+      this.#address = joinAddress(remoteAddress, remotePort);
+    }
     return this.#address;
   }
 
   /** `ip:port` of our side. */
   get localAddress(): string {
-    const { localAddress, localPort } = this.connection;
-    this.#localAddress ??= joinAddress(localAddress, localPort);
+    if (this.#localAddress === null) {
+      const { localAddress, localPort } = this.connection;
+      this.#localAddress = joinAddress(localAddress, localPort);
+    }
     return this.#localAddress;
   }
 
