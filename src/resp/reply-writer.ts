@@ -6,7 +6,7 @@ const LF = 10;
 const INITIAL_CAPACITY = 64 * 1024;
 /** More than this nobody can take in one piece. */
 export const REPLY_MAX = 2 ** 32;
-/** Bulks below this, bytes, have a length of two digits at most (and of one digit or two in 205 / 2048 of it). */
+/** Bulks below this, bytes, have a length of two digits at most, and 205 / 2048 of it are its tens. */
 const SHORT_BULK = 69;
 /** Room for any `$<int>\r\n` header, sign included. */
 const HEADER_MAX = 24;

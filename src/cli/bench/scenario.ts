@@ -69,16 +69,23 @@ export async function warmUp({ lab }: Context, server: RunningServer, load: Load
   readBenchmark(await lab.run('client', benchmarkWords(server.address, server.port, { ...load, requests })));
 }
 
+/** Runs a load and looks at both cores before and after. @returns what it answered, and their values for so many requests. */
+export async function withCores<T>(lab: Lab, run: () => Promise<T>): Promise<[T, (requests: number) => Values]> {
+  const { server, client } = lab.notes.cores;
+  const before = [readCoreTicks(server), readCoreTicks(client)];
+  const answer = await run();
+  const [serverTime, clientTime] = [server, client].map((core, i) => coreTimeBetween(before[i], readCoreTicks(core)));
+  return [answer, (requests) => coreValues(serverTime, clientTime, requests)];
+}
+
 /** One run of redis-benchmark, with the time of both cores. */
 export async function runLoad(context: Context, server: RunningServer, load: Load): Promise<Measured> {
   const { lab, path } = context;
   await server.settle();
-  const { server: serverCore, client: clientCore } = lab.notes.cores;
-  const before = [readCoreTicks(serverCore), readCoreTicks(clientCore)];
-  const output = await lab.run('client', benchmarkWords(server.address, server.port, withoutPreparation(load)));
-  const after = [readCoreTicks(serverCore), readCoreTicks(clientCore)];
+  const words = benchmarkWords(server.address, server.port, withoutPreparation(load));
+  const [output, coresOver] = await withCores(lab, () => lab.run('client', words));
   const [{ requestsPerSecond, p50Ms, p99Ms, maxMs }] = readBenchmark(output);
-  const cores = coreValues(coreTimeBetween(before[0], after[0]), coreTimeBetween(before[1], after[1]), load.requests);
+  const cores = coresOver(load.requests);
   context.progress(`${path.name}: ${load.test} P=${load.pipeline} ${Math.round(requestsPerSecond)} rps`);
   const values: Values = { rate: requestsPerSecond, p50Ms, p99Ms, maxMs, ...cores };
   return { test: load.test.toUpperCase(), pipeline: load.pipeline, values };

@@ -3,10 +3,8 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CliError } from '../../tool.ts';
-import { coreTimeBetween, readCoreTicks } from '../cpu.ts';
 import type { RunningServer } from '../paths.ts';
-import { coreValues } from '../sample.ts';
-import { type Context, LOAD_COLUMNS, type Measured, runLoad, type Scenario, warmUp } from '../scenario.ts';
+import { type Context, LOAD_COLUMNS, type Measured, runLoad, type Scenario, warmUp, withCores } from '../scenario.ts';
 import type { ConnectResult } from '../workers/connect-load.ts';
 import { amount } from './throughput.ts';
 
@@ -35,19 +33,16 @@ async function byOwnClient(context: Context, server: RunningServer, lanes: numbe
   const connections = amount(context.effort, 150_000);
   await connect(context, server, lanes, Math.ceil(connections / 5));
   await server.settle();
-  const { server: serverCore, client: clientCore } = context.lab.notes.cores;
-  const before = [readCoreTicks(serverCore), readCoreTicks(clientCore)];
-  const { seconds, p50Us, p99Us, maxUs, again, resets } = await connect(context, server, lanes, connections);
-  const after = [readCoreTicks(serverCore), readCoreTicks(clientCore)];
+  const [result, coresOver] = await withCores(context.lab, () => connect(context, server, lanes, connections));
+  const { seconds, p50Us, p99Us, maxUs, again, resets } = result;
   if (resets > 0) throw new CliError('LOAD_FAILED', `${resets} of ${connections} connections were reset`);
-  const cores = coreValues(coreTimeBetween(before[0], after[0]), coreTimeBetween(before[1], after[1]), connections);
   const rate = connections / seconds;
   context.progress(
     `${context.path.name}: ${Math.round(rate)} connections a second${again > 0 ? `, ${again} segments sent again` : ''}`,
   );
   const times = { p50Ms: p50Us / 1000, p99Ms: p99Us / 1000, maxMs: maxUs / 1000 };
   const test = lanes === MANY ? 'CONNECT+GET' : `CONNECT+GET, ${lanes} at a time`;
-  return { test, pipeline: 1, values: { rate, ...times, ...cores } };
+  return { test, pipeline: 1, values: { rate, ...times, ...coresOver(connections) } };
 }
 
 async function byRedisBenchmark(context: Context, server: RunningServer): Promise<Measured> {

@@ -3,10 +3,8 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CliError } from '../../tool.ts';
-import { coreTimeBetween, readCoreTicks } from '../cpu.ts';
 import { fillKeyspace, type Load } from '../load.ts';
-import { coreValues } from '../sample.ts';
-import { runLoad, type Scenario, warmUp } from '../scenario.ts';
+import { runLoad, type Scenario, warmUp, withCores } from '../scenario.ts';
 import type { PacedResult } from '../workers/paced-load.ts';
 
 const worker = join(dirname(fileURLToPath(import.meta.url)), '..', 'workers', 'paced-load.js');
@@ -29,16 +27,12 @@ export const halfLoad: Scenario = {
     if (!notes.has(PEAK)) notes.set(PEAK, (await runLoad(context, server, load)).values.rate ?? 0);
     const rate = Math.round((notes.get(PEAK) ?? 0) / 2);
     const seconds = effort === 'quick' ? 1 : 8;
-    const { server: serverCore, client: clientCore } = lab.notes.cores;
-    const before = [readCoreTicks(serverCore), readCoreTicks(clientCore)];
     const words = [server.address, server.port, rate, seconds, load.clients, keyspace].map(String);
-    const output = await lab.run('client', [process.execPath, worker, ...words]);
-    const after = [readCoreTicks(serverCore), readCoreTicks(clientCore)];
+    const [output, coresOver] = await withCores(lab, () => lab.run('client', [process.execPath, worker, ...words]));
     if (output.code !== 0) throw new CliError('LOAD_FAILED', `paced load failed: ${output.stderr.trim()}`);
     const { answered, p50Us, p99Us, maxUs } = JSON.parse(output.stdout) as PacedResult;
-    const cores = coreValues(coreTimeBetween(before[0], after[0]), coreTimeBetween(before[1], after[1]), answered);
     context.progress(`${context.path.name}: ${rate} rps on schedule, p99 ${Math.round(p99Us)} us`);
     const times = { p50Ms: p50Us / 1000, p99Ms: p99Us / 1000, maxMs: maxUs / 1000 };
-    return [{ test: 'GET', pipeline: 1, values: { rate: answered / seconds, ...times, ...cores } }];
+    return [{ test: 'GET', pipeline: 1, values: { rate: answered / seconds, ...times, ...coresOver(answered) } }];
   },
 };
