@@ -604,6 +604,16 @@ describeLab('doctor', () => {
       expect((await run([...there, 'doctor', '--netdev', netdev])).code).toBe(0);
     });
 
+    it('an interface whose name is in two other network namespaces', async () => {
+      // The kernel has an address on both ends of this veth: neither looks like the one that is meant.
+      writeFileSync(netdev, here('interface = KLINK\naddress = 10.77.0.1/24\n'));
+      const look = await run([process.execPath, cliScript, 'doctor', '--json', '--netdev', netdev]);
+      const row = rowOf(JSON.parse(look.stdout), 'interface');
+      expect(row).toMatchObject({ verdict: 'fail' });
+      expect(row!.text).toMatch(/ is in network namespaces \S+ and \S+: put '.*ip netns exec NAME' before/);
+      for (const namespace of Object.values(lab.plan.namespaces)) expect(row!.text).toContain(namespace);
+    });
+
     it('a package that was left out when wiredis was installed', async () => {
       writeFileSync(netdev, here('interface = VETH\naddress = 10.77.0.1/24\nengine = pcap\n'));
       // The built program with every package but one.

@@ -7,7 +7,7 @@ import { KEY_NAMES } from '../../../stack/config-schema.ts';
 import { formatMac } from '../../../stack/wire/ethernet.ts';
 import { nearestName } from '../tool.ts';
 import { asRoot, type Check, type Finding, fail, pass, setKeyCommand, warn, writeCommand } from './check.ts';
-import { driverOf, features, linkMaster, namespaceOf, vethPeer } from './link.ts';
+import { driverOf, features, linkMaster, namespacesOf, vethPeer } from './link.ts';
 import { processName } from './running-server.ts';
 import type { Situation } from './situation.ts';
 import { xdpOwner } from './xdp-owner.ts';
@@ -64,13 +64,8 @@ const interfaceThere: Check = {
       );
     }
     if (engine === 'tap') return pass(`${name} is not there yet: engine tap makes it`);
-    const elsewhere = await namespaceOf(name);
-    if (elsewhere !== null) {
-      const enter = asRoot(`ip netns exec ${elsewhere}`);
-      return fail(
-        `${name} is in network namespace ${elsewhere}: put '${enter}' before doctor's and the server's command`,
-      );
-    }
+    const elsewhere = await namespacesOf(name);
+    if (elsewhere.length > 0) return fail(inNamespaces(name, elsewhere));
     const there = listInterfaces().filter((one) => one !== 'lo');
     const spare = spareInterfaces(situation);
     const meant = nearestName(name, spare) ?? (spare.length === 1 ? spare[0] : null);
@@ -78,6 +73,13 @@ const interfaceThere: Check = {
     return meant === null ? fail(text) : fail(text, setKeyCommand(situation.options.netdev, 'interface', meant));
   },
 };
+
+function inNamespaces(name: string, namespaces: readonly string[]): string {
+  const [only, ...others] = namespaces;
+  const enter = asRoot(`ip netns exec ${others.length === 0 ? only : 'NAME'}`);
+  const which = others.length === 0 ? `namespace ${only}` : `namespaces ${namespaces.join(' and ')}`;
+  return `${name} is in network ${which}: put '${enter}' before doctor's and the server's command`;
+}
 
 const link: Check = {
   name: 'link',

@@ -25,6 +25,10 @@ interface LinkRow {
   readonly master?: string;
 }
 
+interface AddressRow {
+  readonly addr_info?: readonly { readonly scope: string }[];
+}
+
 /** What a program says as JSON; null: it is not there, or says nothing of the kind. */
 async function ask<T>(words: readonly string[]): Promise<T | null> {
   if (!hasProgram(words[0])) return null;
@@ -41,14 +45,21 @@ export async function linkMaster(name: string): Promise<string | null> {
   return (await linkRow(name))?.master ?? null;
 }
 
-/** The network namespace, of those with a name, that has such an interface; null: none. */
-export async function namespaceOf(name: string): Promise<string | null> {
+/**
+ * The network namespaces, of those with a name, that have such an interface. Both ends of a veth may go by one
+ * name: where the kernel has an address on some but not on others, it is the others.
+ */
+export async function namespacesOf(name: string): Promise<string[]> {
   const named = (await ask<{ name: string }[]>(['ip', '-j', 'netns', 'list'])) ?? [];
+  const spare: string[] = [];
+  const used: string[] = [];
   for (const { name: namespace } of named) {
-    const found = await ask<LinkRow[]>(['ip', '-n', namespace, '-j', 'link', 'show', 'dev', name]);
-    if (found !== null) return namespace;
+    const rows = await ask<AddressRow[]>(['ip', '-n', namespace, '-j', 'address', 'show', 'dev', name]);
+    if (rows === null) continue;
+    const isUsed = rows.some(({ addr_info: addresses }) => addresses?.some(({ scope }) => scope !== 'link'));
+    (isUsed ? used : spare).push(namespace);
   }
-  return null;
+  return spare.length > 0 ? spare : used;
 }
 
 /** How a network namespace is entered that we know by number: by its name, or a process in it. Null: by neither. */
