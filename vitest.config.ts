@@ -30,6 +30,7 @@ export default defineConfig({
         test: {
           name: 'lab',
           include: ['test/lab/**/*.test.ts'],
+          globalSetup: 'test/lab/sweep.ts',
           fileParallelism: false,
           testTimeout: 600_000,
           hookTimeout: 120_000,
