@@ -20,6 +20,7 @@ import {
   type FrameEngine,
   type HandedEngine,
   type Link,
+  LONG_PAYLOAD_MAX,
   NO_FRAME,
   RX_CHECKSUM_TRUSTED,
   type SynGate,
@@ -39,7 +40,7 @@ import {
   raiseSendBuffer,
   unmap,
 } from './linux/libc.ts';
-import { LONG_PAYLOAD_MAX, LONG_SLOT_LENGTH, LongFrames, openLongFrames } from './linux/long-frames.ts';
+import { LONG_SLOT_LENGTH, LongFrames, openLongFrames } from './linux/long-frames.ts';
 import { openMembership } from './linux/packet-socket.ts';
 import { KernelSynGate } from './linux/syn-gate.ts';
 import { type AttachedProgram, attachRedirect, detach, steerQueue } from './linux/xdp-program.ts';

@@ -9,6 +9,11 @@ export const RX_VLAN_STRIPPED = 2;
 /** Ethernet header with one 802.1Q tag, bytes: what a slot holds beside the IP packet. */
 export const ETHERNET_HEADER_MAX = 18;
 
+/** Largest IP packet there is, bytes. */
+export const IP_PACKET_MAX = 65535;
+/** Largest TCP payload of a frame that a device cuts: IPv6 and TCP headers take 100 bytes at most. */
+export const LONG_PAYLOAD_MAX = IP_PACKET_MAX - 100;
+
 /** What `reserve()` answers while every outgoing slot is in use. */
 export const NO_FRAME = -1;
 

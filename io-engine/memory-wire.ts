@@ -7,11 +7,10 @@
 // call `advance`, which delivers what is due and then calls the reader of each end that has frames waiting.
 import { ArenaEngine, DEFAULT_BATCH, DEFAULT_RING } from './arena-engine.ts';
 import { FlightQueue } from './flight-queue.ts';
-import { ETHERNET_HEADER_MAX, type Link, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
+import { ETHERNET_HEADER_MAX, IP_PACKET_MAX, type Link, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
 
 const ETHERNET_HEADER = 14;
 const ETHERTYPE_IPV4 = 0x0800;
-const IP_PACKET_MAX = 65535;
 
 /** What happens to frames on their way; probabilities are 0..1, all zero by default. */
 export interface Impairment {

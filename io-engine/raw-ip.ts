@@ -5,7 +5,7 @@
 // packages.ts asks whether the package is there.
 import { createRequire } from 'node:module';
 import { ArenaEngine, DEFAULT_BATCH } from './arena-engine.ts';
-import { EngineError, type Link, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
+import { EngineError, IP_PACKET_MAX, type Link, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
 import { type InterfaceInfo, interfaceInfo, ipText, kernelOwnsAddress } from './linux/interfaces.ts';
 import type { EngineOptions } from './options.ts';
 import { type FirewallListing, listFirewall, requireResetRule, SENT_MARK } from './reset-rule.ts';
@@ -20,9 +20,6 @@ const SO_BINDTODEVICE = 25;
 const SO_MARK = 36;
 const IPPROTO_IP = 0;
 const IP_HDRINCL = 3;
-
-/** Longest IPv4 packet: the kernel reassembles fragments before we see them. */
-const PACKET_MAX = 65535;
 
 /** Packets taken from one socket before the other gets its turn. */
 const BURST_MAX = 256;
@@ -100,8 +97,9 @@ class RawIpEngine extends ArenaEngine {
   readonly #own: readonly number[];
   /** The kernel has looked at the IP header's checksum only, so `auto` verifies. */
   readonly #flags: number;
-  readonly #packet = Buffer.alloc(PACKET_MAX);
-  readonly #packetView = new DataView(this.#packet.buffer, this.#packet.byteOffset, PACKET_MAX);
+  /** The kernel reassembles fragments before we see them. */
+  readonly #packet = Buffer.alloc(IP_PACKET_MAX);
+  readonly #packetView = new DataView(this.#packet.buffer, this.#packet.byteOffset, IP_PACKET_MAX);
   readonly #destinations = new Map<number, string>();
 
   constructor(link: Link, options: EngineOptions, sockets: readonly RawSocket[]) {

@@ -12,7 +12,9 @@ import {
   ETHERNET_HEADER_MAX,
   type FrameBatch,
   type FrameEngine,
+  IP_PACKET_MAX,
   type Link,
+  LONG_PAYLOAD_MAX,
   NO_FRAME,
   RX_CHECKSUM_TRUSTED,
 } from './frame-engine.ts';
@@ -53,9 +55,6 @@ const TUN_F_CSUM = 1;
 const TUN_F_TSO4 = 2;
 const TUN_F_TSO6 = 4;
 
-const IP_PACKET_MAX = 65535;
-/** IPv4 and TCP headers with every option the stack writes fit in this. */
-const HEADERS_MAX = 80;
 const FRAME_MAX = IP_PACKET_MAX + ETHERNET_HEADER_MAX;
 /** A slot: header, frame, rounded up to a page. */
 const SLOT_LENGTH = 17 * 4096;
@@ -151,9 +150,9 @@ class TapEngine implements FrameEngine {
       medium: 'ethernet',
       mac: options.mac?.slice() ?? randomMac(),
       mtu: options.mtu || info.mtu,
-      frameCapacity: IP_PACKET_MAX + ETHERNET_HEADER_MAX,
+      frameCapacity: FRAME_MAX,
       txChecksumOffload: true,
-      tsoPayloadMax: IP_PACKET_MAX - HEADERS_MAX,
+      tsoPayloadMax: LONG_PAYLOAD_MAX,
     };
     this.#wait = new DeviceWait(fd, this, this.counters, { busyPollUs: 0, coalesceUs: 0 });
   }

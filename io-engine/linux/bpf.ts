@@ -23,15 +23,15 @@ export const SUB = 0x1f;
 export const MUL = 0x2f;
 export const OR = 0x4f;
 export const AND_IMM = 0x57;
-export const AND32_IMM = 0x54;
 export const LSH_IMM = 0x67;
 export const RSH_IMM = 0x77;
 export const XOR = 0xaf;
 export const LOAD_8 = 0x71;
 export const LOAD_16 = 0x69;
 export const LOAD_32 = 0x61;
-export const STORE_32 = 0x63;
-export const STORE_32_IMM = 0x62;
+const STORE_16 = 0x6b;
+const STORE_32 = 0x63;
+const STORE_32_IMM = 0x62;
 export const JUMP = 0x05;
 export const JEQ = 0x1d;
 export const JEQ_IMM = 0x15;
@@ -39,6 +39,7 @@ export const JNE_IMM = 0x55;
 /** The low 32 bits only. */
 export const JNE32_IMM = 0x56;
 export const JGE = 0x3d;
+export const JGT = 0x2d;
 export const JGT_IMM = 0x25;
 export const JLT_IMM = 0xa5;
 const LOAD_64_IMM = 0x18;
@@ -120,6 +121,10 @@ export class Assembler {
 
   store(base: number, offset: number, from: number): void {
     this.#code.push([STORE_32, base | (from << 4), offset, 0]);
+  }
+
+  store16(base: number, offset: number, from: number): void {
+    this.#code.push([STORE_16, base | (from << 4), offset, 0]);
   }
 
   storeImmediate(base: number, offset: number, immediate: number): void {

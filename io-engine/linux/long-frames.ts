@@ -7,11 +7,6 @@ import { openPacketSocket, packetAddress, SOL_PACKET } from './packet-socket.ts'
 import { VNET_HEADER_LENGTH, VNET_SHORT_HEADER_LENGTH, writeVnetHeader } from './vnet-header.ts';
 
 const PACKET_VNET_HDR = 15;
-const IP_PACKET_MAX = 65535;
-/** IP and TCP headers with every option the stack writes fit in this. */
-const HEADERS_MAX = 100;
-/** Largest TCP payload of a long frame, bytes. */
-export const LONG_PAYLOAD_MAX = IP_PACKET_MAX - HEADERS_MAX;
 /** Bytes of the slot: header and frame, in whole pages. */
 export const LONG_SLOT_LENGTH = 17 * 4096;
 /** What the socket may hold that a busy device has not taken yet. */

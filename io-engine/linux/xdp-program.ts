@@ -1,10 +1,10 @@
 // The XDP program that hands a queue's frames to our AF_XDP socket: assembled here, loaded and attached with bpf(2),
 // no clang, libbpf or libxdp. For io-engine on Linux only.
 import { EngineError } from '../frame-engine.ts';
-import { Assembler, attribute, createMap, LOAD_32, loadProgram, MOV, MOV_IMM } from './bpf.ts';
+import { ADD, ADD_IMM, Assembler, attribute, createMap, JGT, LOAD_32, loadProgram, MOV, MOV_IMM } from './bpf.ts';
 import { EBUSY, errnoText, isPrivilegeErrno, openingError } from './errno.ts';
 import { addressOf, bpf, close, errno, pinned } from './libc.ts';
-import { KernelSynGate } from './syn-gate.ts';
+import { type FrameView, KernelSynGate } from './syn-gate.ts';
 
 const BPF_MAP_UPDATE_ELEM = 2;
 const BPF_LINK_CREATE = 28;
@@ -15,9 +15,11 @@ const XDP_FLAGS_SKB_MODE = 1 << 1;
 const XDP_FLAGS_DRV_MODE = 1 << 2;
 const XDP_DROP = 1;
 const XDP_PASS = 2;
-const RX_QUEUE_INDEX = 16; // in struct xdp_md
+/** In struct xdp_md. */
+const DATA = 0;
+const DATA_END = 4;
+const RX_QUEUE_INDEX = 16;
 const REDIRECT_MAP = 51;
-const XDP_LOAD_BYTES = 189;
 const CAPABILITIES = 'CAP_NET_ADMIN and CAP_BPF (or root; not in an unprivileged user namespace)';
 
 /** How the program runs: in the driver, or on the kernel's socket buffers where the driver cannot. */
@@ -28,9 +30,19 @@ export interface AttachedProgram {
   readonly map: number;
   readonly link: number;
   readonly mode: XdpMode;
-  /** Null: the kernel is too old to hold SYNs back (before 5.18). */
+  /** Null: the kernel is too old to hold SYNs back (before 5.11). */
   readonly synGate: KernelSynGate | null;
 }
+
+/** Where the frame lies: nothing is copied. */
+const viewInPlace: FrameView = (code, register, length) => {
+  code.load(LOAD_32, register, 6, DATA);
+  code.op(ADD, register, 2);
+  code.op(MOV, 4, register);
+  code.op(ADD_IMM, 4, 0, length);
+  code.load(LOAD_32, 5, 6, DATA_END);
+  code.jump(JGT, 4, 5, 'accept');
+};
 
 /**
  * `return bpf_redirect_map(&map, ctx->rx_queue_index, XDP_PASS)`: every frame of a queue that has a socket in the
@@ -41,7 +53,7 @@ export function redirectProgram(mapFd: number, synGate: KernelSynGate | null, ty
   const code = new Assembler();
   if (synGate !== null) {
     code.op(MOV, 6, 1);
-    synGate.emit(code, XDP_LOAD_BYTES, typeOffset);
+    synGate.emit(code, viewInPlace, typeOffset);
     code.label('drop');
     code.op(MOV_IMM, 0, 0, XDP_DROP);
     code.exit();

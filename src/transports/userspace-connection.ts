@@ -1,5 +1,6 @@
 // A connection of our stack as the transport's users see it, and what the stack tells of it. Only userspace.ts imports this.
 import { CLOSE_REASONS } from '../../stack/close-reasons.ts';
+import { isIpv6 } from '../../stack/ipv6-book.ts';
 import type { Socket, SocketEvents } from '../../stack/socket.ts';
 import type { Stack } from '../../stack/stack.ts';
 import type { Connection, ConnectionHandler } from './transport.ts';
@@ -32,6 +33,7 @@ export class ConnectionEvents implements SocketEvents {
 
   onClose(socket: Socket, reason: number): void {
     const connection = socket.user as UserspaceConnection;
+    connection.keepAddress();
     this.#onGone(connection);
     connection.handler.onClose(CLOSE_REASONS[reason]);
   }
@@ -40,6 +42,8 @@ export class ConnectionEvents implements SocketEvents {
 export class UserspaceConnection implements Connection {
   readonly socket: Socket;
   readonly #stack: Stack;
+  /** Null: the stack still knows. */
+  #remoteAddress: string | null = null;
   handler!: ConnectionHandler;
 
   constructor(socket: Socket, stack: Stack) {
@@ -47,8 +51,13 @@ export class UserspaceConnection implements Connection {
     this.#stack = stack;
   }
 
+  /** From its end on the stack may give the number of an IPv6 address to another one. */
+  keepAddress(): void {
+    if (isIpv6(this.socket.remoteIp)) this.#remoteAddress = this.remoteAddress;
+  }
+
   get remoteAddress(): string {
-    return this.#stack.ip.format(this.socket.remoteIp);
+    return this.#remoteAddress ?? this.#stack.ip.format(this.socket.remoteIp);
   }
 
   get remotePort(): number {
