@@ -112,8 +112,8 @@ interface Victim {
 
 /** What a flood in turns did to those who were connected. */
 interface Effect {
-  /** SYNs a second towards the victim. */
-  readonly sent: number;
+  /** SYNs a second in each kind of turn. */
+  readonly sent: readonly number[];
   readonly samples: readonly Sample[];
 }
 
@@ -177,13 +177,13 @@ describeLab('SYN flood', () => {
     return [of(`${pid}`), threads.reduce((sum, us) => sum + us, 0)];
   }
 
-  /** Floods `victim`; with `onTurn` in turns with one that leads nowhere and the sink. @returns SYNs a second towards it. */
+  /** Floods `victim`; with `onTurn` in turns with one that leads nowhere and the sink. @returns SYNs a second towards each. */
   async function flood(
     { address, veth }: Victim,
     seconds: number,
     source?: string,
     onTurn?: (turn: number) => void,
-  ): Promise<number> {
+  ): Promise<number[]> {
     const mac = (await lab.must('server', ['cat', `/sys/class/net/${veth}/address`])).trim();
     const devices = onTurn === undefined ? veth : `${veth},nowhere,${SINK}`;
     const words = [`${root}/test/lab/clients/syn-flood.js`, dist, devices, mac, address, String(PORT)];
@@ -199,7 +199,7 @@ describeLab('SYN flood', () => {
     const code = await new Promise((resolve) => child.once('close', resolve));
     if (code !== 0) throw new Error(complaints);
     const { frames, seconds: took } = JSON.parse(said);
-    return frames[0] / (onTurn === undefined ? took : took / TURNS);
+    return frames.map((count: number) => count / (onTurn === undefined ? took : took / TURNS));
   }
 
   /** Floods `victim` in turns while clients that were connected before ask it for keys. */
@@ -264,12 +264,12 @@ describeLab('SYN flood', () => {
           (await lab.run('client', ['timeout', '15', 'redis-cli', '-h', victim.address, 'PING'])).stdout.trim(),
         );
       const during = await server.info();
-      const floodSyns = (await flooding) * 6;
+      const floodSyns = (await flooding)[AT_SERVER] * 6;
       const cpu = cpuUs(server.pid).map((us, i) => Number(((us - cpuBefore[i]) / floodSyns).toFixed(3)));
       const row = {
         family,
         engine: OVER,
-        synsPerSecond: Math.round(sent),
+        synsPerSecond: Math.round(sent[AT_SERVER]),
         turns: [others.length, port.length],
         rps: { nowhere: Math.round(median(others)), atServer: Math.round(median(port)) },
         /** What a SYN costs the server's process, and the thread that receives for it where there is one. */
@@ -309,11 +309,11 @@ describeLab('SYN flood', () => {
         redis: { address: kernel.serverAddress, veth: kernel.veth },
       };
       const rates = { ours: [[], [], []] as number[][], redis: [[], [], []] as number[][] };
-      const sent = { ours: 0, redis: 0 };
+      const sent = { ours: [0, 0, 0], redis: [0, 0, 0] };
       for (let round = 0; round < ROUNDS; round++) {
         for (const name of ['ours', 'redis'] as const) {
           const effect = await floodInTurns(victims[name], ROUND_SECONDS);
-          sent[name] += effect.sent / ROUNDS;
+          sent[name] = sent[name].map((sum, turn) => sum + effect.sent[turn] / ROUNDS);
           for (const turn of [AT_SERVER, NOWHERE, DROPPED]) rates[name][turn].push(...ratesOf(effect.samples, turn));
         }
       }
@@ -321,7 +321,8 @@ describeLab('SYN flood', () => {
         median(rates[name][turn]) / median(rates[name][NOWHERE]);
       const row = {
         engine: OVER,
-        synsPerSecond: sent,
+        /** At the server, nowhere, at the sink; so are the requests a second. */
+        synsPerSecond: { ours: sent.ours.map(Math.round), redis: sent.redis.map(Math.round) },
         rps: { ours: rates.ours.map(median).map(Math.round), redis: rates.redis.map(median).map(Math.round) },
         kept: { ours: Number(kept('ours').toFixed(3)), redis: Number(kept('redis').toFixed(3)) },
         keptBySink: {
