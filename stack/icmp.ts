@@ -185,13 +185,15 @@ export class Icmp {
   #echoReply(bytes: Uint8Array, ip: Ipv4Header): number {
     const { payloadOffset, payloadLength } = this.#header;
     const rest = readInt32(bytes, ip.payloadOffset + 4);
+    // One that came in fragments goes back cut off (RFC 1122 3.2.2.6): we make none.
+    const room = this.#engine.link.mtu - IPV4_HEADER_LENGTH - ICMP_HEADER_LENGTH;
     const isSent = this.#send(
       ICMP_ECHO_REPLY,
       0,
       rest,
       bytes,
       payloadOffset,
-      payloadLength,
+      Math.min(payloadLength, room),
       ip.destinationIp,
       ip.sourceIp,
     );

@@ -1,7 +1,8 @@
 // IPv6 addresses as int32, so that TCP, the flow table and the neighbour cache handle both families alike: an IPv4 address
 // is itself, an IPv6 one a number from this book, out of 240.0.0.0/4, which no IPv4 host has (RFC 1112 4). The book
 // keeps the 16 bytes, their part in a checksum, and a keyed hash that stays the same when the number changes.
-// Numbers nobody uses any more are taken back by a sweep between two ticks. Used by stack/ only.
+// Numbers nobody uses any more are taken back by a sweep between two ticks. Used by stack/, and by
+// src/transports/userspace-connection.ts, which asks what kind a number is.
 import type { RandomSource } from './clock.ts';
 import { halfSipHash } from './keyed-hash.ts';
 import { copyBytes, equalBytes, readInt32, readUint16 } from './wire/bytes.ts';

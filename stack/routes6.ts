@@ -138,7 +138,8 @@ export class Routes6 {
   }
 
   #build(): void {
-    const onLink = this.#addresses.map(({ bytes, prefixLength }) => ({ bytes, prefixLength, gateway: null }));
+    const others = this.#addresses.filter(({ bytes }) => !isLinkLocal(bytes, 0));
+    const onLink = others.map(({ bytes, prefixLength }) => ({ bytes, prefixLength, gateway: null }));
     const router = this.#gateway !== 0 ? this.#gateway : this.#router;
     const defaults = router === 0 ? [] : [{ bytes: new Uint8Array(16), prefixLength: 0, gateway: router }];
     const all: TableRoute[] = [...this.#configured, { ...LINK_LOCAL_PREFIX, gateway: null }, ...onLink, ...defaults];
