@@ -83,6 +83,14 @@ export function receiveNow(fd: number, into: Uint8Array): number {
   return recv(fd, into, into.length, MSG_DONTWAIT);
 }
 
+const shutdown: (fd: number, how: number) => number = library.func('int shutdown(int fd, int how)');
+const SHUT_WR = 1;
+
+/** FIN behind what the socket took. @returns negative when it is no longer connected. */
+export function endNow(fd: number): number {
+  return shutdown(fd, SHUT_WR);
+}
+
 /** A connection that waits at a listening socket. @returns its descriptor, or a negative number. */
 export function acceptNow(fd: number): number {
   return accept4(fd, null, null, SOCK_NONBLOCK_CLOEXEC);

@@ -28,6 +28,8 @@ export interface SocketCalls {
   receiveNow(fd: number, into: Uint8Array): number;
   /** @returns a descriptor, or a negative number. */
   acceptNow(fd: number): number;
+  /** FIN behind what the kernel has taken. @returns negative when it could not. */
+  endNow(fd: number): number;
 }
 
 export interface KernelParts {
@@ -35,7 +37,7 @@ export interface KernelParts {
   readonly scheduler: Scheduler;
   /** Seconds of silence before the kernel probes the peer; 0: never. */
   readonly keepAliveSeconds: () => number;
-  /** Without them nobody is served in the middle of a tick. */
+  /** Without them nobody is served in the middle of a tick, and a FIN may follow a later reply to another client. */
   readonly calls?: SocketCalls;
 }
 
@@ -177,8 +179,17 @@ export class KernelTransport implements Transport {
     if (this.#tickOpen) return;
     this.#tickOpen = true;
     this.#parts.clock.update();
-    this.#parts.scheduler.soon(this.#closeTick);
+    this.#parts.scheduler.soon(this.#turn);
   }
+
+  /**
+   * The kernel lists a connection that it told of last before those that came since, until it is asked again: the event
+   * loop asks once more before anybody is answered. Without it who was served last, and asks again at once, is served
+   * before others who had sent earlier, where the process had to wait for a core.
+   */
+  readonly #turn = (): void => {
+    this.#parts.scheduler.soon(this.#closeTick);
+  };
 
   readonly #closeTick = (): void => {
     this.#tickOpen = false;
@@ -218,6 +229,10 @@ export class KernelTransport implements Transport {
     const dirty = this.#dirty;
     this.#dirty = [];
     for (let i = 0; i < dirty.length; i++) dirty[i].flush();
+  }
+
+  endNow(fd: number): void {
+    if (fd >= 0) this.#parts.calls?.endNow(fd);
   }
 
   markDirty(connection: KernelConnection): void {
@@ -384,6 +399,8 @@ class KernelConnection implements Connection {
   /** FIN. As our own stack does in FIN-WAIT-2, a peer that then says nothing and never ends is cut off. */
   #finish(): void {
     const socket = this.#socket;
+    // The event loop sends a FIN at its next turn, but who is told in this tick that a client was closed may rely on it.
+    if (this.below === null && socket.writableLength === 0) this.#transport.endNow(descriptorOf(socket));
     socket.end();
     if (!this.#patient) socket.setTimeout(FIN_WAIT_2_MS, () => this.#reset());
   }

@@ -27,6 +27,8 @@ export interface TransportPair {
 
 export interface TransportFixture {
   readonly name: string;
+  /** Others hear of what is done to them before it is answered; otherwise with the same batch of frames. */
+  readonly endsFirst: boolean;
   /** `connect` sends its SYN in a `serveNow`; otherwise only the event loop does it. */
   readonly connectsNow: boolean;
   open(): Promise<TransportPair>;
@@ -34,6 +36,7 @@ export interface TransportFixture {
 
 const kernelFixture: TransportFixture = {
   name: 'kernel',
+  endsFirst: true,
   connectsNow: false,
   async open() {
     const make = (): KernelTransport =>
@@ -60,6 +63,7 @@ const kernelFixture: TransportFixture = {
 
 const userspaceFixture: TransportFixture = {
   name: 'userspace',
+  endsFirst: false,
   connectsNow: true,
   async open() {
     const [server, client] = openUserspacePair();
@@ -239,6 +243,20 @@ export function transportContract(fixture: TransportFixture): void {
       await server.until(() => server.closes.length > 0);
       expect(server.bytes.toString()).toBe('late');
       expect(client.bytes.toString()).toBe('bye');
+    });
+
+    test.runIf(fixture.endsFirst)('an end arrives before what is written to others after it', async () => {
+      const [closed, server] = await connected();
+      const [asking, answering] = await connected();
+      let endedBefore: boolean | null = null;
+      asking.onBytes = () => (endedBefore = closed.ended);
+      answering.onBytes = () => {
+        server.connection.end();
+        answering.send(Buffer.from('it is closed'));
+      };
+      asking.send(Buffer.from('close the other'));
+      await asking.until(() => asking.length > 0);
+      expect(endedBefore).toBe(true);
     });
 
     test('a paused reader stops the writer; nothing is lost when it goes on', async () => {
