@@ -11,9 +11,14 @@ export function grow(arena: Arena, ref: number, used: number, needed: number): n
   return needed <= arena.capacityOf(ref) ? ref : move(arena, ref, used, needed);
 }
 
+/** Whether a block has come to be twice as large as needed. */
+export function hasShrunk(arena: Arena, ref: number, used: number): boolean {
+  return used * 2 <= arena.capacityOf(ref) && used >= 32;
+}
+
 /** Gives back what a block no longer needs, once that is half of it. */
 export function shrink(arena: Arena, ref: number, used: number): number {
-  return used * 2 > arena.capacityOf(ref) || used < 32 ? ref : move(arena, ref, used, used);
+  return hasShrunk(arena, ref, used) ? move(arena, ref, used, used) : ref;
 }
 
 /** Gives back whatever a block does not need: nothing will be added to it soon. */

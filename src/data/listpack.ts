@@ -390,6 +390,47 @@ export function append(bytes: Uint8Array, base: number, source: Uint8Array, offs
   insert(bytes, base, end(bytes, base), source, offset, length);
 }
 
+/** As `append`, of the element that was planned last. @param size what `plan` said. */
+export function appendPlanned(
+  bytes: Uint8Array,
+  base: number,
+  size: number,
+  source: Uint8Array,
+  offset: number,
+  length: number,
+): void {
+  insertPlanned(bytes, base, end(bytes, base), size, source, offset, length);
+}
+
+/**
+ * Puts the element that was planned last before the first entry, moving none: the listpack, which starts at `base + size`
+ * now, will start at `base`.
+ * @param size what `plan` said.
+ */
+export function prependPlanned(
+  bytes: Uint8Array,
+  base: number,
+  size: number,
+  source: Uint8Array,
+  offset: number,
+  length: number,
+): void {
+  moveHeader(bytes, base + size, base, size, 1);
+  writePlanned(bytes, base + HEADER_BYTES, source, offset, length);
+}
+
+/** Deletes the first entries, moving none: the listpack will start at `base + size`. @param size bytes that they take. */
+export function cutFront(bytes: Uint8Array, base: number, size: number, entries: number): void {
+  moveHeader(bytes, base, base + size, -size, -entries);
+}
+
+function moveHeader(bytes: Uint8Array, from: number, to: number, size: number, entries: number): void {
+  const total = readInt32(bytes, from);
+  const known = bytes[from + 4] | (bytes[from + 5] << 8);
+  writeInt32LE(bytes, to, total + size);
+  writeCount(bytes, to, known === COUNT_UNKNOWN ? known : known + entries);
+}
+
 /** Puts an element in an entry's place; the room must hold what it takes beyond the old one. */
 export function replace(
   bytes: Uint8Array,

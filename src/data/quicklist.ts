@@ -1,20 +1,22 @@
 // Redis's quicklist: a doubly linked list of listpacks, so that both ends are O(1) and memory is dense; an element at
-// or beyond the packed threshold has a plain node of its own. A node is one arena block: 16 bytes of links, then the
-// listpack or the plain bytes. For src/data/, DEBUG and the saving of lists.
+// or beyond the packed threshold has a plain node of its own. A node is one arena block: 16 bytes of links, then the plain
+// bytes, or a listpack that may have free bytes before it: what is pushed to or popped from the head moves nothing.
+// For src/data/, DEBUG and the saving of lists.
 import { SEGMENT_SHIFT as ARENA_SEGMENT_SHIFT, type Arena } from './arena.ts';
-import { grow, shrink } from './blocks.ts';
+import { hasShrunk } from './blocks.ts';
 import { copyBytes } from './bytes.ts';
 import type { Element, ElementSink } from './element.ts';
 import * as listpack from './listpack.ts';
 
-/** Where a node's payload starts. */
+/** What is before a node's payload, and before the free bytes of a listpack. */
 const NODE_HEADER_BYTES = 16;
 // words of the node header
 const PREVIOUS = 0;
 const NEXT = 1;
-const PLAIN_LENGTH = 2;
+/** Of a plain node its length; of a listpack the free bytes before it, all bits inverted. */
+const SHAPE = 2;
 const STAMP = 3;
-const PACKED = -1;
+const PACKED = ~0;
 
 const SEGMENT_SHIFT = ARENA_SEGMENT_SHIFT;
 
@@ -123,7 +125,7 @@ export class Quicklist {
   }
 
   isPlain(node: number): boolean {
-    return this.#word(node, PLAIN_LENGTH) !== PACKED;
+    return this.#word(node, SHAPE) >= 0;
   }
 
   /** Elements in a node. */
@@ -133,12 +135,13 @@ export class Quicklist {
 
   /** Offset of the listpack or the plain bytes in `arena.bytesOf(node)`. */
   payloadOf(node: number): number {
-    return this.arena.offsetOf(node) + NODE_HEADER_BYTES;
+    const shape = this.#word(node, SHAPE);
+    return this.arena.offsetOf(node) + NODE_HEADER_BYTES + (shape < 0 ? ~shape : 0);
   }
 
   payloadBytes(node: number): number {
-    const plain = this.#word(node, PLAIN_LENGTH);
-    return plain !== PACKED ? plain : listpack.totalBytes(this.arena.bytesOf(node), this.payloadOf(node));
+    const shape = this.#word(node, SHAPE);
+    return shape >= 0 ? shape : listpack.totalBytes(this.arena.bytesOf(node), this.payloadOf(node));
   }
 
   /** Appends a whole node: a listpack blob, or with `plain` one huge element. The bytes are copied. */
@@ -156,13 +159,13 @@ export class Quicklist {
     this.arena.words[node >> SEGMENT_SHIFT][(this.arena.offsetOf(node) >> 2) + index] = value;
   }
 
-  #newNode(payloadBytes: number, plainLength: number, previous: number, next: number): number {
+  #newNode(payloadBytes: number, shape: number, previous: number, next: number): number {
     const node = this.arena.alloc(NODE_HEADER_BYTES + payloadBytes);
     this.#bytes += this.arena.capacityOf(node);
     this.nodes++;
     this.#setWord(node, PREVIOUS, previous);
     this.#setWord(node, NEXT, next);
-    this.#setWord(node, PLAIN_LENGTH, plainLength);
+    this.#setWord(node, SHAPE, shape);
     this.#setWord(node, STAMP, this.stamp);
     this.#linkNeighbours(node, previous, next);
     return node;
@@ -200,25 +203,64 @@ export class Quicklist {
     if (!isTaken) this.arena.free(node);
   }
 
-  /** Room for `extra` more payload bytes; the node may move. */
+  /** Room for `extra` more bytes behind a listpack; the node, or what is in it, may move. */
   #growNode(node: number, extra: number): number {
     if (this.watcher !== null) this.watcher.beforeChange(node);
-    const used = NODE_HEADER_BYTES + this.payloadBytes(node);
-    return this.#moved(node, this.arena.capacityOf(node), grow(this.arena, node, used, used + extra));
+    const size = this.payloadBytes(node);
+    const behind = this.arena.capacityOf(node) - NODE_HEADER_BYTES - size;
+    if (~this.#word(node, SHAPE) + extra <= behind) return node;
+    if (extra > behind) return this.#moveNode(node, size, extra, false);
+    this.#shift(node, size, 0);
+    return node;
+  }
+
+  /** Room for `extra` more bytes before a listpack, and all that there is. */
+  #growFront(node: number, extra: number): number {
+    if (this.watcher !== null) this.watcher.beforeChange(node);
+    if (extra <= ~this.#word(node, SHAPE)) return node;
+    const size = this.payloadBytes(node);
+    const free = this.arena.capacityOf(node) - NODE_HEADER_BYTES - size;
+    if (extra > free) return this.#moveNode(node, size, extra, true);
+    this.#shift(node, size, free);
+    return node;
+  }
+
+  /** Moves a listpack within its node. @param gap free bytes before it. */
+  #shift(node: number, size: number, gap: number): void {
+    const from = this.payloadOf(node);
+    this.#setWord(node, SHAPE, ~gap);
+    this.arena.bytesOf(node).copyWithin(this.payloadOf(node), from, from + size);
   }
 
   #shrinkNode(node: number): number {
-    const used = NODE_HEADER_BYTES + this.payloadBytes(node);
-    return this.#moved(node, this.arena.capacityOf(node), shrink(this.arena, node, used));
+    const size = this.payloadBytes(node);
+    if (!hasShrunk(this.arena, node, NODE_HEADER_BYTES + size)) return node;
+    return this.#moveNode(node, size, 0, false);
   }
 
-  #moved(from: number, capacity: number, to: number): number {
-    if (from !== to) {
-      this.#bytes += this.arena.capacityOf(to) - capacity;
-      this.#linkNeighbours(to, this.previousNode(to), this.nextNode(to));
-      if (this.watcher !== null) this.watcher.moved(from, to);
-    }
+  /** Gives a listpack another block. @param atFront whether the room for `extra` bytes, and what the block has beyond, is before it. */
+  #moveNode(from: number, size: number, extra: number, atFront: boolean): number {
+    const { arena } = this;
+    const to = arena.alloc(NODE_HEADER_BYTES + size + extra);
+    const capacity = arena.capacityOf(to);
+    const previous = this.previousNode(from);
+    const next = this.nextNode(from);
+    this.#setWord(to, PREVIOUS, previous);
+    this.#setWord(to, NEXT, next);
+    this.#setWord(to, SHAPE, atFront ? ~(capacity - NODE_HEADER_BYTES - size) : PACKED);
+    this.#setWord(to, STAMP, this.stampOf(from));
+    copyBytes(arena.bytesOf(to), this.payloadOf(to), arena.bytesOf(from), this.payloadOf(from), size);
+    this.#bytes += capacity - arena.capacityOf(from);
+    arena.free(from);
+    this.#linkNeighbours(to, previous, next);
+    if (this.watcher !== null) this.watcher.moved(from, to);
     return to;
+  }
+
+  /** Takes the first entries of a listpack away: `bytes` of them. */
+  #cutFront(node: number, bytes: number, entries: number): void {
+    listpack.cutFront(this.arena.bytesOf(node), this.payloadOf(node), bytes, entries);
+    this.#setWord(node, SHAPE, this.#word(node, SHAPE) - bytes);
   }
 
   // ---- limits ----
@@ -247,9 +289,10 @@ export class Quicklist {
       return;
     }
     const size = listpack.plan(bytes, offset, length);
-    const node = this.#takes(this.head, length) ? this.#growNode(this.head, size) : this.#newPacked(0, this.head, size);
-    const base = this.payloadOf(node);
-    listpack.insert(this.arena.bytesOf(node), base, base + listpack.HEADER_BYTES, bytes, offset, length);
+    const head = this.#takes(this.head, length) ? this.head : this.#newPacked(0, this.head, size);
+    const node = this.#growFront(head, size);
+    this.#setWord(node, SHAPE, this.#word(node, SHAPE) + size);
+    listpack.prependPlanned(this.arena.bytesOf(node), this.payloadOf(node), size, bytes, offset, length);
   }
 
   pushTail(bytes: Uint8Array, offset: number, length: number): void {
@@ -260,7 +303,7 @@ export class Quicklist {
     }
     const size = listpack.plan(bytes, offset, length);
     const node = this.#takes(this.tail, length) ? this.#growNode(this.tail, size) : this.#newPacked(this.tail, 0, size);
-    listpack.append(this.arena.bytesOf(node), this.payloadOf(node), bytes, offset, length);
+    listpack.appendPlanned(this.arena.bytesOf(node), this.payloadOf(node), size, bytes, offset, length);
   }
 
   /** @returns false when the list is empty. */
@@ -409,7 +452,8 @@ export class Quicklist {
     const bytes = this.arena.bytesOf(node);
     const base = this.payloadOf(node);
     const distance = cursor.at - base;
-    listpack.remove(bytes, base, cursor.at);
+    if (distance === listpack.HEADER_BYTES) this.#cutFront(node, listpack.entryBytes(bytes, cursor.at), 1);
+    else listpack.remove(bytes, base, cursor.at);
     const moved = this.#shrinkNode(node);
     cursor.node = moved;
     cursor.at = this.payloadOf(moved) + distance;
@@ -607,7 +651,8 @@ export class Quicklist {
         for (const stop = listpack.end(bytes, base); removed < rest && to !== stop; removed++) {
           to += listpack.entryBytes(bytes, to);
         }
-        listpack.removeRange(bytes, base, at, to, removed);
+        if (whole) this.#cutFront(node, to - at, removed);
+        else listpack.removeRange(bytes, base, at, to, removed);
         this.#shrinkNode(node);
         rest -= removed;
       }
