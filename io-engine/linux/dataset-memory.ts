@@ -36,7 +36,7 @@ export class DatasetMemory {
     const segment = this.#prepared ?? this.#cut();
     if (!isFirst) {
       this.#prepared = this.#cut();
-      populatePages(Number(addressOf(this.#prepared)), bytes);
+      populatePages(Number(addressOf(this.#prepared)), bytes, HUGE_PAGE_BYTES);
     }
     return segment;
   }

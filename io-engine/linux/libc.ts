@@ -273,9 +273,14 @@ export function adviseHugePages(address: number, length: number): void {
   advise(address, length, MADV_HUGEPAGE);
 }
 
-/** Has the kernel back a range of whole pages, on another thread; before Linux 5.14 it does so when they are touched, as ever. */
-export function populatePages(address: number, length: number): void {
-  madvise.async(address, length, MADV_POPULATE_WRITE, () => {});
+/**
+ * Has the kernel back a range of whole pages, on another thread; before Linux 5.14 it does so when they are touched, as ever.
+ * @param piece bytes at a time: the process's memory map is locked meanwhile, and V8 waits for it where it wants to change it.
+ */
+export function populatePages(address: number, length: number, piece: number): void {
+  if (length <= 0) return;
+  const next = (): void => populatePages(address + piece, length - piece, piece);
+  madvise.async(address, Math.min(piece, length), MADV_POPULATE_WRITE, next);
 }
 
 /** Gives the whole pages of a range of private memory back: they read as zeros. @returns whether that is so. */
