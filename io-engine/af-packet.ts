@@ -1,6 +1,6 @@
 // AF_PACKET engine: TPACKET_V2 receive and transmit rings in one mapping, for every Ethernet interface, inside
-// unprivileged user namespaces too. The kernel's own stack goes on seeing the frames; it has no address here, so it
-// stays silent. Opened through open.ts; nobody else imports it.
+// unprivileged user namespaces too. The kernel's own stack goes on seeing the frames, those to our addresses only where it
+// lets us load no program that drops them; it has none of those, so it stays silent. Opened through open.ts; nobody else imports it.
 //
 // Checksums: a veth peer hands over TCP frames whose checksum was never filled in (TP_STATUS_CSUMNOTREADY). Under
 // `rx-checksum = auto` those are trusted, as those that the device verified; under `verify` they are checked like
@@ -24,6 +24,7 @@ import {
 import { DeviceWait } from './linux/device-wait.ts';
 import { errnoText, systemError } from './linux/errno.ts';
 import { FRAMES_ENOUGH } from './linux/gathering.ts';
+import { dropBehindSockets } from './linux/ingress-drop.ts';
 import { type InterfaceInfo, requireEthernet } from './linux/interfaces.ts';
 import {
   close,
@@ -173,6 +174,8 @@ class AfPacketEngine implements FrameEngine {
 
   readonly #synFilter: SynFilter | null;
   readonly #fd: number;
+  /** What keeps the kernel from looking at our packets; -1: nothing. */
+  readonly #drop: number;
   readonly #mapping: MappedMemory;
   readonly #wait: DeviceWait;
   readonly #coalesceUs: number;
@@ -220,6 +223,8 @@ class AfPacketEngine implements FrameEngine {
     // Of another process's the device may not have taken all.
     this.#txPending = txNext !== 0;
     this.#fd = fd;
+    const own = options.addresses.map(({ ip }) => ip);
+    this.#drop = options.allFrames === true ? -1 : dropBehindSockets(info.index, own);
     this.#mapping = mapping;
     this.memory = new Uint8Array(mapping.buffer);
     this.#words = new Int32Array(mapping.buffer);
@@ -396,6 +401,7 @@ class AfPacketEngine implements FrameEngine {
     this.memory = new Uint8Array(0);
     unmap(this.#mapping);
     close(this.#fd);
+    if (this.#drop >= 0) close(this.#drop);
     if (this.#synFilter !== null) closeSynFilter(this.#synFilter);
   }
 }

@@ -28,6 +28,7 @@ import {
 import { DeviceWait } from './linux/device-wait.ts';
 import { EAGAIN } from './linux/errno.ts';
 import { cutsSegments, type InterfaceInfo, queuesCommand, receiveQueues, requireEthernet } from './linux/interfaces.ts';
+import { InterruptHold } from './linux/interrupt-hold.ts';
 import {
   close,
   createSharedMemory,
@@ -37,6 +38,7 @@ import {
   kickTransmit,
   type MappedMemory,
   mapDevice,
+  POLLIN,
   raiseSendBuffer,
   unmap,
 } from './linux/libc.ts';
@@ -196,7 +198,11 @@ class AfXdpEngine implements FrameEngine {
   readonly #rings: XskRings;
   readonly #wait: DeviceWait;
   readonly #sleep: DescriptorPoll;
+  readonly #arrival: DescriptorPoll;
+  #interruptHold: InterruptHold | null = null;
+  #isHeld = false;
   readonly #coalesceUs: number;
+  readonly #interfaceIndex: number;
   readonly #counters: EngineCounters = createCounters();
   readonly #statistics = new XskStatistics();
   readonly #chunkBytes: number;
@@ -247,7 +253,9 @@ class AfXdpEngine implements FrameEngine {
     };
     this.#wait = new DeviceWait(device.fd, this, this.#counters, options);
     this.#sleep = new DescriptorPoll([device.fd], 0);
+    this.#arrival = new DescriptorPoll([device.fd], POLLIN);
     this.#coalesceUs = options.coalesceUs;
+    this.#interfaceIndex = info.index;
   }
 
   /** The kernel gets every receiving chunk: once, when the device is new. */
@@ -398,9 +406,18 @@ class AfXdpEngine implements FrameEngine {
     this.#txPending = tx.waiting() > 0;
   }
 
+  /** Frames that were held when we looked come within one hold, those that come now within another. */
   rest(): void {
-    this.#sleep.wait(this.#coalesceUs);
+    if (this.#isHeld) this.#arrival.wait(this.#coalesceUs * 2);
+    else this.#sleep.wait(this.#coalesceUs);
     this.#txPending = this.#rings.tx.waiting() > 0;
+  }
+
+  hold(isOn: boolean): boolean {
+    this.#interruptHold ??= InterruptHold.open(this.#device.fd, this.#interfaceIndex, this.#coalesceUs);
+    const isDone = this.#interruptHold?.set(isOn) ?? false;
+    this.#isHeld = isOn && isDone;
+    return isDone;
   }
 
   wait(onReadable: () => void): void {
@@ -424,6 +441,8 @@ class AfXdpEngine implements FrameEngine {
 
   handOver(): HandedEngine {
     this.#wait.stop();
+    this.#interruptHold?.close();
+    this.#interruptHold = null;
     this.flush();
     this.#refill();
     const { program, rings } = this.#device;
@@ -450,6 +469,7 @@ class AfXdpEngine implements FrameEngine {
     if (this.#closed) return;
     this.#closed = true;
     this.#wait.stop();
+    this.#interruptHold?.close();
     this.memory = new Uint8Array(0);
     const { fd, umemFd, umem, program, membership, long } = this.#device;
     detach(program);

@@ -5,6 +5,7 @@ import { addressOf, bpf, errno, pinned } from './libc.ts';
 
 const BPF_MAP_CREATE = 0;
 const BPF_PROG_LOAD = 5;
+const BPF_LINK_CREATE = 28;
 const BPF_MAP_TYPE_ARRAY = 2;
 const BPF_F_MMAPABLE = 1 << 10;
 const BPF_PSEUDO_MAP_FD = 1;
@@ -29,6 +30,8 @@ export const XOR = 0xaf;
 export const LOAD_8 = 0x71;
 export const LOAD_16 = 0x69;
 export const LOAD_32 = 0x61;
+/** Of the packet, at the immediate, into register 0; register 6 must hold the program's argument. */
+export const LOAD_PACKET_32 = 0x20;
 const STORE_16 = 0x6b;
 const STORE_32 = 0x63;
 const STORE_32_IMM = 0x62;
@@ -37,6 +40,7 @@ export const JEQ = 0x1d;
 export const JEQ_IMM = 0x15;
 export const JNE_IMM = 0x55;
 /** The low 32 bits only. */
+export const JEQ32_IMM = 0x16;
 export const JNE32_IMM = 0x56;
 export const JGE = 0x3d;
 export const JGT = 0x2d;
@@ -98,6 +102,19 @@ export function loadProgram(type: number, program: Uint8Array, attachType: numbe
   for (let tries = 1; fd < 0 && errno() === EAGAIN && tries < LOAD_TRIES; tries++) fd = bpf(BPF_PROG_LOAD, load);
   if (fd < 0) throw openingError('loading a BPF program', errno(), CAPABILITIES);
   return fd;
+}
+
+/** Attaches a program to an interface, until what this returns is closed, be it by a crash. @returns negative: errno is set. */
+export function attachProgramTo(program: number, interfaceIndex: number, attachType: number, flags: number): number {
+  return bpf(
+    BPF_LINK_CREATE,
+    attribute((view) => {
+      view.setUint32(0, program, true);
+      view.setInt32(4, interfaceIndex, true);
+      view.setUint32(8, attachType, true);
+      view.setUint32(12, flags, true);
+    }),
+  );
 }
 
 /** Writes instructions one after the other. Registers: 0 result, 1 to 5 arguments (lost in calls), 6 to 9 kept. */

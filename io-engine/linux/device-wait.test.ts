@@ -2,7 +2,7 @@ import koffi from 'koffi';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createCounters } from '../frame-engine.ts';
 import { DeviceWait } from './device-wait.ts';
-import { close } from './libc.ts';
+import { close, sleepUs } from './libc.ts';
 
 const eventfd = koffi.load(null).func('int eventfd(uint count, int flags)');
 
@@ -11,7 +11,9 @@ class BusyDevice {
   waiting = 3;
   left = 0;
   rests = 0;
+  restUs = 0;
   kicks = 0;
+  held: boolean[] = [];
   /** Of wake-ups that were over with frames left behind. */
   forgotten = 0;
   framesWaiting = (): number => this.waiting;
@@ -25,6 +27,11 @@ class BusyDevice {
   rest(): void {
     this.rests++;
     this.left = 0;
+    if (this.restUs > 0) sleepUs(this.restUs);
+  }
+  hold(isOn: boolean): boolean {
+    this.held.push(isOn);
+    return true;
   }
 }
 
@@ -82,6 +89,22 @@ describe.skipIf(process.platform !== 'linux')('DeviceWait', () => {
     expect(device.rests).toBeGreaterThan(100);
     expect(device.rests % 2).toBe(0);
     expect(device.forgotten).toBe(0);
+  });
+
+  it('has the device hold frames while it sleeps most of the time, until it stops', async () => {
+    device.restUs = 100;
+    const startMs = performance.now();
+    await new Promise<void>((resolve) => {
+      wait.start(() => {
+        const elapsedMs = performance.now() - startMs;
+        counters.rxFrames = Math.floor(elapsedMs * 100);
+        wait.takeRest();
+        if (device.held.at(-1) === true || elapsedMs > 10_000) resolve();
+      });
+    });
+    expect(device.held.at(-1)).toBe(true);
+    wait.stop();
+    expect(device.held.at(-1)).toBe(false);
   });
 
   it('has a tick a wake-up, without a sleep, while no frames come', async () => {

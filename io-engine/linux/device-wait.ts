@@ -24,8 +24,13 @@ export interface WaitableDevice {
   framesWaiting(): number;
   /** Sends what a flush has left to us (`takeRest`). */
   kick(): void;
-  /** The same, and sleeps as long as `coalesceUs` says: in one system call where the device can. */
+  /**
+   * The same, and sleeps as long as `coalesceUs` says: in one system call where the device can. While frames are held, until
+   * they come.
+   */
   rest(): void;
+  /** Whether frames are kept back in the device for as long as `coalesceUs`. @returns false: it cannot. Absent: never. */
+  hold?(isOn: boolean): boolean;
   /** Called when the callback has returned: the last chance to make the descriptor's readiness true again. */
   afterTick(): void;
 }
@@ -40,6 +45,10 @@ export class DeviceWait {
   #watch: ReadableWatch | null = null;
   #onReadable: () => void = () => {};
   #restFollows = false;
+  /** The last wake-up ended with a sleep in which frames came. */
+  #hasRested = false;
+  #holds = false;
+  #canHold: boolean;
 
   constructor(
     fd: number,
@@ -53,6 +62,7 @@ export class DeviceWait {
     this.#busyPollUs = busyPollUs;
     this.#coalesceUs = coalesceUs;
     this.#gathering = new Gathering(coalesceUs);
+    this.#canHold = busyPollUs === 0 && device.hold !== undefined;
   }
 
   start(onReadable: () => void): void {
@@ -72,6 +82,8 @@ export class DeviceWait {
   /** Must run before the descriptor is closed. */
   stop(): void {
     this.#restFollows = false;
+    if (this.#holds) this.#device.hold?.(false);
+    this.#holds = false;
     this.#watch?.close();
     this.#watch = null;
   }
@@ -101,28 +113,46 @@ export class DeviceWait {
   /** While frames come fast, tick follows tick here: the way through the event loop is as long as some requests. */
   #gather(): void {
     const device = this.#device;
-    const gathering = this.#gathering;
     const startUs = monotonicUs();
-    if (gathering.pays(startUs, this.#counters.rxFrames, device.framesWaiting())) this.#rest();
+    if (this.#pays(startUs) && !this.#hasRested && !this.#holds) this.#rest(startUs);
+    this.#hasRested = false;
     for (;;) {
-      this.#restFollows = gathering.waits;
+      this.#restFollows = this.#gathering.waits;
       this.#onReadable();
       if (this.#watch === null) return;
       const nowUs = monotonicUs();
-      const stays = ((nowUs - startUs) | 0) < STAY_US;
-      if (stays && gathering.pays(nowUs, this.#counters.rxFrames, device.framesWaiting())) this.#rest();
+      const rests = this.#pays(nowUs);
+      if (rests) this.#rest(nowUs);
       else device.kick();
-      if (!stays || device.framesWaiting() === 0) return;
+      const hasMore = device.framesWaiting() > 0;
+      if (hasMore && ((nowUs - startUs) | 0) < STAY_US) continue;
+      // The event loop has its turn between the sleep and the tick that it was for.
+      this.#hasRested = rests && hasMore;
+      return;
     }
   }
 
-  /** Twice when nothing came: at such rates something will, and the event loop would only sleep for it as well. */
-  #rest(): void {
+  #pays(nowUs: number): boolean {
+    const gathering = this.#gathering;
+    const pays = gathering.pays(nowUs, this.#counters.rxFrames, this.#device.framesWaiting());
+    if (gathering.holds !== this.#holds && this.#canHold) {
+      this.#counters.syscalls++;
+      this.#canHold = this.#device.hold?.(gathering.holds) === true;
+      this.#holds = this.#canHold && gathering.holds;
+    }
+    return pays;
+  }
+
+  #rest(nowUs: number): void {
+    const device = this.#device;
     this.#counters.syscalls++;
-    this.#device.rest();
-    if (this.#device.framesWaiting() > 0) return;
-    this.#counters.syscalls++;
-    this.#device.rest();
+    device.rest();
+    if (!this.#holds && device.framesWaiting() === 0) {
+      // At such rates something will come, and the event loop would only sleep for it as well.
+      this.#counters.syscalls++;
+      device.rest();
+    }
+    this.#gathering.rested((monotonicUs() - nowUs) | 0);
   }
 
   #busyPoll(): void {

@@ -47,6 +47,31 @@ describe('gathering frames', () => {
     expect(gathering.pays(13_000_000, 300_001, 1)).toBe(false);
   });
 
+  /** Whether frames are held back after a second of ticks, 20 a millisecond, each after a wait of `restUs`. */
+  function holdsAfter(restUs: number, framesPerMs: number, gathering = new Gathering(WAIT_US)): boolean {
+    for (let i = 1; i <= 20_000; i++) {
+      if (gathering.pays(i * 50, Math.floor((i * framesPerMs) / 20), 1)) gathering.rested(restUs);
+    }
+    return gathering.holds;
+  }
+
+  it('has the device keep frames back where waiting leaves the core time to spare', () => {
+    expect(holdsAfter(30, 100)).toBe(true);
+    expect(holdsAfter(5, 100)).toBe(false);
+  });
+
+  it('has nothing kept back at rates that fill a short ring, or when it does not wait', () => {
+    expect(holdsAfter(30, 400)).toBe(false);
+    expect(holdsAfter(30, 10)).toBe(false);
+  });
+
+  it('has nothing kept back any more after a lull', () => {
+    const gathering = new Gathering(WAIT_US);
+    expect(holdsAfter(30, 100, gathering)).toBe(true);
+    gathering.pays(5_000_000, 100_001, 1);
+    expect(gathering.holds).toBe(false);
+  });
+
   it('never waits at 0', () => {
     expect(shareOfWaits(() => 1000, 1, new Gathering(0))).toBe(0);
   });

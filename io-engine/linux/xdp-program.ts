@@ -1,13 +1,12 @@
 // The XDP program that hands a queue's frames to our AF_XDP socket: assembled here, loaded and attached with bpf(2),
 // no clang, libbpf or libxdp. For io-engine on Linux only.
 import { EngineError } from '../frame-engine.ts';
-import { ADD, ADD_IMM, Assembler, attribute, createMap, JGT, LOAD_32, loadProgram, MOV, MOV_IMM } from './bpf.ts';
+import { ADD, ADD_IMM, Assembler, attachProgramTo, attribute, createMap, JGT, LOAD_32, loadProgram, MOV, MOV_IMM } from './bpf.ts';
 import { EBUSY, errnoText, isPrivilegeErrno, openingError } from './errno.ts';
 import { addressOf, bpf, close, errno, pinned } from './libc.ts';
 import { type FrameView, KernelSynGate } from './syn-gate.ts';
 
 const BPF_MAP_UPDATE_ELEM = 2;
-const BPF_LINK_CREATE = 28;
 const BPF_MAP_TYPE_XSKMAP = 17;
 const BPF_PROG_TYPE_XDP = 6;
 const BPF_XDP = 37;
@@ -82,18 +81,6 @@ function loadRedirect(map: number, typeOffset: number): { program: number; synGa
   }
 }
 
-function createLink(program: number, interfaceIndex: number, flags: number): number {
-  return bpf(
-    BPF_LINK_CREATE,
-    attribute((view) => {
-      view.setUint32(0, program, true);
-      view.setInt32(4, interfaceIndex, true);
-      view.setUint32(8, BPF_XDP, true);
-      view.setUint32(12, flags, true);
-    }),
-  );
-}
-
 /**
  * Attaches the program to the interface: in the driver, or else in generic mode.
  * @param typeOffset where frames say what they carry: 12, behind a VLAN tag 16.
@@ -110,11 +97,11 @@ export function attachRedirect(
   try {
     ({ program, synGate } = loadRedirect(map, typeOffset));
     let mode: XdpMode = 'driver';
-    let link = createLink(program, interfaceIndex, XDP_FLAGS_DRV_MODE);
+    let link = attachProgramTo(program, interfaceIndex, BPF_XDP, XDP_FLAGS_DRV_MODE);
     let code = errno();
     if (link < 0 && code !== EBUSY && !isPrivilegeErrno(code)) {
       mode = 'generic';
-      link = createLink(program, interfaceIndex, XDP_FLAGS_SKB_MODE);
+      link = attachProgramTo(program, interfaceIndex, BPF_XDP, XDP_FLAGS_SKB_MODE);
       code = errno();
     }
     if (link < 0) throw attachError(interfaceName, code);

@@ -1,0 +1,156 @@
+// Holding a receive queue's interrupts back for a while: frames then gather in the driver's ring and are taken from it
+// together, by a timer of the kernel's, instead of waking a core one by one. Per queue (Linux 6.13, the `netdev` family
+// of generic netlink), so that the queues of other processes keep theirs. The kernel knows the queue by a number, which the
+// socket has from its first frame on; not on veth, where the one queue of an interface is looked up. For io-engine on
+// Linux only.
+import { close, getsockopt, pinned, receiveNow, sendNow, socket } from './libc.ts';
+
+const AF_NETLINK = 16;
+const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
+const NETLINK_GENERIC = 16;
+const SOL_SOCKET = 1;
+const SO_INCOMING_NAPI_ID = 56;
+/** Smaller numbers are senders' cores. */
+const NAPI_ID_MIN = 2;
+
+// struct nlmsghdr: length u32, type u16, flags u16, sequence u32, port u32; struct genlmsghdr: command u8, version u8,
+// padding; then attributes: length u16, type u16, value.
+const HEADER_BYTES = 20;
+const ATTRIBUTE_HEADER = 4;
+const NLMSG_ERROR = 2;
+const NLMSG_DONE = 3;
+const GENL_ID_CTRL = 16;
+const NLM_F_REQUEST = 1;
+const NLM_F_ACK = 4;
+const NLM_F_DUMP = 0x300;
+const CTRL_CMD_GETFAMILY = 3;
+const CTRL_ATTR_FAMILY_ID = 1;
+const CTRL_ATTR_FAMILY_NAME = 2;
+const NETDEV_CMD_NAPI_GET = 11;
+const NETDEV_CMD_NAPI_SET = 14;
+const NETDEV_A_NAPI_IFINDEX = 1;
+const NETDEV_A_NAPI_ID = 2;
+const NETDEV_A_NAPI_DEFER_HARD_IRQS = 5;
+const NETDEV_A_NAPI_GRO_FLUSH_TIMEOUT = 6;
+const answers = new Uint8Array(16 * 1024);
+
+const padded = (length: number): number => (length + 3) & ~3;
+
+/** A request of generic netlink. @param attributes type and value of each. */
+export function netlinkRequest(
+  family: number,
+  flags: number,
+  command: number,
+  attributes: readonly (readonly [type: number, value: Uint8Array])[],
+): Uint8Array {
+  const length = attributes.reduce((sum, [, value]) => sum + ATTRIBUTE_HEADER + padded(value.length), HEADER_BYTES);
+  const bytes = pinned(length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, length, true);
+  view.setUint16(4, family, true);
+  view.setUint16(6, flags, true);
+  view.setUint8(16, command);
+  view.setUint8(17, 1);
+  let at = HEADER_BYTES;
+  for (const [type, value] of attributes) {
+    view.setUint16(at, ATTRIBUTE_HEADER + value.length, true);
+    view.setUint16(at + 2, type, true);
+    bytes.set(value, at + ATTRIBUTE_HEADER);
+    at += ATTRIBUTE_HEADER + padded(value.length);
+  }
+  return bytes;
+}
+
+/** Where the value of an attribute begins in an answer; -1: it has none of that type. */
+export function findAttribute(answer: DataView, type: number): number {
+  for (let at = HEADER_BYTES; at + ATTRIBUTE_HEADER <= answer.byteLength; ) {
+    const length = answer.getUint16(at, true);
+    if (answer.getUint16(at + 2, true) === type) return at + ATTRIBUTE_HEADER;
+    if (length < ATTRIBUTE_HEADER) return -1;
+    at += padded(length);
+  }
+  return -1;
+}
+
+const uint32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
+
+/** Sends a request. @returns the kernel's messages, which are there at once; none: an error. */
+function ask(fd: number, request: Uint8Array): DataView[] {
+  const messages: DataView[] = [];
+  if (sendNow(fd, request, request.length) < 0) return messages;
+  for (let length = receiveNow(fd, answers); length > 0; length = receiveNow(fd, answers)) {
+    const view = new DataView(answers.slice(0, length).buffer);
+    for (let at = 0; at + HEADER_BYTES <= length; at += padded(view.getUint32(at, true))) {
+      const size = view.getUint32(at, true);
+      if (size < HEADER_BYTES || at + size > length) break;
+      const type = view.getUint16(at + 4, true);
+      if (type === NLMSG_ERROR && view.getInt32(at + 16, true) !== 0) return [];
+      if (type !== NLMSG_DONE) messages.push(new DataView(view.buffer, at, size));
+    }
+  }
+  return messages;
+}
+
+/** The number of the family that knows about receive queues; 0: the kernel has none. */
+function netdevFamily(fd: number): number {
+  const name = new TextEncoder().encode('netdev\0');
+  const request = netlinkRequest(GENL_ID_CTRL, NLM_F_REQUEST, CTRL_CMD_GETFAMILY, [[CTRL_ATTR_FAMILY_NAME, name]]);
+  const [answer] = ask(fd, request);
+  const at = answer === undefined ? -1 : findAttribute(answer, CTRL_ATTR_FAMILY_ID);
+  return at < 0 ? 0 : answer.getUint16(at, true);
+}
+
+/** The number of the queue that the socket has its frames from; 0: that cannot be told. */
+function queueNumber(fd: number, family: number, socketFd: number, interfaceIndex: number): number {
+  const own = new Uint32Array(1);
+  getsockopt(socketFd, SOL_SOCKET, SO_INCOMING_NAPI_ID, own, Uint32Array.of(4));
+  if (own[0] >= NAPI_ID_MIN) return own[0];
+  const of: [number, Uint8Array][] = [[NETDEV_A_NAPI_IFINDEX, uint32(interfaceIndex)]];
+  const queues = ask(fd, netlinkRequest(family, NLM_F_REQUEST | NLM_F_DUMP, NETDEV_CMD_NAPI_GET, of));
+  const at = queues.length === 1 ? findAttribute(queues[0], NETDEV_A_NAPI_ID) : -1;
+  return at < 0 ? 0 : queues[0].getUint32(at, true);
+}
+
+export class InterruptHold {
+  readonly #fd: number;
+  readonly #on: Uint8Array;
+  readonly #off: Uint8Array;
+
+  private constructor(fd: number, on: Uint8Array, off: Uint8Array) {
+    this.#fd = fd;
+    this.#on = on;
+    this.#off = off;
+  }
+
+  /**
+   * For the queue that a socket has its frames from, at first not held. Call it after the first frame.
+   * @param holdUs how long frames gather at most. @returns null where the kernel, or the driver, cannot.
+   */
+  static open(socketFd: number, interfaceIndex: number, holdUs: number): InterruptHold | null {
+    const fd = socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_GENERIC);
+    if (fd < 0) return null;
+    const family = netdevFamily(fd);
+    const queue = family === 0 ? 0 : queueNumber(fd, family, socketFd, interfaceIndex);
+    // One look of the kernel's at an empty ring, and interrupts are back: the first frame after a lull is not held up.
+    const setting = (us: number): Uint8Array =>
+      netlinkRequest(family, NLM_F_REQUEST | NLM_F_ACK, NETDEV_CMD_NAPI_SET, [
+        [NETDEV_A_NAPI_ID, uint32(queue)],
+        [NETDEV_A_NAPI_DEFER_HARD_IRQS, uint32(us > 0 ? 1 : 0)],
+        [NETDEV_A_NAPI_GRO_FLUSH_TIMEOUT, uint32(us * 1000)],
+      ]);
+    const hold = new InterruptHold(fd, setting(holdUs), setting(0));
+    if (queue !== 0 && hold.set(false)) return hold;
+    close(fd);
+    return null;
+  }
+
+  /** @returns false when the kernel refuses. */
+  set(isOn: boolean): boolean {
+    return ask(this.#fd, isOn ? this.#on : this.#off).length > 0;
+  }
+
+  close(): void {
+    this.set(false);
+    close(this.#fd);
+  }
+}
