@@ -413,7 +413,9 @@ class AfXdpEngine implements FrameEngine {
     this.#txPending = this.#rings.tx.waiting() > 0;
   }
 
+  /** Not where frames are not copied: what we send would wait for the driver's next turn as well. */
   hold(isOn: boolean): boolean {
+    if (this.#interruptHold === null && isZeroCopy(this.#device.fd)) return false;
     this.#interruptHold ??= InterruptHold.open(this.#device.fd, this.#interfaceIndex, this.#coalesceUs);
     const isDone = this.#interruptHold?.set(isOn) ?? false;
     this.#isHeld = isOn && isDone;

@@ -389,7 +389,8 @@ export const KEYS = {
     ...time('us', '1us', '1ms', 'never, every wake-up is a tick of its own'),
     description:
       'Longest wait after a wake-up for more frames to share a tick and a kick. Only while frames come so fast\n' +
-      'that some will: a lone client never waits. For afxdp and afpacket.',
+      'that some will: a lone client never waits. For afxdp and afpacket. Over afxdp (Linux 6.13) the device\n' +
+      'holds its interrupts back for as long.',
   },
   'max-connections': {
     group: TCP_GROUP,

@@ -5,11 +5,11 @@ import { dataset } from './dataset.ts';
 import { halfLoad } from './half-load.ts';
 import { heap } from './heap.ts';
 import { systemCalls } from './system-calls.ts';
-import { bulk, commands, type LoadSettings, largeValues, manyConnections, throughput } from './throughput.ts';
+import { bulk, commands, type LoadSettings, largeSets, largeValues, manyConnections, throughput } from './throughput.ts';
 
 export function scenariosWith(settings: LoadSettings): readonly Scenario[] {
   return [
-    ...[throughput(settings), commands, halfLoad, bulk, connections, manyConnections, largeValues],
+    ...[throughput(settings), commands, halfLoad, bulk, connections, manyConnections, largeValues, largeSets],
     ...[systemCalls, heap, dataset],
   ];
 }

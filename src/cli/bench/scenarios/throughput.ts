@@ -105,6 +105,28 @@ export const largeValues: Scenario = {
   },
 };
 
+export const largeSets: Scenario = {
+  name: 'large-sets',
+  summary: 'SET of 64 KiB and 1 MiB values, ten clients: what a frame a segment costs, where kernels hand each other 64 KiB at a time',
+  paths: ['redis', 'afxdp', 'afpacket'],
+  columns: LOAD_COLUMNS,
+  async run(context) {
+    const server = await context.serve();
+    const measured: Measured[] = [];
+    for (const [name, valueBytes, full] of [
+      ['SET 64 KiB', 1 << 16, 40_000],
+      ['SET 1 MiB', 1 << 20, 3000],
+    ] as const) {
+      const requests = amount(context.effort, full);
+      const load: Load = { test: 'set', pipeline: 1, clients: 10, valueBytes, keyspace: 20, requests };
+      await warmUp(context, server, { ...load, requests: Math.ceil(requests / 10) });
+      const { values } = await runLoad(context, server, load);
+      measured.push({ test: name, pipeline: 1, values });
+    }
+    return measured;
+  },
+};
+
 const MANY = 10_000;
 
 export const manyConnections: Scenario = {
