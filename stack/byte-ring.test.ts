@@ -90,6 +90,17 @@ describe('ReceiveBuffer', () => {
     );
   });
 
+  it('has room for a whole request at once when a segment comes, while memory is ample', () => {
+    const sizeAfter = (limit: number, length: number): number => {
+      const buffer = new ReceiveBuffer();
+      buffer.write(new BlockPool(limit), 0, new Uint8Array(length), 0, length);
+      return buffer.bytes.length;
+    };
+    expect(sizeAfter(1 << 20, 1448)).toBe(32 * 1024);
+    expect(sizeAfter(1 << 20, 100)).toBe(2048);
+    expect(sizeAfter(48 * 1024, 1448)).toBe(2048);
+  });
+
   it('takes nothing when there is no memory', () => {
     const buffer = new ReceiveBuffer();
     expect(buffer.write(new BlockPool(0), 0, new Uint8Array(1), 0, 1)).toBe(false);

@@ -44,6 +44,10 @@ export class BlockPool {
   }
 }
 
+/** From so many bytes on more of them follow: a block for all of a request is cheaper than one after the other, each copied. */
+const SEGMENT_BYTES = 1024;
+const REQUEST_BYTES = 32 * 1024;
+
 const NO_BYTES = new Uint8Array(0);
 
 /** First in, first out, and readable at any position: the bytes between SND.UNA and what was written last. */
@@ -162,7 +166,8 @@ export class ReceiveBuffer {
     if (size <= bytes.length && (kept <= bytes.length >> 1 || bytes.length >= 1 << LARGEST_SHIFT)) {
       bytes.copyWithin(0, start, this.#reach);
     } else {
-      const block = pool.take(size);
+      const isAmple = size >= SEGMENT_BYTES && pool.used + REQUEST_BYTES < pool.limit >> 1;
+      const block = pool.take(isAmple ? Math.max(size, REQUEST_BYTES) : size);
       if (block === null) {
         if (size > bytes.length) return false;
         bytes.copyWithin(0, start, this.#reach);
