@@ -28,11 +28,13 @@ import { dropBehindSockets } from './linux/ingress-drop.ts';
 import { type InterfaceInfo, requireEthernet } from './linux/interfaces.ts';
 import {
   close,
+  DescriptorPoll,
   errno,
   getsockopt,
   kickTransmit,
   type MappedMemory,
   mapDevice,
+  POLLIN,
   raiseSendBuffer,
   setsockopt,
   sleepUs,
@@ -48,6 +50,7 @@ import {
   SOL_PACKET,
 } from './linux/packet-socket.ts';
 import { adoptSynFilter, closeSynFilter, openSynFilter, type SynFilter } from './linux/syn-filter.ts';
+import { loopDescriptor } from './linux/uv-poll.ts';
 import type { EngineOptions } from './options.ts';
 
 const PACKET_RX_RING = 5;
@@ -179,6 +182,7 @@ class AfPacketEngine implements FrameEngine {
   readonly #mapping: MappedMemory;
   readonly #wait: DeviceWait;
   readonly #coalesceUs: number;
+  readonly #arrival: DescriptorPoll;
   readonly #counters: EngineCounters = createCounters();
   /** The mapping as words and half words: ring headers. */
   readonly #words: Int32Array;
@@ -247,6 +251,7 @@ class AfPacketEngine implements FrameEngine {
       tsoPayloadMax: 0,
     };
     this.#coalesceUs = options.coalesceUs;
+    this.#arrival = new DescriptorPoll([fd, loopDescriptor()], POLLIN);
     this.#wait = new DeviceWait(fd, this, this.#counters, options);
   }
 
@@ -326,6 +331,11 @@ class AfPacketEngine implements FrameEngine {
 
   rest(): void {
     sleepUs(this.#coalesceUs);
+  }
+
+  linger(): void {
+    this.afterTick();
+    this.#arrival.wait(this.#coalesceUs * 2);
   }
 
   reserve(): number {

@@ -45,6 +45,7 @@ import {
 import { LONG_SLOT_LENGTH, LongFrames, openLongFrames } from './linux/long-frames.ts';
 import { openMembership } from './linux/packet-socket.ts';
 import { KernelSynGate } from './linux/syn-gate.ts';
+import { loopDescriptor } from './linux/uv-poll.ts';
 import { type AttachedProgram, attachRedirect, detach, steerQueue } from './linux/xdp-program.ts';
 import {
   bindXsk,
@@ -253,7 +254,7 @@ class AfXdpEngine implements FrameEngine {
     };
     this.#wait = new DeviceWait(device.fd, this, this.#counters, options);
     this.#sleep = new DescriptorPoll([device.fd], 0);
-    this.#arrival = new DescriptorPoll([device.fd], POLLIN);
+    this.#arrival = new DescriptorPoll([device.fd, loopDescriptor()], POLLIN);
     this.#coalesceUs = options.coalesceUs;
     this.#interfaceIndex = info.index;
   }
@@ -406,10 +407,18 @@ class AfXdpEngine implements FrameEngine {
     this.#txPending = tx.waiting() > 0;
   }
 
-  /** Frames that were held when we looked come within one hold, those that come now within another. */
   rest(): void {
-    if (this.#isHeld) this.#arrival.wait(this.#coalesceUs * 2);
-    else this.#sleep.wait(this.#coalesceUs);
+    if (this.#isHeld) {
+      this.linger();
+      return;
+    }
+    this.#sleep.wait(this.#coalesceUs);
+    this.#txPending = this.#rings.tx.waiting() > 0;
+  }
+
+  /** Frames that were held when we looked come within one hold, those that come now within another. */
+  linger(): void {
+    this.#arrival.wait(this.#coalesceUs * 2);
     this.#txPending = this.#rings.tx.waiting() > 0;
   }
 

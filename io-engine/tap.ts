@@ -183,6 +183,8 @@ class TapEngine implements FrameEngine {
 
   rest(): void {}
 
+  linger(): void {}
+
   /** There is no ring to look at: busy polling would cost a system call a look. */
   framesWaiting(): number {
     return 0;

@@ -12,6 +12,7 @@ class BusyDevice {
   left = 0;
   rests = 0;
   restUs = 0;
+  lingers = 0;
   kicks = 0;
   held: boolean[] = [];
   /** Of wake-ups that were over with frames left behind. */
@@ -28,6 +29,10 @@ class BusyDevice {
     this.rests++;
     this.left = 0;
     if (this.restUs > 0) sleepUs(this.restUs);
+  }
+  linger(): void {
+    this.lingers++;
+    this.left = 0;
   }
   hold(isOn: boolean): boolean {
     this.held.push(isOn);
@@ -105,6 +110,23 @@ describe.skipIf(process.platform !== 'linux')('DeviceWait', () => {
     expect(device.held.at(-1)).toBe(true);
     wait.stop();
     expect(device.held.at(-1)).toBe(false);
+  });
+
+  it('waits on the spot for the next frame while frames are near each other, and sends with it', async () => {
+    device.waiting = 0;
+    const startMs = performance.now();
+    await new Promise<void>((resolve) => {
+      wait.start(() => {
+        const elapsedMs = performance.now() - startMs;
+        counters.rxFrames = Math.floor(elapsedMs * 25);
+        if (wait.takeRest()) device.left++;
+        if (device.lingers > 100 || elapsedMs > 10_000) resolve();
+      });
+    });
+    wait.stop();
+    expect(device.lingers).toBeGreaterThan(100);
+    expect(device.rests).toBe(0);
+    expect(device.forgotten).toBe(0);
   });
 
   it('has a tick a wake-up, without a sleep, while no frames come', async () => {

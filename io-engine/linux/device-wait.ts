@@ -29,6 +29,8 @@ export interface WaitableDevice {
    * they come.
    */
   rest(): void;
+  /** Sends as well, and sleeps until a frame comes, or work for the event loop; twice as long at most. */
+  linger(): void;
   /** Whether frames are kept back in the device for as long as `coalesceUs`. @returns false: it cannot. Absent: never. */
   hold?(isOn: boolean): boolean;
   /** Called when the callback has returned: the last chance to make the descriptor's readiness true again. */
@@ -117,12 +119,13 @@ export class DeviceWait {
     if (this.#pays(startUs) && !this.#hasRested && !this.#holds) this.#rest(startUs);
     this.#hasRested = false;
     for (;;) {
-      this.#restFollows = this.#gathering.waits;
+      this.#restFollows = this.#gathering.waits || this.#gathering.isNear;
       this.#onReadable();
       if (this.#watch === null) return;
       const nowUs = monotonicUs();
       const rests = this.#pays(nowUs);
       if (rests) this.#rest(nowUs);
+      else if (this.#gathering.isNear && device.framesWaiting() === 0) this.#linger();
       else device.kick();
       const hasMore = device.framesWaiting() > 0;
       if (hasMore && ((nowUs - startUs) | 0) < STAY_US) continue;
@@ -141,6 +144,11 @@ export class DeviceWait {
       this.#holds = this.#canHold && gathering.holds;
     }
     return pays;
+  }
+
+  #linger(): void {
+    this.#counters.syscalls++;
+    this.#device.linger();
   }
 
   #rest(nowUs: number): void {

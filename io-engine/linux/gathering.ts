@@ -8,7 +8,9 @@
 /** What a wait has to be expected to bring, frames; below that it is mere latency and not tried. */
 const FRAMES_WORTHWHILE = 2;
 /** The same, frames a millisecond, however long the wait: below that the core has time to spare, and replies need not wait. */
-const RATE_WORTHWHILE = 20;
+const RATE_WORTHWHILE = 40;
+/** From so many frames a millisecond on the next one is nearer than the way through the event loop and back is long. */
+const RATE_NEAR = 15;
 /** With this many waiting the tick is worth its cost already: the core has enough to do. */
 export const FRAMES_ENOUGH = 16;
 /** Rates are compared over epochs this long. Times are int32, wrapping: as fractions they would be objects of V8's heap. */
@@ -32,6 +34,7 @@ export class Gathering {
   #hasTime = false;
   #restedUs = 0;
   #holds = false;
+  #isNear = false;
   #epochStartUs = 0;
   #epochStartFrames = 0;
   #epochsSinceTrial = 0;
@@ -52,6 +55,11 @@ export class Gathering {
   /** Whether the device should keep frames back for as long as a wait. */
   get holds(): boolean {
     return this.#holds;
+  }
+
+  /** Whether the next frame is worth sleeping for on the spot: it ends the sleep, so that nobody is held up. */
+  get isNear(): boolean {
+    return this.#isNear;
   }
 
   /** A wait took so long, microseconds. */
@@ -75,9 +83,10 @@ export class Gathering {
     this.#epochStartFrames = frames;
     const idle = this.#restedUs / elapsedUs;
     this.#restedUs = 0;
+    this.#isNear = this.#waitMs > 0 && rate >= RATE_NEAR;
     // Waiting itself slows a few clients down: only a rate far lower says that they are gone.
     const worthwhile = Math.max(RATE_WORTHWHILE, FRAMES_WORTHWHILE / this.#waitMs);
-    if (rate < (this.#waits ? worthwhile / 2 : worthwhile)) {
+    if (rate < (this.#waits ? worthwhile / 4 : worthwhile)) {
       this.#waits = this.#holds = this.#hasTime = false;
       this.#rateWaiting = this.#rateAtOnce = 0;
       return;

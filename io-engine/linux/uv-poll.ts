@@ -28,6 +28,7 @@ type Pointer = bigint;
 
 interface Uv {
   defaultLoop(): Pointer;
+  backendFd(loop: Pointer): number;
   handleSize(type: number): number | bigint;
   handleTypeName(type: number): string;
   pollInit(loop: Pointer, handle: Pointer, fd: number): number;
@@ -49,6 +50,7 @@ function loadUv(): Uv {
   const callbackType = koffi.pointer(koffi.proto('void wiredisReadable(int handle, int status, int events)'));
   shared = {
     defaultLoop: library.func('void *uv_default_loop()'),
+    backendFd: library.func('int uv_backend_fd(void *loop)'),
     handleSize: library.func('size_t uv_handle_size(int type)'),
     handleTypeName: library.func('const char *uv_handle_type_name(int type)'),
     pollInit: library.func('int uv_poll_init(void *loop, void *handle, int fd)'),
@@ -61,6 +63,12 @@ function loadUv(): Uv {
     callbackType,
   };
   return shared;
+}
+
+/** Readable when the event loop has something to do beside timers: for those who sleep in its place. */
+export function loopDescriptor(): number {
+  const uv = loadUv();
+  return uv.backendFd(uv.defaultLoop());
 }
 
 function rethrowLater(error: unknown): void {

@@ -1,7 +1,19 @@
 // The XDP program that hands a queue's frames to our AF_XDP socket: assembled here, loaded and attached with bpf(2),
 // no clang, libbpf or libxdp. For io-engine on Linux only.
 import { EngineError } from '../frame-engine.ts';
-import { ADD, ADD_IMM, Assembler, attachProgramTo, attribute, createMap, JGT, LOAD_32, loadProgram, MOV, MOV_IMM } from './bpf.ts';
+import {
+  ADD,
+  ADD_IMM,
+  Assembler,
+  attachProgramTo,
+  attribute,
+  createMap,
+  JGT,
+  LOAD_32,
+  loadProgram,
+  MOV,
+  MOV_IMM,
+} from './bpf.ts';
 import { EBUSY, errnoText, isPrivilegeErrno, openingError } from './errno.ts';
 import { addressOf, bpf, close, errno, pinned } from './libc.ts';
 import { type FrameView, KernelSynGate } from './syn-gate.ts';

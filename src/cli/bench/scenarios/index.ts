@@ -5,7 +5,15 @@ import { dataset } from './dataset.ts';
 import { halfLoad } from './half-load.ts';
 import { heap } from './heap.ts';
 import { systemCalls } from './system-calls.ts';
-import { bulk, commands, type LoadSettings, largeSets, largeValues, manyConnections, throughput } from './throughput.ts';
+import {
+  bulk,
+  commands,
+  type LoadSettings,
+  largeSets,
+  largeValues,
+  manyConnections,
+  throughput,
+} from './throughput.ts';
 
 export function scenariosWith(settings: LoadSettings): readonly Scenario[] {
   return [

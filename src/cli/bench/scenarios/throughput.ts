@@ -107,7 +107,8 @@ export const largeValues: Scenario = {
 
 export const largeSets: Scenario = {
   name: 'large-sets',
-  summary: 'SET of 64 KiB and 1 MiB values, ten clients: what a frame a segment costs, where kernels hand each other 64 KiB at a time',
+  summary:
+    'SET of 64 KiB and 1 MiB values, ten clients: what a frame a segment costs, where kernels hand each other 64 KiB at a time',
   paths: ['redis', 'afxdp', 'afpacket'],
   columns: LOAD_COLUMNS,
   async run(context) {
