@@ -46,7 +46,9 @@ const SLICE_US = 1000;
 const QUEUED_MAX = 4 << 20;
 /** Checksum and write of this much are well below a millisecond. */
 const BUFFER_BYTES = 64 * 1024;
+/** The least and the most that is waited at a time: the setting may change meanwhile. */
 const DELAY_MIN_US = 1000;
+const DELAY_MAX_US = 100_000;
 
 export class SnapshotJob {
   readonly #parts: SnapshotJobParts;
@@ -56,6 +58,8 @@ export class SnapshotJob {
   #ended = false;
   /** Waiting time that keys have caused and nobody has waited, microseconds. */
   #owedUs = 0;
+  /** Keys that this was counted for: written in their turn or before it. */
+  #keysCounted = 0;
 
   /** Begins: what is in the keyspace now is what will be written. */
   constructor(parts: SnapshotJobParts) {
@@ -79,24 +83,16 @@ export class SnapshotJob {
 
   #slice(): void {
     if (this.#ended) return;
-    const { keyDelayUs, scheduler, sink, stopwatch } = this.#parts;
+    const { scheduler, sink, stopwatch } = this.#parts;
     if (sink.error !== null) {
       this.#fail(sink.error);
       return;
     }
-    const delay = keyDelayUs();
-    const perKey = delay < 0 ? -1 / delay : delay;
     const began = stopwatch();
     for (;;) {
-      const before = this.#walk.keysDone;
+      if (this.#delay()) return;
       if (!this.#walk.step()) {
         void this.#finish();
-        return;
-      }
-      this.#owedUs += (this.#walk.keysDone - before) * perKey;
-      if (this.#owedUs >= DELAY_MIN_US) {
-        this.#alarm.arm(Math.ceil(this.#owedUs / 1000));
-        this.#owedUs = 0;
         return;
       }
       if (sink.queuedBytes > QUEUED_MAX) {
@@ -106,6 +102,20 @@ export class SnapshotJob {
       if (stopwatch() - began > SLICE_US) break;
     }
     scheduler.soon(() => this.#slice());
+  }
+
+  /** `rdb-key-save-delay`. @returns whether the walk goes on later. */
+  #delay(): boolean {
+    const delay = this.#parts.keyDelayUs();
+    const { keysDone } = this.#walk;
+    const perKey = delay < 0 ? -1 / delay : delay;
+    this.#owedUs = perKey === 0 ? 0 : this.#owedUs + (keysDone - this.#keysCounted) * perKey;
+    this.#keysCounted = keysDone;
+    if (this.#owedUs < DELAY_MIN_US) return false;
+    const waitUs = Math.min(this.#owedUs, DELAY_MAX_US);
+    this.#owedUs -= waitUs;
+    this.#alarm.arm(Math.ceil(waitUs / 1000));
+    return true;
   }
 
   #sinkProgressed(): void {

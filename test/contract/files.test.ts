@@ -138,6 +138,18 @@ describe.skipIf(!redisInstalled)('BGSAVE', () => {
     expect(await digest(realPeer)).toBe(before);
   });
 
+  it('takes its time for keys that change before their turn, too', async () => {
+    const [, peer] = await start('ours', { 'rdb-key-save-delay': 200_000 });
+    for (let i = 0; i < 100; i++) await peer.ask('SET', `k${i}`, 'before');
+    await peer.ask('BGSAVE');
+    for (let i = 0; i < 100; i++) await peer.ask('SET', `k${i}`, 'after');
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    expect(await infoField(peer, 'rdb_bgsave_in_progress')).toBe('1');
+    await peer.ask('CONFIG', 'SET', 'rdb-key-save-delay', '0');
+    await idle(peer);
+    expect(await infoField(peer, 'rdb_last_bgsave_status')).toBe('ok');
+  });
+
   it('an LFU policy, and what redis-server wrote with it', async () => {
     const policy = { 'maxmemory-policy': 'allkeys-lfu' };
     const [ours, peer] = await start('ours', policy);

@@ -8,7 +8,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { hasProgram } from '../../src/cli/lab/process.ts';
 import { freePort, Peer } from '../support/redis-server.ts';
-import { type Acknowledged, crashDirectives, crashRounds, ROUNDS, type Victim, verify } from './rounds.ts';
+import {
+  type Acknowledged,
+  crashDirectives,
+  crashRounds,
+  DISKS,
+  fullDiskDirectives,
+  fullDiskRounds,
+  ROUNDS,
+  type Victim,
+  verify,
+} from './rounds.ts';
+import { mayMount, SmallDisk } from './small-disk.ts';
 
 const build = mkdtempSync(join(tmpdir(), 'wiredis-crash-build-'));
 const script = join(build, 'src', 'cli', 'wiredis-server.js');
@@ -77,6 +88,11 @@ class Server implements Victim {
     return new Promise((resolve) => writer.on('close', () => resolve(printed)));
   }
 
+  async end(): Promise<void> {
+    while (!this.ended) await sleep(10);
+    expect(this.exitCode, this.output).toBe(1);
+  }
+
   async kill(): Promise<void> {
     if (this.ended) return;
     const gone = new Promise((resolve) => this.#child.once('exit', resolve));
@@ -103,24 +119,29 @@ describe('a server that is killed', () => {
   );
 });
 
-const mayMount = process.getuid?.() === 0 && hasProgram('mount');
-
 describe.skipIf(!mayMount)('a disk that fills up', () => {
-  const mount = (...options: string[]): void => {
-    execFileSync('mount', ['-t', 'tmpfs', ...options, 'wiredis-crash', folder]);
-  };
+  let disk: SmallDisk;
 
   const onSmallDisk = async (body: () => Promise<void>): Promise<void> => {
-    folder = mkdtempSync(join(tmpdir(), 'wiredis-small-disk-'));
-    mount('-o', 'size=256k');
+    disk = new SmallDisk(256);
+    folder = disk.folder;
     try {
       await body();
     } finally {
       await latest?.kill();
-      execFileSync('umount', [folder]);
-      rmSync(folder, { recursive: true, force: true });
+      disk.remove();
     }
   };
+
+  it(
+    `costs nothing that was acknowledged (${DISKS} times)`,
+    () =>
+      fullDiskRounds((where, round) => {
+        folder = where;
+        return Server.start(fullDiskDirectives(round));
+      }),
+    60_000 + DISKS * 60_000,
+  );
 
   it(
     'ends a server that promised safety, and nothing acknowledged is lost',
@@ -132,7 +153,7 @@ describe.skipIf(!mayMount)('a disk that fills up', () => {
         while (!server.ended) await sleep(10);
         expect(server.exitCode).toBe(1);
         expect(server.output).toContain("Can't recover from AOF write error when the AOF fsync policy is 'always'");
-        mount('-o', 'remount,size=8m');
+        disk.grow(8 * 1024);
         const next = await Server.start(directives);
         await verify(next, acknowledged);
       }),
@@ -152,7 +173,7 @@ describe.skipIf(!mayMount)('a disk that fills up', () => {
           'MISCONF Errors writing to the AOF file: No space left on device',
         );
         expect(await server.ask('LLEN', 'l')).toContain(String(stored));
-        mount('-o', 'remount,size=8m');
+        disk.grow(8 * 1024);
         for (let waited = 0; (await server.ask('SET', 'a', '1')).includes('MISCONF') && waited < 200; waited++)
           await sleep(100);
         expect(await server.ask('SET', 'a', '2')).toContain('OK');

@@ -1,8 +1,9 @@
-// Crash safety over user-space TCP: the server is killed while clients on another host write; nothing that it
-// acknowledged is lost.
+// Crash safety over user-space TCP: the server is killed, or its disk fills up, while clients on another host write;
+// nothing that it acknowledged is lost.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Lab } from '../../src/cli/lab/lab.ts';
 import { crashDirectives, crashRounds, ROUNDS, type Victim } from '../crash/rounds.ts';
@@ -21,7 +22,7 @@ describeLab('a server that is killed', () => {
     async (over) => {
       const directory = mkdtempSync(join(tmpdir(), 'wiredis-lab-crash-'));
       try {
-        await crashRounds((round) => startVictim(lab, over as Engine, directory, round));
+        await crashRounds((round) => startVictim(lab, over as Engine, directory, crashDirectives(round)));
         expect(await lab.run('server', ['ls', join(directory, 'appendonlydir')])).toMatchObject({ code: 0 });
       } finally {
         rmSync(directory, { recursive: true, force: true });
@@ -30,8 +31,8 @@ describeLab('a server that is killed', () => {
   );
 });
 
-async function startVictim(lab: Lab, over: Engine, directory: string, round: number): Promise<Victim> {
-  const server = await startPatiently(lab, over, directory, round);
+async function startVictim(lab: Lab, over: Engine, directory: string, directives: readonly string[]): Promise<Victim> {
+  const server = await startPatiently(lab, over, directory, directives);
   return {
     async ask(...words) {
       // One that is cut off because the machine stood still has not said that there is nothing.
@@ -43,20 +44,30 @@ async function startVictim(lab: Lab, over: Engine, directory: string, round: num
       const words = [process.execPath, join(root, 'test/crash/writer.js'), server.address, String(PORT), String(seed)];
       return (await lab.run('client', words)).stdout;
     },
+    async end() {
+      while (!server.hasEnded()) await sleep(20);
+      expect(server.output).toContain("Can't recover from AOF write error");
+      await server.stop();
+    },
     async kill() {
-      process.kill(server.pid, 'SIGKILL');
+      if (!server.hasEnded()) process.kill(server.pid, 'SIGKILL');
       await server.stop();
     },
   };
 }
 
 /** What does not load does not the next time either; a machine that stood still for a while goes on. */
-async function startPatiently(lab: Lab, over: Engine, directory: string, round: number): Promise<LabServer> {
-  const options = { over, directory, arguments: crashDirectives(round) };
+async function startPatiently(
+  lab: Lab,
+  over: Engine,
+  directory: string,
+  directives: readonly string[],
+): Promise<LabServer> {
+  const options = { over, directory, arguments: directives };
   try {
     return await LabServer.start(lab, options);
   } catch (error) {
-    console.log(`round ${round}: ${(error as Error).message}`);
+    console.log((error as Error).message);
     return LabServer.start(lab, options);
   }
 }
