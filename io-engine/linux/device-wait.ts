@@ -119,13 +119,13 @@ export class DeviceWait {
     if (this.#pays(startUs) && !this.#hasRested && !this.#holds) this.#rest(startUs);
     this.#hasRested = false;
     for (;;) {
-      this.#restFollows = this.#gathering.waits || this.#gathering.isNear;
+      this.#restFollows = this.#gathering.waits || this.#lingers();
       this.#onReadable();
       if (this.#watch === null) return;
       const nowUs = monotonicUs();
       const rests = this.#pays(nowUs);
       if (rests) this.#rest(nowUs);
-      else if (this.#gathering.isNear && device.framesWaiting() === 0) this.#linger();
+      else if (this.#lingers() && device.framesWaiting() === 0) this.#linger();
       else device.kick();
       const hasMore = device.framesWaiting() > 0;
       if (hasMore && ((nowUs - startUs) | 0) < STAY_US) continue;
@@ -144,6 +144,11 @@ export class DeviceWait {
       this.#holds = this.#canHold && gathering.holds;
     }
     return pays;
+  }
+
+  /** Whoever polls instead of sleeping does not. */
+  #lingers(): boolean {
+    return this.#gathering.isNear && this.#busyPollUs === 0;
   }
 
   #linger(): void {
