@@ -1,6 +1,6 @@
 #!/bin/sh
 # Kills wiredis-server with SIGKILL while clients write, mostly with `appendfsync always`, and verifies after each restart that
-# no acknowledged write is lost; over the kernel's sockets then the same on disks that fill up.
+# no acknowledged write is lost; then has clients fill small disks, one for each five rounds, and looks for the same (needs root).
 #   scripts/crash.sh [ROUNDS] [SEED] [--transport kernel|userspace]
 #                                      (default 500 1, kernel; userspace needs what the lab needs)
 set -eu

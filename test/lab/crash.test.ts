@@ -6,7 +6,15 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Lab } from '../../src/cli/lab/lab.ts';
-import { crashDirectives, crashRounds, ROUNDS, type Victim } from '../crash/rounds.ts';
+import {
+  crashDirectives,
+  crashRounds,
+  DISKS,
+  fullDiskDirectives,
+  fullDiskRounds,
+  ROUNDS,
+  type Victim,
+} from '../crash/rounds.ts';
 import { describeLab, type Engine, LabServer, OVER, openLab, PORT, root } from './fixture.ts';
 
 describeLab('a server that is killed', () => {
@@ -28,6 +36,13 @@ describeLab('a server that is killed', () => {
         rmSync(directory, { recursive: true, force: true });
       }
     },
+  );
+
+  it.each(OVER.slice(0, 1))(
+    `over %s, its disk filled ${DISKS} times, loses nothing that it acknowledged`,
+    { timeout: 120_000 + DISKS * 60_000 },
+    (over) =>
+      fullDiskRounds((directory, round) => startVictim(lab, over as Engine, directory, fullDiskDirectives(round))),
   );
 });
 
