@@ -23,8 +23,8 @@ const WALL_CLOCK_MS = 10;
 
 /** Milliseconds, of a clock that is never set; its array does not outlive the call, so that nothing is allocated. */
 function monotonicMs(): number {
-  const time = hrtime();
-  return time[0] * 1000 + time[1] / 1e6;
+  const [seconds, nanoseconds] = hrtime();
+  return seconds * 1000 + nanoseconds / 1e6;
 }
 
 export class SystemClock implements ServerClock {

@@ -6,13 +6,10 @@ import { hrtime } from 'node:process';
 /** Microseconds since some start; only differences mean something. */
 export type Stopwatch = () => number;
 
-/**
- * The array that is asked for does not outlive the call, so that nothing is allocated where this is inlined; taken apart by
- * a pattern it would be code enough not to be, at times.
- */
+/** The array that is asked for does not outlive the call, so that nothing is allocated where this is inlined. */
 function look(us: Float64Array, at: number): void {
-  const time = hrtime();
-  us[at] = time[0] * 1e6 + time[1] / 1e3;
+  const [seconds, nanoseconds] = hrtime();
+  us[at] = seconds * 1e6 + nanoseconds / 1e3;
 }
 
 const seen = new Float64Array(1);
