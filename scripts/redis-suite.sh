@@ -58,14 +58,11 @@ deb-src [signed-by=$keyring] http://deb.debian.org/debian-security bookworm-secu
 LIST
   # shellcheck disable=SC2086
   (
-    cd "$cache"
     options="-qq -o Dir::Etc::sourcelist=$cache/src.list -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists=$cache/lists"
-    apt-get $options update
-    apt-get $options source --download-only redis
     # With Debian's patches: they bring tests for what they mend.
-    rm -rf unpacked "$suite"
-    dpkg-source --no-check -x redis_7.0.15-*.dsc unpacked >/dev/null
-    mv unpacked "$suite"
+    cd "$cache" && rm -rf unpacked "$suite" &&
+      apt-get $options update && apt-get $options source --download-only redis &&
+      dpkg-source --no-check -x redis_7.0.15-*.dsc unpacked >/dev/null && mv unpacked "$suite"
   ) || fail 'the source package could not be fetched'
 }
 

@@ -147,6 +147,7 @@ export const ELSEWHERE: readonly (readonly [start: string, how: Elsewhere])[] = 
     'scripts/redis-suite.sh',
     { why: "it fetches Redis's own suite and runs for an hour; test/redis/suite.test.ts tests its parts" },
   ],
+  ['scripts/client-suites.sh', { why: "it runs the clients' own suites, which are fetched, for minutes" }],
   ['ethtool -k', { by: 'io-engine/ethernet-devices.test.ts', word: "'tso', 'off'" }],
   ['ethtool -L eth1 combined', { why: 'a veth has no combined channels' }],
   ['perf', { why: 'a tool of the reader to look closer with; no step depends on it' }],

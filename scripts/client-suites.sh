@@ -1,0 +1,110 @@
+#!/bin/sh
+# Runs the test suites that Redis clients have of their own against redis-server and against wiredis on kernel sockets,
+# and prints what fails with wiredis alone; the exit code is 1 when something does. Each server and its tests are in a
+# network namespace made for them (root), where the port 6379 is free.
+#   scripts/client-suites.sh redis-py|ioredis [FOLDER] [--dist FOLDER]
+#   FOLDER  a checkout of the client, with what its tests need; without it one is made in $WIREDIS_SUITE (default
+#           /var/tmp/wiredis-suite) from its repository (git, npm; python3-pytest, -asyncio, -timeout of $PYTHON or of Debian)
+#   --dist  a build to test, instead of the one in this folder
+# Tests of clusters, TLS and Redis Stack are left out: they want servers of their own.
+set -eu
+. "$(dirname -- "$0")/help.sh"
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+cache=${WIREDIS_SUITE:-/var/tmp/wiredis-suite}
+dist=$root/dist
+client=
+folder=
+
+say() { printf 'client-suites: %s\n' "$*"; }
+fail() { printf 'client-suites: %s\n' "$*" >&2; exit 2; }
+absolute() { CDPATH='' cd -- "$1" 2>/dev/null && pwd || fail "there is no folder '$1'"; }
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    --dist) dist=$(absolute "${2:-}"); shift ;;
+    -*) fail "unknown option '$1': see --help" ;;
+    *) if [ -z "$client" ]; then client=$1; else folder=$(absolute "$1"); fi ;;
+  esac
+  shift
+done
+case $client in
+  redis-py) version=v4.3.4 suite=redis_py ;;
+  ioredis) version=v6.0.0 suite=io_redis ;;
+  *) fail "which client, redis-py or ioredis? See --help" ;;
+esac
+
+# checkout: the client's repository, at the version that was looked at.
+checkout() {
+  folder=$cache/$client-$version
+  [ ! -e "$folder" ] || return 0
+  mkdir -p "$cache"
+  say "fetching $client $version into $folder"
+  git clone -q --depth 1 --branch "$version" "https://github.com/redis/$client" "$folder" || fail 'it could not be fetched'
+  [ ! -e "$folder/package-lock.json" ] || (cd "$folder" && npm ci --silent)
+}
+
+# A suite prints what it counted, writes its output to $2, and to $1 the names of the tests that failed.
+redis_py() {
+  left_out=
+  for name in cluster bloom json graph graph_utils search timeseries ssl; do
+    for place in tests tests/test_asyncio; do left_out="$left_out --ignore $place/test_$name.py"; done
+  done
+  # shellcheck disable=SC2086
+  PYTHONPATH=$PWD "${PYTHON:-/usr/bin/python3}" -m pytest -p no:cacheprovider -q --timeout 60 -rfE --redis-url redis://127.0.0.1:6379/9 \
+    -m 'not onlycluster and not redismod and not ssl' --ignore tests/test_graph_utils $left_out >"$2" 2>&1 || :
+  sed -n 's/^\(FAILED\|ERROR\) \([^ ]*\).*/\2/p' "$2" | LC_ALL=C sort -u >"$1"
+  tail -n 1 "$2" | grep ' passed' || fail "the suite did not run: $(grep . "$2" | tail -n 3)"
+}
+
+io_redis() {
+  TS_NODE_TRANSPILE_ONLY=true NODE_ENV=test npx mocha --exit --reporter json --reporter-option output="$2" \
+    'test/helpers/*.ts' 'test/unit/**/*.ts' 'test/functional/**/*.ts' >"$2.said" 2>&1 || :
+  [ -s "$2" ] || fail "the suite did not run: $(tail -n 1 "$2.said")"
+  node -e 'const { readFileSync, writeFileSync } = require("node:fs");
+    const { stats, failures } = JSON.parse(readFileSync(process.argv[1], "utf8"));
+    const names = [...new Set(failures.map(({ fullTitle }) => `${fullTitle}\n`))];
+    writeFileSync(process.argv[2], names.sort().join(""));
+    console.log(`${stats.failures} failed, ${stats.passes} passed, ${stats.pending} skipped`)' "$2" "$1"
+  LC_ALL=C sort -o "$1" "$1"
+}
+
+# against NAME COMMAND...: runs the suite with the server that COMMAND starts.
+against() {
+  name=$1
+  shift
+  mkdir "$work/$name-data"
+  (cd "$work/$name-data" && exec "$@" --port 6379 --save '' --enable-debug-command yes) >"$work/$name.server" 2>&1 &
+  server=$!
+  tries=0
+  until redis-cli ping >/dev/null 2>&1; do
+    tries=$((tries + 1))
+    [ $tries -lt 100 ] || fail "$name does not answer: $(tail -n 1 "$work/$name.server")"
+    sleep 0.1
+  done
+  printf '%s: ' "$name"
+  (cd "$folder" && $suite "$work/$name.failed" "$work/$name.log")
+  kill $server
+  wait $server || :
+}
+
+if [ "${WIREDIS_CLIENT_SUITES:-}" != inside ]; then
+  [ "$(id -u)" -eq 0 ] || fail 'network namespaces want root'
+  for program in redis-server redis-cli unshare ip git; do
+    command -v "$program" >/dev/null 2>&1 || fail "$program is missing: apt-get install redis-server util-linux iproute2 git"
+  done
+  [ -e "$dist/src/cli/wiredis-server.js" ] || "$root/scripts/setup.sh"
+  [ -n "$folder" ] || checkout
+  WIREDIS_CLIENT_SUITES=inside exec unshare --net -- "$0" "$client" "$folder" --dist "$dist"
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+ip link set lo up
+against redis-server redis-server --loglevel warning
+against wiredis node "$dist/src/cli/wiredis-server.js" --transport kernel
+LC_ALL=C comm -13 "$work/redis-server.failed" "$work/wiredis.failed" >"$work/alone"
+if [ -s "$work/alone" ]; then
+  sed 's/^/fails with wiredis alone: /' "$work/alone"
+  exit 1
+fi
+echo 'nothing fails with wiredis alone'
