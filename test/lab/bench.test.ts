@@ -1,5 +1,6 @@
 // `wiredis bench` end to end, small: every path it names is measured, the file holds what the table says, and the
 // lab is gone afterwards, also when it is interrupted.
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,6 +21,7 @@ describeLab('wiredis bench', () => {
   it('measures every path and leaves a file, and no lab', async () => {
     const paths = [...new Set(['redis', ...OVER])];
     const words = ['bench', ...SMALL, '--paths', paths.join(','), '--output', output];
+    const before = await benchLabs();
     const result = await run([process.execPath, cliScript, ...words]);
     expect(result.code, result.stderr).toBe(0);
     const [header, ...table] = result.stdout.trim().split('\n');
@@ -36,7 +38,7 @@ describeLab('wiredis bench', () => {
       expect(row.ratios.rate).toBeGreaterThan(0);
     }
     expect(content.machine).toMatchObject({ node: process.version });
-    expect(await must(['ip', 'netns', 'list'])).not.toContain('wiredis-bench-');
+    expect((await benchLabs()).filter((name) => !before.includes(name))).toEqual([]);
   });
 
   it('opens connections by a client of its own, beside redis-benchmark', async () => {
@@ -54,6 +56,31 @@ describeLab('wiredis bench', () => {
   });
 
   it('takes its lab down when interrupted', async () => {
+    const { child, exited } = await startLong();
+    child.kill('SIGINT');
+    expect(await exited).toBe(1);
+    expect(await benchLabs()).not.toContain(`wiredis-bench-${child.pid}`);
+  });
+
+  it('takes down what a killed one left', async () => {
+    const { child, exited } = await startLong();
+    child.kill('SIGKILL');
+    await exited;
+    const lab = `wiredis-bench-${child.pid}`;
+    expect(await benchLabs()).toContain(lab);
+    const words = ['bench', '--quick', '--requests', '1000', '--paths', 'redis', '--output', output];
+    const { code, stderr } = await run([process.execPath, cliScript, ...words]);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain(`${lab}: left by a process that is gone`);
+    expect(await benchLabs()).not.toContain(lab);
+  });
+
+  async function benchLabs(): Promise<string[]> {
+    return [...new Set((await must(['ip', 'netns', 'list'])).match(/wiredis-bench-\d+/g))];
+  }
+
+  /** A bench that goes on for long, with its lab up. */
+  async function startLong(): Promise<{ child: ChildProcess; exited: Promise<number | null> }> {
     const words = ['bench', '--paths', 'redis', '--rounds', '50', '--output', output];
     const child = start([process.execPath, cliScript, ...words], { stdio: ['ignore', 'ignore', 'pipe'] });
     let progress = '';
@@ -64,8 +91,6 @@ describeLab('wiredis bench', () => {
       (text) => text.includes('steering'),
       10_000,
     );
-    child.kill('SIGINT');
-    expect(await exited).toBe(1);
-    expect(await must(['ip', 'netns', 'list'])).not.toContain(`wiredis-bench-${child.pid}`);
-  });
+    return { child, exited };
+  }
 });

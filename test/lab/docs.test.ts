@@ -83,7 +83,7 @@ describeLab('commands in docs', () => {
   /** The examples' names as the lab has them. */
   function here(text: string): string {
     const { veth, serverAddress, clientAddress } = lab.plan.links.direct;
-    const name = `docs${process.pid}`;
+    const name = `wdtest-${process.pid}-docs`;
     return text
       .replaceAll('192.0.2.10', serverAddress)
       .replaceAll('192.0.2.20', clientAddress)

@@ -3,9 +3,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { buildLab } from '../../src/cli/lab/build.ts';
 import type { Lab } from '../../src/cli/lab/lab.ts';
-import { defaultCores } from '../../src/cli/lab/plan.ts';
+import { buildOwnLab } from '../../src/cli/lab/own.ts';
 import { DRAWN_UNITS, LEFT_OUT_ELSEWHERE, LEFT_OUT_EXTERNAL, LEFT_OUT_OWN, type LeftOut } from './left-out.ts';
 import { byKind, compare, counted, type ReferenceUnit, readReference, readUnitOrder } from './reference.ts';
 import {
@@ -309,7 +308,7 @@ async function main(): Promise<void> {
     place = kernelPlace(options.script, options.port, options);
   } else if (!options.ownServers) {
     if (options.script === null) throw new Error('--server redis has no user-space transport');
-    lab = await buildLab({ name: `wdsuite-${process.pid}`, cores: defaultCores(), progress: () => {} });
+    lab = await buildOwnLab('wdsuite', () => {});
     place = userspacePlace(lab, options.script, options.engine, options.port, options);
   }
   try {

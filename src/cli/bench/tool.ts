@@ -3,9 +3,8 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { SystemClock } from '../../platform/clock.ts';
-import { buildLab } from '../lab/build.ts';
 import { Lab } from '../lab/lab.ts';
-import { defaultCores } from '../lab/plan.ts';
+import { buildOwnLab } from '../lab/own.ts';
 import { requirePrograms, run } from '../lab/process.ts';
 import {
   CliError,
@@ -105,9 +104,7 @@ export const bench: Tool = {
     const plan = readPlan(values, ['bench', ...args].join(' '));
     requirePrograms(['redis-benchmark', 'redis-cli']);
     const own = plan.lab === null;
-    const lab = own
-      ? await buildLab({ name: `wiredis-bench-${process.pid}`, cores: defaultCores(), progress })
-      : await Lab.attach(plan.lab!);
+    const lab = own ? await buildOwnLab('wiredis-bench', progress) : await Lab.attach(plan.lab!);
     const interrupted = own ? takeDownOnSignal(lab) : null;
     // What this tool does between runs must not hold the server up.
     await run(['taskset', '-a', '-p', '-c', String(lab.notes.cores.client), String(process.pid)]);

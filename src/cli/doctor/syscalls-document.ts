@@ -7,9 +7,8 @@ import { packageVersion } from '../../package-version.ts';
 import { SystemClock } from '../../platform/clock.ts';
 import { sleep } from '../../platform/sleep.ts';
 import { paths, redisVersion } from '../bench/paths.ts';
-import { buildLab } from '../lab/build.ts';
 import type { Lab } from '../lab/lab.ts';
-import { defaultCores } from '../lab/plan.ts';
+import { buildOwnLab } from '../lab/own.ts';
 import { isAlive, requirePrograms, stopProcesses } from '../lab/process.ts';
 import { CliError, EXIT_OK } from '../tool.ts';
 
@@ -41,7 +40,7 @@ export type PhaseCalls = Record<Phase, Map<string, number>>;
 export async function printDocument(): Promise<number> {
   requirePrograms(['strace', 'redis-server', 'redis-cli']);
   const version = redisVersion();
-  const lab = await buildLab({ name: `syscalls-${process.pid}`, cores: defaultCores(), progress: () => {} });
+  const lab = await buildOwnLab('wiredis-syscalls', () => {});
   try {
     const columns: PhaseCalls[] = [];
     for (const [, path] of SERVERS) columns.push(await trace(lab, path));
