@@ -149,6 +149,22 @@ describe('list', () => {
     expect(list.nodes).toBeLessThan(60);
   });
 
+  it('joins nodes up to the size that Redis takes the joined one for, which is four bytes less than it has', () => {
+    for (const [size, nodes] of [
+      [8180, 2],
+      [8181, 3],
+    ]) {
+      const list = new List(new Arena(), 2);
+      const large = new Uint8Array(size).fill(120);
+      for (const element of [bytesOf('a'), bytesOf(''), large]) list.pushTail(element, 0, element.length);
+      expect(list.nodes).toBe(2);
+      const cursor = new ListCursor();
+      list.seek(1, cursor);
+      list.insert(cursor, true, bytesOf('b'), 0, 1);
+      expect(list.nodes, `${size} bytes`).toBe(nodes);
+    }
+  });
+
   it('takes both ends of a long list in constant time and space', () => {
     const arena = new Arena();
     const list = new List(arena, -2);
