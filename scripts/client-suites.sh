@@ -2,11 +2,13 @@
 # Runs the test suites that Redis clients have of their own against redis-server and against wiredis on kernel sockets,
 # and prints what fails with wiredis alone; the exit code is 1 when something does. Each server and its tests are in a
 # network namespace made for them (root), where the port 6379 is free.
-#   scripts/client-suites.sh redis-py|ioredis [FOLDER] [--dist FOLDER]
+#   scripts/client-suites.sh redis-py|ioredis|hiredis|bullmq [FOLDER] [--dist FOLDER]
 #   FOLDER  a checkout of the client, with what its tests need; without it one is made in $WIREDIS_SUITE (default
-#           /var/tmp/wiredis-suite) from its repository (git, npm; python3-pytest, -asyncio, -timeout of $PYTHON or of Debian)
+#           /var/tmp/wiredis-suite) from its repository (git; npm; python3-pytest, -asyncio, -timeout of $PYTHON or of Debian;
+#           make, cc)
 #   --dist  a build to test, instead of the one in this folder
-# Tests of clusters, TLS and Redis Stack are left out: they want servers of their own.
+# Tests of clusters, TLS and Redis Stack are left out: they want servers of their own; and so are BullMQ's of its pool of
+# processes, which want BullMQ built and no Redis.
 set -eu
 . "$(dirname -- "$0")/help.sh"
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -14,6 +16,7 @@ cache=${WIREDIS_SUITE:-/var/tmp/wiredis-suite}
 dist=$root/dist
 client=
 folder=
+owner=redis
 
 say() { printf 'client-suites: %s\n' "$*"; }
 fail() { printf 'client-suites: %s\n' "$*" >&2; exit 2; }
@@ -30,7 +33,9 @@ done
 case $client in
   redis-py) version=v4.3.4 suite=redis_py ;;
   ioredis) version=v6.0.0 suite=io_redis ;;
-  *) fail "which client, redis-py or ioredis? See --help" ;;
+  hiredis) version=v1.4.1 suite=hiredis ;;
+  bullmq) version=v6.2.0 suite=bull_mq owner=taskforcesh ;;
+  *) fail "which client, redis-py, ioredis, hiredis or bullmq? See --help" ;;
 esac
 
 # checkout: the client's repository, at the version that was looked at.
@@ -39,8 +44,17 @@ checkout() {
   [ ! -e "$folder" ] || return 0
   mkdir -p "$cache"
   say "fetching $client $version into $folder"
-  git clone -q --depth 1 --branch "$version" "https://github.com/redis/$client" "$folder" || fail 'it could not be fetched'
-  [ ! -e "$folder/package-lock.json" ] || (cd "$folder" && npm ci --silent)
+  git clone -q --depth 1 --branch "$version" "https://github.com/$owner/$client" "$folder" || fail 'it could not be fetched'
+  case $client in
+    ioredis) (cd "$folder" && npm ci --silent) ;;
+    # Its own build makes far more than its tests need.
+    bullmq) (
+      cd "$folder" && npm install --silent --ignore-scripts &&
+        npx ts-node --transpile-only --project tsconfig-cjs.json scripts/generateRawScripts.ts &&
+        node scripts/commandTransform.js rawScripts src/scripts
+    ) ;;
+    hiredis) make -s -C "$folder" hiredis-test ;;
+  esac
 }
 
 # A suite prints what it counted, writes its output to $2, and to $1 the names of the tests that failed.
@@ -68,12 +82,38 @@ io_redis() {
   LC_ALL=C sort -o "$1" "$1"
 }
 
+# One of its tests connects to where nobody answers: into a cable that ends nowhere.
+hiredis() {
+  if ! ip link show hole >/dev/null 2>&1; then
+    ip link add hole type veth peer name end
+    ip address add 192.168.254.1/24 dev hole
+    ip link set hole up
+    ip link set end up
+  fi
+  timeout 120 ./hiredis-test -h 127.0.0.1 -p 6379 -s "$socket" >"$2" 2>&1 || :
+  grep -a 'FAILED.\{0,8\}$' "$2" | sed 's/^#[0-9]* //' | LC_ALL=C sort -u >"$1"
+  grep -aq 'TESTS PASSED\|TESTS FAILED' "$2" || fail "the suite did not run to its end: $(tail -n 2 "$2")"
+  echo "$(grep -ac 'PASSED.\{0,8\}$' "$2") passed, $(wc -l <"$1") failed"
+}
+
+bull_mq() {
+  npx vitest run --no-file-parallelism --reporter json --outputFile "$2" --exclude tests/child-pool.test.ts >"$2.said" 2>&1 || :
+  [ -s "$2" ] || fail "the suite did not run: $(tail -n 3 "$2.said")"
+  node -e 'const { readFileSync, writeFileSync } = require("node:fs");
+    const run = JSON.parse(readFileSync(process.argv[1], "utf8"));
+    const failed = run.testResults.flatMap((file) => file.assertionResults.filter(({ status }) => status === "failed"));
+    writeFileSync(process.argv[2], [...new Set(failed.map(({ fullName }) => `${fullName}\n`))].sort().join(""));
+    console.log(`${run.numFailedTests} failed, ${run.numPassedTests} passed, ${run.numPendingTests} skipped`)' "$2" "$1"
+  LC_ALL=C sort -o "$1" "$1"
+}
+
 # against NAME COMMAND...: runs the suite with the server that COMMAND starts.
 against() {
   name=$1
   shift
   mkdir "$work/$name-data"
-  (cd "$work/$name-data" && exec "$@" --port 6379 --save '' --enable-debug-command yes) >"$work/$name.server" 2>&1 &
+  socket=$work/$name.socket
+  (cd "$work/$name-data" && exec "$@" --port 6379 --unixsocket "$socket" --save '' --enable-debug-command yes) >"$work/$name.server" 2>&1 &
   server=$!
   tries=0
   until redis-cli ping >/dev/null 2>&1; do
