@@ -6,6 +6,8 @@ import koffi from 'koffi';
 import { ArenaEngine, DEFAULT_BATCH } from './arena-engine.ts';
 import { EngineError, ETHERNET_HEADER_MAX, type Link, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
 import { requireEthernet } from './linux/interfaces.ts';
+import { close } from './linux/libc.ts';
+import { shieldWatchOf } from './linux/shielded-watch.ts';
 import type { EngineOptions } from './options.ts';
 
 /** What `cap` asks libpcap to capture of a frame, fixed there. */
@@ -50,15 +52,16 @@ export function openLibpcap(options: EngineOptions, load: () => CapLibrary = loa
   // Even a socket that could not be opened is kept: see `retired`.
   retired.push(socket);
   let linkType: string;
+  let shield: number;
   try {
-    linkType = silently(() =>
-      socket.open(options.interface, captureFilter(mac, info.mac, options.vlan), ringBytes, packet),
-    );
+    ({ result: linkType, shield } = shieldWatchOf(() =>
+      silently(() => socket.open(options.interface, captureFilter(mac, info.mac, options.vlan), ringBytes, packet)),
+    ));
   } catch (error) {
     throw openError(options.interface, (error as Error).message);
   }
   if (linkType !== 'ETHERNET') {
-    socket.close();
+    closeShielded(socket, shield);
     throw new EngineError('NOT_SUPPORTED', `engine pcap cannot use ${options.interface}: its link type is ${linkType}`);
   }
   const mtu = options.mtu > 0 ? options.mtu : info.mtu;
@@ -71,7 +74,7 @@ export function openLibpcap(options: EngineOptions, load: () => CapLibrary = loa
     txChecksumOffload: false,
     tsoPayloadMax: 0,
   };
-  return new LibpcapEngine(link, options, socket, packet);
+  return new LibpcapEngine(link, options, socket, packet, shield);
 }
 
 /**
@@ -80,18 +83,26 @@ export function openLibpcap(options: EngineOptions, load: () => CapLibrary = loa
  */
 const retired: CapSocket[] = [];
 
+/** In its own callback a socket ends its watch a little later than it is closed. */
+function closeShielded(socket: CapSocket, shield: number): void {
+  socket.close();
+  if (shield >= 0) setImmediate(() => close(shield));
+}
+
 class LibpcapEngine extends ArenaEngine {
   readonly name = 'pcap';
   readonly #socket: CapSocket;
+  readonly #shield: number;
   readonly #packet: DataView;
   /** libpcap does not pass on what the device knows about checksums, so `auto` verifies. */
   readonly #flags: number;
   /** A view of every slot that was sent from, made once: `cap` sends from the start of a view. */
   readonly #views = new Map<number, Uint8Array>();
 
-  constructor(link: Link, options: EngineOptions, socket: CapSocket, packet: Uint8Array) {
+  constructor(link: Link, options: EngineOptions, socket: CapSocket, packet: Uint8Array, shield: number) {
     super(link, { rxRing: options.rxRing, txRing: options.txRing, batch: DEFAULT_BATCH });
     this.#socket = socket;
+    this.#shield = shield;
     this.#packet = new DataView(packet.buffer, packet.byteOffset, packet.length);
     this.#flags = options.rxChecksum === 'trust' ? RX_CHECKSUM_TRUSTED : 0;
     socket.on('packet', (length, truncated) => this.#onPacket(length, truncated));
@@ -120,7 +131,7 @@ class LibpcapEngine extends ArenaEngine {
   }
 
   protected override closeDevice(): void {
-    this.#socket.close();
+    closeShielded(this.#socket, this.#shield);
   }
 }
 

@@ -32,6 +32,8 @@ const NETDEV_A_NAPI_IFINDEX = 1;
 const NETDEV_A_NAPI_ID = 2;
 const NETDEV_A_NAPI_DEFER_HARD_IRQS = 5;
 const NETDEV_A_NAPI_GRO_FLUSH_TIMEOUT = 6;
+/** One look of the kernel's at an empty ring, and interrupts are back: the first frame after a lull is not held up. */
+const HELD_LOOKS = 1;
 const answers = new Uint8Array(16 * 1024);
 
 const padded = (length: number): number => (length + 3) & ~3;
@@ -91,6 +93,8 @@ function ask(fd: number, request: Uint8Array): DataView[] {
   return messages;
 }
 
+const openNetlink = (): number => socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_GENERIC);
+
 /** The number of the family that knows about receive queues; 0: the kernel has none. */
 function netdevFamily(fd: number): number {
   const name = new TextEncoder().encode('netdev\0');
@@ -100,15 +104,44 @@ function netdevFamily(fd: number): number {
   return at < 0 ? 0 : answer.getUint16(at, true);
 }
 
-/** The number of the queue that the socket has its frames from; 0: that cannot be told. */
-function queueNumber(fd: number, family: number, socketFd: number, interfaceIndex: number): number {
+/** A receive queue, and how it is set. */
+export interface Queue {
+  readonly number: number;
+  /** Looks at an empty ring before interrupts come back, and nanoseconds between them. */
+  readonly defer: number;
+  readonly timeoutNs: number;
+}
+
+function queueIn(answer: DataView): Queue | null {
+  const value = (type: number): number => {
+    const at = findAttribute(answer, type);
+    return at < 0 ? 0 : answer.getUint32(at, true);
+  };
+  const number = value(NETDEV_A_NAPI_ID);
+  if (number === 0) return null;
+  return { number, defer: value(NETDEV_A_NAPI_DEFER_HARD_IRQS), timeoutNs: value(NETDEV_A_NAPI_GRO_FLUSH_TIMEOUT) };
+}
+
+function queueOf(fd: number, family: number, socketFd: number, interfaceIndex: number): Queue | null {
   const own = new Uint32Array(1);
   getsockopt(socketFd, SOL_SOCKET, SO_INCOMING_NAPI_ID, own, Uint32Array.of(4));
-  if (own[0] >= NAPI_ID_MIN) return own[0];
-  const of: [number, Uint8Array][] = [[NETDEV_A_NAPI_IFINDEX, uint32(interfaceIndex)]];
-  const queues = ask(fd, netlinkRequest(family, NLM_F_REQUEST | NLM_F_DUMP, NETDEV_CMD_NAPI_GET, of));
-  const at = queues.length === 1 ? findAttribute(queues[0], NETDEV_A_NAPI_ID) : -1;
-  return at < 0 ? 0 : queues[0].getUint32(at, true);
+  const isKnown = own[0] >= NAPI_ID_MIN;
+  const which: [number, Uint8Array] = isKnown
+    ? [NETDEV_A_NAPI_ID, uint32(own[0])]
+    : [NETDEV_A_NAPI_IFINDEX, uint32(interfaceIndex)];
+  const flags = isKnown ? NLM_F_REQUEST : NLM_F_REQUEST | NLM_F_DUMP;
+  const queues = ask(fd, netlinkRequest(family, flags, NETDEV_CMD_NAPI_GET, [which]));
+  return queues.length === 1 ? queueIn(queues[0]) : null;
+}
+
+/** The queue that the socket has its frames from, or the interface's only one; null: that cannot be told. */
+export function findQueue(socketFd: number, interfaceIndex: number): Queue | null {
+  const fd = openNetlink();
+  if (fd < 0) return null;
+  const family = netdevFamily(fd);
+  const queue = family === 0 ? null : queueOf(fd, family, socketFd, interfaceIndex);
+  close(fd);
+  return queue;
 }
 
 export class InterruptHold {
@@ -123,23 +156,29 @@ export class InterruptHold {
   }
 
   /**
-   * For the queue that a socket has its frames from, at first not held. Call it after the first frame.
+   * For the queue that a socket has its frames from, at first as the machine's owner has set it, which it is again whenever
+   * nothing is held. Call it after the first frame.
    * @param holdUs how long frames gather at most. @returns null where the kernel, or the driver, cannot.
    */
   static open(socketFd: number, interfaceIndex: number, holdUs: number): InterruptHold | null {
-    const fd = socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_GENERIC);
+    const fd = openNetlink();
     if (fd < 0) return null;
     const family = netdevFamily(fd);
-    const queue = family === 0 ? 0 : queueNumber(fd, family, socketFd, interfaceIndex);
-    // One look of the kernel's at an empty ring, and interrupts are back: the first frame after a lull is not held up.
-    const setting = (us: number): Uint8Array =>
-      netlinkRequest(family, NLM_F_REQUEST | NLM_F_ACK, NETDEV_CMD_NAPI_SET, [
-        [NETDEV_A_NAPI_ID, uint32(queue)],
-        [NETDEV_A_NAPI_DEFER_HARD_IRQS, uint32(us > 0 ? 1 : 0)],
-        [NETDEV_A_NAPI_GRO_FLUSH_TIMEOUT, uint32(us * 1000)],
-      ]);
-    const hold = new InterruptHold(fd, setting(holdUs), setting(0));
-    if (queue !== 0 && hold.set(false)) return hold;
+    const queue = family === 0 ? null : queueOf(fd, family, socketFd, interfaceIndex);
+    if (queue !== null) {
+      const setting = (defer: number, timeoutNs: number): Uint8Array =>
+        netlinkRequest(family, NLM_F_REQUEST | NLM_F_ACK, NETDEV_CMD_NAPI_SET, [
+          [NETDEV_A_NAPI_ID, uint32(queue.number)],
+          [NETDEV_A_NAPI_DEFER_HARD_IRQS, uint32(defer)],
+          [NETDEV_A_NAPI_GRO_FLUSH_TIMEOUT, uint32(timeoutNs)],
+        ]);
+      const timeoutNs = holdUs * 1000;
+      // A process that was killed while it held them has left this behind.
+      const isLeft = queue.defer === HELD_LOOKS && queue.timeoutNs === timeoutNs;
+      const before = isLeft ? setting(0, 0) : setting(queue.defer, queue.timeoutNs);
+      const hold = new InterruptHold(fd, setting(HELD_LOOKS, timeoutNs), before);
+      if (hold.set(false)) return hold;
+    }
     close(fd);
     return null;
   }

@@ -305,6 +305,8 @@ function onFinAcked(tcp: Tcp, c: Connection): void {
     c.state = FIN_WAIT_2;
     if (c.orphan) armFinWait2(tcp, c);
   } else if (c.state === CLOSING) {
+    // The peer's FIN came in the same batch: afterwards there is no connection that would acknowledge it.
+    if (c.ackNow) sendAck(tcp, c);
     tcp.timeWait(c);
   } else if (c.state === LAST_ACK) {
     tcp.end(c, CLOSE_OK);

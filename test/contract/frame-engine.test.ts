@@ -3,10 +3,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { sendFrame } from '../../io-engine/frame-copies.ts';
+import { queueFrame, receiveAll, receiveBatch, sendFrame } from '../../io-engine/frame-copies.ts';
 import { EngineError, type EngineErrorCode, type FrameEngine } from '../../io-engine/frame-engine.ts';
 import { loadCap, openLibpcap } from '../../io-engine/libpcap.ts';
+import { findInterface } from '../../io-engine/linux/interfaces.ts';
+import { findQueue, InterruptHold } from '../../io-engine/linux/interrupt-hold.ts';
 import { MemoryWire } from '../../io-engine/memory-wire.ts';
 import { openEngine } from '../../io-engine/open.ts';
 import type { EngineChoice, EngineOptions } from '../../io-engine/options.ts';
@@ -274,6 +277,99 @@ const withLibrary = (engines: readonly EngineChoice[]): EngineChoice[] => {
 const requireNothing = (name: string): never => {
   throw new Error(`Cannot find module '${name}'`);
 };
+
+const onVethPair = [pcap, afpacket, afxdp].filter((fixture) => fixture.unavailable === null);
+
+describe.skipIf(onVethPair.length === 0)('an open engine', () => {
+  /** Waits for frames, which come again and again, until one of them arrives. */
+  async function hears({ engine, peer, frames }: Pair, number: number): Promise<void> {
+    await expect
+      .poll(
+        () => {
+          peer.send(frames.toEngine(number));
+          return receiveBatch(engine).some((frame) => Buffer.from(frames.toEngine(number)).equals(frame));
+        },
+        { timeout: 10_000 },
+      )
+      .toBe(true);
+  }
+
+  it.each(onVethPair)('$name goes on when its interface has been down', async (fixture) => {
+    fixture.setUp?.();
+    const pair = await fixture.open({});
+    try {
+      pair.engine.wait(() => {});
+      await hears(pair, 1);
+      for (const [number, end] of [NEAR, FAR, NEAR].entries()) {
+        ip('link', 'set', end, 'down');
+        await sleep(150);
+        ip('link', 'set', end, 'up');
+        await hears(pair, number + 2);
+      }
+    } finally {
+      pair.close();
+      fixture.tearDown?.();
+    }
+  });
+
+  it.each(onVethPair)('$name lives on without its interface', async (fixture) => {
+    fixture.setUp?.();
+    const pair = await fixture.open({});
+    const { engine, frames } = pair;
+    try {
+      engine.wait(() => {});
+      await hears(pair, 1);
+      fixture.tearDown?.();
+      const before = process.cpuUsage();
+      await sleep(500);
+      expect(queueFrame(engine, frames.fromEngine(1))).toBe(true);
+      engine.flush();
+      receiveAll(engine);
+      // It does not look again and again for what does not come.
+      const { user, system } = process.cpuUsage(before);
+      expect(user + system).toBeLessThan(400_000);
+    } finally {
+      engine.close();
+    }
+  });
+});
+
+const HOLD_US = 100;
+
+describe.skipIf(afxdp.unavailable !== null)('interrupts of a queue', () => {
+  it('are set as their owner has set them when nothing is held, and a killed process does not count as one', async () => {
+    afxdp.setUp?.();
+    const pair = await afxdp.open({});
+    try {
+      const index = findInterface(NEAR)?.index ?? 0;
+      const setting = (): unknown => {
+        const queue = findQueue(-1, index);
+        return queue === null ? null : [queue.defer, queue.timeoutNs];
+      };
+      const hold = InterruptHold.open(-1, index, HOLD_US);
+      if (hold === null) return; // before Linux 6.13
+      expect(setting()).toEqual([0, 0]);
+      expect(hold.set(true)).toBe(true);
+      expect(setting()).toEqual([1, HOLD_US * 1000]);
+      // The same program, after this one was killed: what it finds is no owner's.
+      InterruptHold.open(-1, index, HOLD_US)?.close();
+      expect(setting()).toEqual([0, 0]);
+      hold.set(true);
+      // To a program with another setting it might be: it is what it goes back to.
+      const other = InterruptHold.open(-1, index, 2 * HOLD_US);
+      expect(setting()).toEqual([1, HOLD_US * 1000]);
+      other?.set(true);
+      expect(setting()).toEqual([1, 2 * HOLD_US * 1000]);
+      other?.close();
+      expect(setting()).toEqual([1, HOLD_US * 1000]);
+      hold.close();
+      expect(setting()).toEqual([0, 0]);
+    } finally {
+      pair.close();
+      afxdp.tearDown?.();
+    }
+  });
+});
 
 describe.skipIf(unavailable !== null)(`refusals${unavailable === null ? '' : ` (skipped: ${unavailable})`}`, () => {
   const onVeth = async (run: () => Promise<void>): Promise<void> => {

@@ -254,7 +254,8 @@ export class Capture {
   }
 }
 
-export const RST_FILTER = 'tcp[tcpflags] & tcp-rst != 0';
+/** `tcp[...]` looks at IPv4 only. */
+export const RST_FILTER = '(tcp[tcpflags] & tcp-rst != 0 or (ip6 proto 6 and ip6[53] & 4 != 0))';
 
 /** Packets whose IP or TCP checksum tcpdump finds wrong. */
 export function badChecksums(packets: readonly string[]): string[] {

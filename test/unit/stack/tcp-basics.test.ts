@@ -290,6 +290,32 @@ describe('closing (RFC 9293 3.6)', () => {
     expect([net.a.tcp.timeWaits, net.b.tcp.timeWaits]).toEqual([1, 1]);
   });
 
+  it('from both sides at once, with FIN and the ACK of ours in one batch: the FIN is acknowledged', () => {
+    const net = new TwoStacks().watch();
+    const [client, server] = net.connect();
+    net.seen.length = 0;
+    const advance = (): void => net.wire.advance(net.clock.nowUs);
+    client.socket.end();
+    server.socket.end();
+    net.a.flush();
+    net.b.flush();
+    advance();
+    net.a.poll();
+    net.a.flush();
+    advance();
+    // Both are there when it looks, and the ACK that it owes has no connection any more to wait in.
+    net.b.poll();
+    net.b.flush();
+    net.run(1000);
+    expect([client.log.at(-1), server.log.at(-1)]).toEqual([`close ${CLOSE_OK}`, `close ${CLOSE_OK}`]);
+    expect(net.seen.map(({ from, flags }) => [from, flags])).toEqual([
+      [0, FIN | ACK],
+      [1, FIN | ACK],
+      [0, ACK],
+      [1, ACK],
+    ]);
+  });
+
   it('sends FIN behind everything queued', () => {
     const net = new TwoStacks({ wire: { impairment: { delayUs: 1000, loss: 0.05 } } });
     const [client, server] = net.connect();
