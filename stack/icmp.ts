@@ -59,6 +59,7 @@ export interface PacketOutput {
   nextHop(destinationIp: number): NextHop | null;
   beginPacket(hop: NextHop, sourceIp: number, destinationIp: number, protocol: number): number;
   finishPacket(transportLength: number, segmentSize: number, ecn?: number, dontFragment?: boolean): void;
+  sendFragments(hop: NextHop, sourceIp: number, destinationIp: number, protocol: number, datagram: Uint8Array): boolean;
 }
 
 /** Takes the replies to echo requests of our own. @returns whether this is one. */
@@ -185,15 +186,13 @@ export class Icmp {
   #echoReply(bytes: Uint8Array, ip: Ipv4Header): number {
     const { payloadOffset, payloadLength } = this.#header;
     const rest = readInt32(bytes, ip.payloadOffset + 4);
-    // One that came in fragments goes back cut off (RFC 1122 3.2.2.6): we make none.
-    const room = this.#engine.link.mtu - IPV4_HEADER_LENGTH - ICMP_HEADER_LENGTH;
     const isSent = this.#send(
       ICMP_ECHO_REPLY,
       0,
       rest,
       bytes,
       payloadOffset,
-      Math.min(payloadLength, room),
+      payloadLength,
       ip.destinationIp,
       ip.sourceIp,
     );
@@ -213,15 +212,20 @@ export class Icmp {
   ): boolean {
     const length = ICMP_HEADER_LENGTH + payloadLength;
     const hop = this.#output.nextHop(destinationIp);
-    if (hop === null || length > this.#engine.link.mtu - IPV4_HEADER_LENGTH) {
+    const isLong = length > this.#engine.link.mtu - IPV4_HEADER_LENGTH;
+    if (hop === null || (isLong && type !== ICMP_ECHO_REPLY)) {
       this.#stats.ipOutNoRoutes++;
       return false;
     }
-    const at = this.#output.beginPacket(hop, sourceIp, destinationIp, PROTOCOL_ICMP);
-    if (at < 0) {
-      this.#stats.drop(DROP_OUTPUT_FULL);
-      return false;
+    if (isLong) {
+      // All of what was asked for goes back, as it came: in fragments (RFC 1122 3.2.2.6).
+      const message = new Uint8Array(length);
+      message.set(payload.subarray(payloadOffset, payloadOffset + payloadLength), ICMP_HEADER_LENGTH);
+      writeIcmp(message, 0, type, code, rest, payloadLength);
+      return this.#isSent(this.#output.sendFragments(hop, sourceIp, destinationIp, PROTOCOL_ICMP, message));
     }
+    const at = this.#output.beginPacket(hop, sourceIp, destinationIp, PROTOCOL_ICMP);
+    if (at < 0) return this.#isSent(false);
     const { memory } = this.#engine;
     const to = at + ICMP_HEADER_LENGTH;
     // Received frames lie in the engine's memory too, and moving inside one array makes no new view.
@@ -229,8 +233,13 @@ export class Icmp {
     else memory.set(payload.subarray(payloadOffset, payloadOffset + payloadLength), to);
     writeIcmp(memory, at, type, code, rest, payloadLength);
     this.#output.finishPacket(length, 0, 0, type === ICMP_ECHO_REQUEST);
-    this.#stats.icmpOutMsgs++;
-    return true;
+    return this.#isSent(true);
+  }
+
+  #isSent(isSent: boolean): boolean {
+    if (isSent) this.#stats.icmpOutMsgs++;
+    else this.#stats.drop(DROP_OUTPUT_FULL);
+    return isSent;
   }
 
   #error(bytes: Uint8Array, kind: number): number {

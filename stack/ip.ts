@@ -44,8 +44,10 @@ import {
 } from './wire/ethernet.ts';
 import {
   formatIpv4,
+  fragmentWordOf,
   IPV4_HEADER_LENGTH,
   Ipv4Header,
+  isLaterFragment,
   isMulticastIp,
   PROTOCOL_ICMP,
   PROTOCOL_TCP,
@@ -158,7 +160,7 @@ export class Ip implements PacketOutput {
     this.reassembly = new Reassembly(clock, timers);
     this.reassembly.onFailure = () => this.#stats.ipReasmFails++;
     this.book = new Ipv6Book(random);
-    this.ipv6 = config.ipv6 === null ? null : this.#openIpv6(config.ipv6, clock, timers);
+    this.ipv6 = config.ipv6 === null ? null : this.#openIpv6(config.ipv6, clock, timers, random);
     this.reassembly.onTimeout = (packet) => {
       if (packet[0] >>> 4 === 6) this.ipv6?.sendReassemblyTimeout(packet);
       else this.icmp.sendReassemblyTimeout(packet);
@@ -186,9 +188,9 @@ export class Ip implements PacketOutput {
     return new Dhcp({ ...shared, addressCheckMs, hostName });
   }
 
-  #openIpv6(config: Ipv6Config, clock: Clock, timers: TimerWheel): Ipv6 {
+  #openIpv6(config: Ipv6Config, clock: Clock, timers: TimerWheel, random: RandomSource): Ipv6 {
     const { book, neighbors, reassembly } = this;
-    const shared = { link: this.#link, clock, timers, book, neighbors, reassembly, stats: this.#stats };
+    const shared = { link: this.#link, clock, timers, random, book, neighbors, reassembly, stats: this.#stats };
     const ipv6 = new Ipv6({ ...shared, config, rxChecksum: this.#rxChecksum });
     neighbors.ndp = ipv6.ndp;
     return ipv6;
@@ -372,19 +374,21 @@ export class Ip implements PacketOutput {
    * @param segmentSize payload bytes per segment when the device is to cut it up, else 0.
    * @param ecn code point (RFC 3168 5).
    * @param dontFragment TCP discovers the path's MTU (RFC 1191); what cannot be made smaller may be cut up on its way.
+   * @param fragmentWord IPv4: of a part of a datagram.
    */
   finishPacket(
     transportLength: number,
     segmentSize: number,
     ecn = 0,
     dontFragment = this.#protocol === PROTOCOL_TCP,
+    fragmentWord = 0,
   ): void {
     const { memory } = this.#engine;
     const packet = this.#frame + this.#linkHeaderLength;
     const isVersion6 = isIpv6(this.#destinationIp);
     const totalLength = transportLength + (isVersion6 ? IPV6_HEADER_LENGTH : IPV4_HEADER_LENGTH);
     if (isVersion6) this.#writeIpv6(memory, packet, transportLength, this.#tos | ecn);
-    else this.#writeIpv4(memory, packet, totalLength, this.#tos | ecn, dontFragment);
+    else this.#writeIpv4(memory, packet, totalLength, this.#tos | ecn, dontFragment, fragmentWord);
     this.#stats.ipOutRequests++;
     if (this.#isEthernet) {
       let hop = this.#hop;
@@ -409,8 +413,9 @@ export class Ip implements PacketOutput {
     totalLength: number,
     trafficClass: number,
     dontFragment: boolean,
+    fragmentWord: number,
   ): void {
-    this.#identification = (this.#identification + 1) & 0xffff;
+    if (!isLaterFragment(fragmentWord)) this.#identification = (this.#identification + 1) & 0xffff;
     writeIpv4Header(
       memory,
       packet,
@@ -422,7 +427,30 @@ export class Ip implements PacketOutput {
       this.#sourceIp,
       this.#destinationIp,
       trafficClass,
+      fragmentWord,
     );
+  }
+
+  /**
+   * Sends an IPv4 datagram that is longer than the MTU as fragments (RFC 791 3.2).
+   * @returns false when outgoing slots ran out: the rest of it is not sent.
+   */
+  sendFragments(
+    hop: NextHop,
+    sourceIp: number,
+    destinationIp: number,
+    protocol: number,
+    datagram: Uint8Array,
+  ): boolean {
+    const room = (this.#engine.link.mtu - IPV4_HEADER_LENGTH) & ~7;
+    for (let offset = 0; offset < datagram.length; offset += room) {
+      const at = this.beginPacket(hop, sourceIp, destinationIp, protocol);
+      if (at < 0) return false;
+      const part = datagram.subarray(offset, offset + room);
+      this.#engine.memory.set(part, at);
+      this.finishPacket(part.length, 0, 0, false, fragmentWordOf(offset, offset + room < datagram.length));
+    }
+    return true;
   }
 
   #writeIpv6(memory: Uint8Array, packet: number, transportLength: number, trafficClass: number): void {

@@ -2,7 +2,7 @@
 // (RFC 4291 2.8), and sends what is not part of a connection. There only when netdev.conf has an IPv6 address or
 // `slaac = on`. Used by ip.ts.
 import { RX_CHECKSUM_TRUSTED } from '../io-engine/frame-engine.ts';
-import type { Clock } from './clock.ts';
+import type { Clock, RandomSource } from './clock.ts';
 import type { Ipv6Config, StackConfig } from './config.ts';
 import type { EthernetLink } from './ethernet-link.ts';
 import { Icmpv6 } from './icmpv6.ts';
@@ -26,6 +26,7 @@ import type { TimerWheel } from './timer-wheel.ts';
 import { copyBytes, readInt32, writeInt32, writeUint16 } from './wire/bytes.ts';
 import { ETHERNET_SOURCE, ETHERTYPE_IPV6, MAC_LENGTH } from './wire/ethernet.ts';
 import {
+  ICMPV6_ECHO_REPLY,
   ICMPV6_HEADER_LENGTH,
   ICMPV6_PARAMETER_PROBLEM,
   ICMPV6_TIME_EXCEEDED,
@@ -40,15 +41,19 @@ import {
 } from './wire/icmpv6.ts';
 import { PROTOCOL_TCP, PROTOCOL_UDP } from './wire/ipv4.ts';
 import {
+  FRAGMENT_HEADER_LENGTH,
   IPV6_ADDRESS_LENGTH,
   IPV6_DESTINATION,
   IPV6_HEADER_LENGTH,
+  IPV6_MTU_MIN,
   IPV6_SOURCE,
   Ipv6Header,
   isMulticastIpv6,
+  NEXT_FRAGMENT,
   PROTOCOL_ICMPV6,
   parseIpv6,
   parseIpv6Address,
+  writeFragmentHeader,
   writeIpv6Header,
 } from './wire/ipv6.ts';
 import { IPV6_BAD_OPTION, IPV6_SOURCE_ROUTED, OK } from './wire/status.ts';
@@ -78,6 +83,7 @@ export interface Ipv6Parts {
   readonly rxChecksum: StackConfig['rxChecksum'];
   readonly clock: Clock;
   readonly timers: TimerWheel;
+  readonly random: RandomSource;
   readonly book: Ipv6Book;
   readonly neighbors: Neighbors;
   readonly reassembly: Reassembly;
@@ -97,6 +103,7 @@ export class Ipv6 {
 
   readonly #mldRouters: number;
   readonly #neighbors: Neighbors;
+  readonly #random: RandomSource;
   readonly #reassembly: Reassembly;
   readonly #stats: Stats;
   readonly #rxChecksum: StackConfig['rxChecksum'];
@@ -107,8 +114,9 @@ export class Ipv6 {
   #frame = 0;
   #tcp: TcpHandler | null = null;
 
-  constructor({ link, config, rxChecksum, clock, timers, book, neighbors, reassembly, stats }: Ipv6Parts) {
+  constructor({ link, config, rxChecksum, clock, timers, random, book, neighbors, reassembly, stats }: Ipv6Parts) {
     this.link = link;
+    this.#random = random;
     this.book = book;
     this.#neighbors = neighbors;
     this.#reassembly = reassembly;
@@ -334,14 +342,48 @@ export class Ipv6 {
   ): boolean {
     const length = ICMPV6_HEADER_LENGTH + bodyLength;
     const to = mac ?? this.#macTowards(destinationIp);
+    const addressSum = this.book.sum(sourceIp) + this.book.sum(destinationIp);
+    if (type === ICMPV6_ECHO_REPLY && IPV6_HEADER_LENGTH + length > this.link.engine.link.mtu) {
+      // All of what was asked for goes back (RFC 4443 4.2).
+      const message = new Uint8Array(length);
+      message.set(body.subarray(0, bodyLength), ICMPV6_HEADER_LENGTH);
+      writeIcmpv6(message, 0, type, code, rest, length, addressSum);
+      return this.#sendFragments(to, sourceIp, destinationIp, message, hopLimit);
+    }
     const packet = this.#begin(to, sourceIp, destinationIp, 0, length, PROTOCOL_ICMPV6, hopLimit);
     if (packet < 0) return false;
     const { memory } = this.link.engine;
     const at = packet + IPV6_HEADER_LENGTH;
     memory.set(body.subarray(0, bodyLength), at + ICMPV6_HEADER_LENGTH);
-    const addressSum = this.book.sum(sourceIp) + this.book.sum(destinationIp);
     writeIcmpv6(memory, at, type, code, rest, length, addressSum);
+    this.#stats.icmpOutMsgs++;
     return this.#finish(packet, IPV6_HEADER_LENGTH + length, to, destinationIp);
+  }
+
+  /** In parts that every path takes (RFC 8200 4.5, 5), numbered so that nobody can guess it (RFC 7739). */
+  #sendFragments(
+    mac: Uint8Array | null,
+    sourceIp: number,
+    destinationIp: number,
+    message: Uint8Array,
+    hopLimit: number,
+  ): boolean {
+    const identification = this.#random.int32();
+    const room = IPV6_MTU_MIN - IPV6_HEADER_LENGTH - FRAGMENT_HEADER_LENGTH;
+    const { memory } = this.link.engine;
+    for (let offset = 0; offset < message.length; offset += room) {
+      const part = message.subarray(offset, offset + room);
+      const length = FRAGMENT_HEADER_LENGTH + part.length;
+      const packet = this.#begin(mac, sourceIp, destinationIp, 0, length, NEXT_FRAGMENT, hopLimit);
+      if (packet < 0) return false;
+      const at = packet + IPV6_HEADER_LENGTH;
+      const hasMore = offset + room < message.length;
+      writeFragmentHeader(memory, at, PROTOCOL_ICMPV6, offset, hasMore, identification);
+      memory.set(part, at + FRAGMENT_HEADER_LENGTH);
+      if (!this.#finish(packet, IPV6_HEADER_LENGTH + length, mac, destinationIp)) return false;
+    }
+    this.#stats.icmpOutMsgs++;
+    return true;
   }
 
   /** Tells switches and routers which groups we are in (RFC 3810 5.2). */
@@ -362,6 +404,7 @@ export class Ipv6 {
     }
     const addressSum = this.book.sum(source) + this.book.sum(this.#mldRouters);
     writeIcmpv6(memory, at, MLD2_REPORT, 0, groups.length, length, addressSum);
+    this.#stats.icmpOutMsgs++;
     this.#finish(packet, IPV6_HEADER_LENGTH + ROUTER_ALERT.length + length, to, this.#mldRouters);
   }
 
@@ -375,7 +418,6 @@ export class Ipv6 {
     protocol: number,
     hopLimit: number,
   ): number {
-    // Not even an echo reply is worth cutting up.
     if (IPV6_HEADER_LENGTH + payloadLength > this.link.engine.link.mtu) {
       this.#stats.ipOutDiscards++;
       return -1;
@@ -394,7 +436,6 @@ export class Ipv6 {
 
   #finish(packet: number, length: number, mac: Uint8Array | null, destinationIp: number): boolean {
     this.#stats.ipOutRequests++;
-    this.#stats.icmpOutMsgs++;
     if (mac === null) {
       const hop = this.nextHop(destinationIp);
       if (hop === null) {

@@ -144,8 +144,9 @@ export function writeIpv4Header(
   sourceIp: number,
   destinationIp: number,
   trafficClass = 0,
+  fragmentWord = 0,
 ): number {
-  const fragment = dontFragment ? FLAG_DONT_FRAGMENT : 0;
+  const fragment = dontFragment ? FLAG_DONT_FRAGMENT : fragmentWord;
   const ttlAndProtocol = (ttl << 8) | protocol;
   const words =
     VERSION_AND_LENGTH +
@@ -167,6 +168,16 @@ export function writeIpv4Header(
   writeInt32(bytes, offset + 12, sourceIp);
   writeInt32(bytes, offset + 16, destinationIp);
   return IPV4_HEADER_LENGTH;
+}
+
+/** What `writeIpv4Header` is to say about a part of a datagram. @param offset of the part, a multiple of 8. */
+export function fragmentWordOf(offset: number, moreFragments: boolean): number {
+  return (moreFragments ? FLAG_MORE_FRAGMENTS : 0) | (offset >> 3);
+}
+
+/** Of a datagram whose first fragment has been written. */
+export function isLaterFragment(fragmentWord: number): boolean {
+  return (fragmentWord & FRAGMENT_OFFSET_MASK) !== 0;
 }
 
 /** 224.0.0.0/4. */

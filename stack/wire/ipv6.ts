@@ -20,6 +20,7 @@ export const PROTOCOL_ICMPV6 = 58;
 const NEXT_HOP_BY_HOP = 0;
 const NEXT_ROUTING = 43;
 export const NEXT_FRAGMENT = 44;
+export const FRAGMENT_HEADER_LENGTH = 8;
 const NEXT_NONE = 59;
 const NEXT_DESTINATION_OPTIONS = 60;
 /** More than anybody has a reason for. */
@@ -84,7 +85,7 @@ export function walkExtensions(
     if (i === EXTENSIONS_MAX || at + 8 > end) return IPV6_BAD_EXTENSION;
     // Hop-by-hop options come first or are no header that anybody knows (RFC 8200 4, 4.1).
     if (next === NEXT_HOP_BY_HOP && i > 0) break;
-    const extensionLength = next === NEXT_FRAGMENT ? 8 : (bytes[at + 1] + 1) << 3;
+    const extensionLength = next === NEXT_FRAGMENT ? FRAGMENT_HEADER_LENGTH : (bytes[at + 1] + 1) << 3;
     if (at + extensionLength > end) return IPV6_BAD_EXTENSION;
     if (next === NEXT_FRAGMENT) {
       readFragment(bytes, at, header);
@@ -162,6 +163,21 @@ export function writeIpv6Header(
   bytes[offset + 6] = protocol;
   bytes[offset + 7] = hopLimit;
   return IPV6_HEADER_LENGTH;
+}
+
+/** RFC 8200 4.5. @param offset of the part, a multiple of 8. */
+export function writeFragmentHeader(
+  bytes: Uint8Array,
+  at: number,
+  protocol: number,
+  offset: number,
+  moreFragments: boolean,
+  identification: number,
+): void {
+  bytes[at] = protocol;
+  bytes[at + 1] = 0;
+  writeUint16(bytes, at + 2, offset | (moreFragments ? 1 : 0));
+  writeInt32(bytes, at + 4, identification);
 }
 
 // --- addresses ---

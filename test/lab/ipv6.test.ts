@@ -69,11 +69,14 @@ describeLab('IPv6', () => {
             'get,set',
           ];
           expect((await lab.run('client', benchmark)).stdout).toMatch(/GET: .* requests per second/);
-          const ping = await lab.run('client', ['ping', '-6', '-c', '2', '-i', '0.2', '-s', '1400', 'fd77::1']);
-          expect(ping.stdout).toContain('2 received');
-          // A ping in fragments.
-          await lab.run('client', ['ping', '-6', '-c', '1', '-W', '1', '-s', '4000', 'fd77::1']);
-          expect(parseInfo((await server.cli(['INFO', 'wiredis'])).stdout).get('ipReasmOKs')).toBe('1');
+          const ping = await lab.run('client', ['ping', '-6', '-c', '1', '-W', '10', '-s', '1400', 'fd77::1']);
+          expect(ping.stdout).toContain('1 received');
+          // In fragments, and all of it back.
+          for (const at of ['fd77::1', serverAddress]) {
+            const long = await lab.run('client', ['ping', '-c', '1', '-W', '10', '-s', '4000', at]);
+            expect(long.stdout).toMatch(/^4008 bytes from/m);
+          }
+          expect(parseInfo((await server.cli(['INFO', 'wiredis'])).stdout).get('ipReasmOKs')).toBe('2');
           expect(await checksumErrors(lab)).toBe(0);
         } finally {
           await server.stop();

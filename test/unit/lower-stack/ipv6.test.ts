@@ -411,6 +411,32 @@ describe('fragments (RFC 8200 4.5)', () => {
     expect(host.stats.ipReasmFails).toBe(1);
   });
 
+  it.each([1453, 4000, 65000])(
+    'an echo request of %i bytes gets them all back, in parts that every path takes',
+    (length) => {
+      const host = acquainted();
+      const data = Uint8Array.from({ length }, (_, i) => (i * 31 + (i >> 8)) & 255);
+      const message = icmp({}, 128, 0, 0x12340001, [...data]).subarray(54);
+      for (let at = 0; at < message.length; at += 1400) {
+        const word = at | (at + 1400 < message.length ? 1 : 0);
+        const part = [58, 0, word >> 8, word & 255, 0, 0, 0, 5, ...message.subarray(at, at + 1400)];
+        expect(host.receive(frame({ protocol: 44, payload: part }))).toEqual(['ok']);
+      }
+      const sent = host.sent();
+      expect(sent).toHaveLength(Math.ceil((length + 8) / 1232));
+      for (const [i, packet] of sent.entries()) {
+        expect(packet.length).toBeLessThanOrEqual(14 + 1280);
+        expect([packet[20], packet[54], packet[55]]).toEqual([44, 58, 0]);
+        expect((packet[56] << 8) | packet[57]).toBe((i * 1232) | (i + 1 < sent.length ? 1 : 0));
+        expect(packet.slice(58, 62)).toEqual(sent[0].slice(58, 62));
+      }
+      const whole = Buffer.concat(sent.map((packet) => packet.subarray(62)));
+      const answer = icmp({ from: HOST, to: PEER }, 129, 0, 0x12340001, [...data]).subarray(54);
+      expect(whole.equals(answer)).toBe(true);
+      expect(host.stats).toMatchObject({ icmpOutEchoReps: 1 });
+    },
+  );
+
   it('neighbour discovery in fragments is not believed (RFC 6980)', () => {
     const host = openHost();
     const message = solicitation().subarray(54);

@@ -67,6 +67,23 @@ describe('reassembly', () => {
     expect(host.sentLines()).toEqual([expect.stringMatching(/echo reply/)]);
   });
 
+  it.each([1473, 1480, 4000, 65507])('an echo request of %i bytes gets them all back, in fragments', (length) => {
+    const host = openHost();
+    const data = pattern(length);
+    const cuts = Array.from({ length: Math.floor((length + 7) / 1480) }, (_, i) => (i + 1) * 1480);
+    for (let round = 1; round <= 2; round++) {
+      host.receive(...fragments(icmpMessage(8, 0, 0x12340001, data), cuts, 1));
+      const sent = host.sent();
+      expect(sent).toHaveLength(cuts.length + 1);
+      const words = sent.map((frame) => (frame[20] << 8) | frame[21]);
+      expect(words).toEqual(sent.map((_, i) => (i < cuts.length ? MORE : 0) | (i * 185)));
+      expect(new Set(sent.map((frame) => (frame[18] << 8) | frame[19])).size).toBe(1);
+      const whole = Buffer.concat(sent.map((frame) => frame.subarray(34)));
+      expect(whole.equals(icmpMessage(0, 0, 0x12340001, data))).toBe(true);
+      expect(host.stats).toMatchObject({ icmpOutEchoReps: round, icmpOutMsgs: round });
+    }
+  });
+
   it.each([
     ['overlapping at the front', [0 | MORE, 1 | MORE], [16, 16]],
     ['overlapping at the back', [2 | MORE, 0 | MORE], [16, 24]],
