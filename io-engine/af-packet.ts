@@ -127,7 +127,8 @@ export function openAfPacket(options: EngineOptions): FrameEngine {
     const slotBytes = slotLength(options.mtu || info.mtu);
     const mapping = mapDevice(fd, (options.rxRing + options.txRing) * slotBytes, 0);
     bindPacketSocket(fd, info.index);
-    return new AfPacketEngine(fd, mapping, info, options, openFilter(fd, info, options), 0, 0);
+    const drop = openDrop(info, options);
+    return new AfPacketEngine(fd, mapping, info, options, openFilter(fd, info, options), drop, 0, 0);
   } catch (error) {
     close(fd);
     throw error;
@@ -152,6 +153,11 @@ function classicFilter(info: InterfaceInfo, { mac, vlan, ipv6, share }: EngineOp
   return frameFilter(mac ?? info.mac, vlan, ipv6, share);
 }
 
+function openDrop({ index }: InterfaceInfo, { allFrames, addresses }: EngineOptions): number {
+  const own = addresses.map(({ ip }) => ip);
+  return allFrames === true ? -1 : dropBehindSockets(index, own);
+}
+
 function openFilter(fd: number, info: InterfaceInfo, options: EngineOptions): SynFilter | null {
   if (options.allFrames === true || options.share !== undefined) return null;
   const { mac, vlan, ipv6 } = options;
@@ -161,11 +167,14 @@ function openFilter(fd: number, info: InterfaceInfo, options: EngineOptions): Sy
 /** Goes on with what `handOver` of another process described. Rings and MTU stay what they are. */
 export function adoptAfPacket(handed: HandedEngine, options: EngineOptions): FrameEngine {
   const info = requireEthernet(options);
-  const [fd, program, gate] = handed.fds;
-  const { rxRing, txRing, mtu, rxNext, txNext } = handed.values as Readonly<Record<string, number>>;
+  const { rxRing, txRing, mtu, rxNext, txNext, drops } = handed.values as Readonly<Record<string, number>>;
+  const fds = [...handed.fds];
+  // One of our own takes a privilege that we may not have any more.
+  const drop = drops === 1 ? (fds.pop() as number) : openDrop(info, options);
+  const [fd, program, gate] = fds;
   const mapping = mapDevice(fd, (rxRing + txRing) * slotLength(mtu), 0);
   const filter = program === undefined ? null : adoptSynFilter(fd, classicFilter(info, options), program, gate);
-  return new AfPacketEngine(fd, mapping, info, { ...options, rxRing, txRing, mtu }, filter, rxNext, txNext);
+  return new AfPacketEngine(fd, mapping, info, { ...options, rxRing, txRing, mtu }, filter, drop, rxNext, txNext);
 }
 
 class AfPacketEngine implements FrameEngine {
@@ -214,6 +223,7 @@ class AfPacketEngine implements FrameEngine {
     info: InterfaceInfo,
     options: EngineOptions,
     synFilter: SynFilter | null,
+    drop: number,
     rxNext: number,
     txNext: number,
   ) {
@@ -227,8 +237,7 @@ class AfPacketEngine implements FrameEngine {
     // Of another process's the device may not have taken all.
     this.#txPending = txNext !== 0;
     this.#fd = fd;
-    const own = options.addresses.map(({ ip }) => ip);
-    this.#drop = options.allFrames === true ? -1 : dropBehindSockets(info.index, own);
+    this.#drop = drop;
     this.#mapping = mapping;
     this.memory = new Uint8Array(mapping.buffer);
     this.#words = new Int32Array(mapping.buffer);
@@ -382,7 +391,8 @@ class AfPacketEngine implements FrameEngine {
 
   get handedFds(): readonly number[] {
     const filter = this.#synFilter;
-    return filter === null ? [this.#fd] : [this.#fd, filter.program, filter.gate.fd];
+    const some = filter === null ? [] : [filter.program, filter.gate.fd];
+    return this.#drop < 0 ? [this.#fd, ...some] : [this.#fd, ...some, this.#drop];
   }
 
   handOver(): HandedEngine {
@@ -400,6 +410,7 @@ class AfPacketEngine implements FrameEngine {
         mtu: this.link.mtu,
         rxNext: this.#rxNext,
         txNext: this.#txNext,
+        drops: this.#drop < 0 ? 0 : 1,
       },
     };
   }

@@ -390,7 +390,8 @@ export const KEYS = {
     description:
       'Longest wait after a wake-up for more frames to share a tick and a kick. Only while frames come so fast\n' +
       'that some will: a lone client never waits. For afxdp and afpacket. Over afxdp (Linux 6.13) the device\n' +
-      'holds its interrupts back for as long.',
+      'holds its interrupts back for as long, while the process may set that: a service that has given its\n' +
+      'privileges up may not.',
   },
   'max-connections': {
     group: TCP_GROUP,

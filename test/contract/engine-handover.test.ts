@@ -70,6 +70,8 @@ describe.skipIf(unavailable !== null)(unavailable ?? 'an open device', () => {
         expect(peer.receive().filter((frame) => frames.isOurs(frame))).toHaveLength(100);
       }
       expect(second.link).toEqual(first.link);
+      // With everything that was opened under privileges: nothing new.
+      expect(second.handedFds).toEqual(handed.fds);
       // So does the gate for SYNs, where there is one.
       const gate = second.synGate;
       expect(gate === null).toBe(first.synGate === null);
