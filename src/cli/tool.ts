@@ -65,6 +65,15 @@ export function wholeNumber(text: string, option: string, minimum: number): numb
   return Number(text);
 }
 
+const PORT_MAX = 65535;
+
+/** @throws UsageError unless `text` is the number of a port. */
+export function portNumber(text: string, option = 'port'): number {
+  const port = wholeNumber(text, option, 1);
+  if (port > PORT_MAX) throw new UsageError(`--${option} wants at most ${PORT_MAX}, not '${text}'`);
+  return port;
+}
+
 /** @throws UsageError unless `text` is a number of seconds within the limits. @returns whole milliseconds */
 export function secondsIn(text: string, option: string, minimum: number, maximum: number): number {
   const seconds = text.trim() === '' ? Number.NaN : Number(text);

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { packageVersion } from '../package-version.ts';
 import { tools } from './tools/table.ts';
 import { main } from './wiredis.ts';
 
@@ -24,6 +25,11 @@ describe('wiredis', () => {
     const { code, stdout } = await call('--help');
     expect(code).toBe(0);
     for (const tool of tools) expect(stdout).toContain(`  ${tool.name}`);
+  });
+
+  it.each(['--version', '-v'])('says which one it is: %s', async (word) => {
+    const { code, stdout } = await call(word);
+    expect([code, stdout]).toEqual([0, `wiredis ${packageVersion()}\n`]);
   });
 
   it('fails without a tool, and still says what there is', async () => {
@@ -55,6 +61,10 @@ describe('wiredis', () => {
     [['lab', 'exec', 'client'], 'wiredis: lab exec wants a command: wiredis lab exec client -- COMMAND\n'],
     [['lab', 'up', '--name', 'a/b'], "wiredis: --name wants letters, digits and '-', at most 64, not 'a/b'\n"],
     [['bench', '--rounds', '0'], "wiredis: --rounds wants a whole number of at least 1, not '0'\n"],
+    [['bench', '--tests', 'get,sett'], "wiredis: unknown test 'sett'; did you mean 'set'?\n"],
+    [['module', 'watch', 'package.json', '--port', '99999'], "wiredis: --port wants at most 65535, not '99999'\n"],
+    [['doctor', '--port', '65536'], "wiredis: --port wants at most 65535, not '65536'\n"],
+    [['impair', 'lo', 'lo'], 'wiredis: impair wants two interfaces, not the same one twice\n'],
     [['bench', '--paths', 'redsi'], "wiredis: unknown path 'redsi'; did you mean 'redis'?\n"],
   ])('refuses %j', async (args, complaint) => {
     const { code, stderr } = await call(...args);

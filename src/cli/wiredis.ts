@@ -3,6 +3,7 @@
 // 0 done, 1 failed, 2 wrong command line. The server is a command of its own (wiredis-server.ts).
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { packageVersion } from '../package-version.ts';
 import { CliError, EXIT_FAILED, EXIT_OK, nearestName, type Tool, UsageError } from './tool.ts';
 import { type ToolRow, tools } from './tools/table.ts';
 
@@ -22,6 +23,10 @@ async function dispatch(args: string[]): Promise<number> {
   if (word === undefined) {
     process.stderr.write(`${overview()}\n`);
     return EXIT_FAILED;
+  }
+  if (word === '--version' || word === '-v') {
+    print(`wiredis ${packageVersion()}`);
+    return EXIT_OK;
   }
   if (word === '--help' || word === '-h' || word === 'help') {
     print(rest.length === 0 || rest[0].startsWith('-') ? overview() : (await find(rest[0]).load()).help);
@@ -59,6 +64,7 @@ function overview(): string {
   return [
     'Usage: wiredis TOOL [arguments]',
     '       wiredis help TOOL',
+    '       wiredis --version',
     '',
     'Tools:',
     ...rows,
@@ -80,5 +86,7 @@ if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLTo
     process.stderr.write(`wiredis: cannot write to standard output: ${message}\n`);
     process.exit(EXIT_FAILED);
   });
+  // Nobody is left to be told.
+  process.stderr.on('error', () => {});
   process.exitCode = await main(process.argv.slice(2));
 }

@@ -1,7 +1,7 @@
 // The control socket of a running server: a local unix socket whose file permissions are its only door. A request is
 // one line of JSON with the name of a question; the answer is one line of JSON, or lines and bytes for as long as the
 // asker listens. What can be asked is handed in. Never on the path of a packet. The composition root opens it.
-import { chmodSync, unlinkSync } from 'node:fs';
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 /** A request longer than this is nobody's. */
@@ -59,7 +59,11 @@ export class ControlServer {
     try {
       await listen(server, path);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+      const { code } = error as NodeJS.ErrnoException;
+      // libuv's word for it.
+      if (code === 'EACCES') throw new Error(`${path}: is the folder there, and may we write to it? (EACCES)`);
+      if (code !== 'EADDRINUSE') throw error;
+      if (!lstatSync(path).isSocket()) throw new Error(`${path} is there and is no socket: name another path`);
       if (await isAnswered(path)) throw new Error(`another process answers at ${path}`);
       unlinkSync(path);
       await listen(server, path);

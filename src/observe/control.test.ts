@@ -1,4 +1,4 @@
-import { linkSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { linkSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,6 +43,16 @@ describe('the control socket', () => {
     await expect(ask(path, 'no')).rejects.toMatchObject({ code: 'NEVER', message: 'not today' });
     await expect(ask(path, 'toString')).rejects.toMatchObject({ code: 'UNKNOWN' });
     await expect(ask(join(folder, 'b.sock'), 'no')).rejects.toMatchObject({ code: 'NO_SERVER' });
+  });
+
+  it('takes the place of a dead one, and of nothing else', async () => {
+    const file = join(folder, 'precious');
+    writeFileSync(file, 'a');
+    await expect(ControlServer.open(file, {})).rejects.toThrow(`${file} is there and is no socket`);
+    expect(readFileSync(file, 'utf8')).toBe('a');
+    const nowhere = join(folder, 'no', 'folder');
+    await expect(ControlServer.open(nowhere, {})).rejects.toThrow(`${nowhere}: is the folder there`);
+    await expect(ControlServer.open(path, {})).rejects.toThrow('another process answers');
   });
 
   it('streams bytes until the asker leaves', async () => {

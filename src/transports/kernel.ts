@@ -84,13 +84,19 @@ export class KernelTransport implements Transport {
    * @param mode permissions of the file; 0: as the umask has it.
    */
   listenLocal(path: string, mode: number, backlog: number, acceptor: Acceptor): Promise<Listener> {
-    rmSync(path, { force: true });
     const server = createServer({ allowHalfOpen: true }, (socket) => {
       const connection = this.#adopt(socket, localEnds(path));
       connection.attach(acceptor(connection));
     });
     return new Promise((resolve, reject) => {
-      server.once('error', (error) => reject(asTransportError(error)));
+      const refuse = (error: Error): void => reject(localSocketError(path, error));
+      try {
+        rmSync(path, { force: true });
+      } catch (error) {
+        refuse(error as Error);
+        return;
+      }
+      server.once('error', refuse);
       server.listen({ path, backlog }, () => {
         if (mode !== 0) chmodSync(path, mode);
         this.#listeners.set(server, acceptor);
@@ -479,4 +485,11 @@ function asTransportError(error: NodeJS.ErrnoException & { address?: string; por
   const code = error.code ?? 'EIO';
   const why = EXPLANATIONS[code] ?? error.message;
   return new TransportError(code, `${error.address ?? ''}:${error.port ?? ''}: ${why} (${code})`);
+}
+
+function localSocketError(path: string, error: NodeJS.ErrnoException): TransportError {
+  const code = error.code ?? 'EIO';
+  // libuv says EACCES for a folder that is not there, too.
+  const why = code === 'EACCES' ? 'is the folder there, and may we write to it? check `unixsocket`' : error.message;
+  return new TransportError(code, `${path}: ${why} (${code})`);
 }

@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { adoptEngine } from '../../io-engine/adopt.ts';
 import type { HandedEngine } from '../../io-engine/frame-engine.ts';
+import { findInterface } from '../../io-engine/linux/interfaces.ts';
 import { openEngine, type SharedInterface, shareInterface } from '../../io-engine/open.ts';
 import type { EngineChoice, EngineShare } from '../../io-engine/options.ts';
 import type { Conflict } from '../../stack/claim.ts';
@@ -11,6 +12,8 @@ import { parseNetdevConf, type StackConfig } from '../../stack/config.ts';
 import type { Dhcp } from '../../stack/dhcp.ts';
 import { formatMac } from '../../stack/wire/ethernet.ts';
 import type { Log } from '../platform/log.ts';
+import type { Scheduler } from '../platform/timers.ts';
+import { AddressSeat } from './address-seat.ts';
 import { TransportError } from './transport.ts';
 import { type UserspaceParts, UserspaceTransport } from './userspace.ts';
 
@@ -35,14 +38,22 @@ export async function openUserspace(settings: UserspaceSettings): Promise<Usersp
   const config = readConfig(settings);
   const { share } = settings;
   const shared = share === undefined ? config.engine : { ...config.engine, share };
-  const engine = await openEngine(shared, (line) => log.notice(line));
-  const { link } = engine;
   // Of several, one asks for all.
-  const asks = config.addressCheckMs > 0 && (share === undefined || share.index === 0);
-  const transport = new UserspaceTransport({ ...settings, engine, config, claims: asks });
+  const isFirst = share === undefined || share.index === 0;
+  const seat = isFirst ? await AddressSeat.take(config) : null;
+  const onClosed = (): void => seat?.close();
+  const engine = await openEngine(shared, (line) => log.notice(line)).catch((error: unknown) => {
+    onClosed();
+    throw error;
+  });
+  const { link } = engine;
+  const asks = config.addressCheckMs > 0 && isFirst;
+  const transport = new UserspaceTransport({ ...settings, engine, config, claims: asks, onClosed });
   const { ip } = transport.stack;
   const addresses = ip.addressTexts().join(', ');
   log.notice(`User-space TCP/IP on ${link.name}: engine ${engine.name}, ${addresses}, mtu ${link.mtu}`);
+  if (engine.name !== 'tap' && findInterface(link.name)?.isRunning === false)
+    log.warning(`${link.name} has no carrier: nobody can reach us until its other end is up`);
   logConflicts(transport, log);
   if (asks) await claimAddresses(transport, config.addressCheckMs);
   if (ip.dhcp !== null) await leaseAddress(transport, ip.dhcp, settings);
@@ -74,11 +85,34 @@ export function prepareAdoption(settings: UserspaceSettings): (handed: HandedEng
   const { log } = settings;
   return (handed) => {
     const engine = adoptEngine(handed, config.engine);
-    const transport = new UserspaceTransport({ ...settings, engine, config, suspended: true });
+    const onClosed = takeSeatLater(config, settings.scheduler);
+    const transport = new UserspaceTransport({ ...settings, engine, config, suspended: true, onClosed });
     logConflicts(transport, log);
     const { dhcp } = transport.stack.ip;
     if (dhcp !== null) logLease(transport, dhcp, log);
     return transport;
+  };
+}
+
+/** How often to look whether the process before this one has gone. */
+const SEAT_AGAIN_MS = 500;
+
+/** @returns gives it back. */
+function takeSeatLater(config: StackConfig, scheduler: Scheduler): () => void {
+  let seat: AddressSeat | null = null;
+  const take = (): void => {
+    AddressSeat.take(config).then(
+      (taken) => {
+        seat = taken;
+      },
+      () => again.arm(SEAT_AGAIN_MS),
+    );
+  };
+  const again = scheduler.createAlarm(take, true);
+  again.arm(SEAT_AGAIN_MS);
+  return () => {
+    again.disarm();
+    seat?.close();
   };
 }
 

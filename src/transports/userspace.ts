@@ -77,6 +77,8 @@ export interface UserspaceParts {
   readonly keepAliveSeconds?: () => number;
   /** Stands still until `resume`: it is to take over what another one had. */
   readonly suspended?: boolean;
+  /** Called once, when the device is closed. */
+  readonly onClosed?: () => void;
 }
 
 /** The number of what is in `socket.user`. */
@@ -109,8 +111,11 @@ export class UserspaceTransport implements Transport, StackInsight {
   /** Another process may go on from here: nothing moves meanwhile. */
   #suspended = false;
   #onAllClosed: (() => void) | null = null;
+  readonly #onClosed: () => void;
 
-  constructor({ engine, config, clock, scheduler, random, keepAliveSeconds, claims, suspended }: UserspaceParts) {
+  constructor(parts: UserspaceParts) {
+    const { engine, config, clock, scheduler, random, keepAliveSeconds, claims, suspended } = parts;
+    this.#onClosed = parts.onClosed ?? (() => {});
     this.#keepAliveSeconds = keepAliveSeconds ?? (() => 0);
     this.#engine = engine;
     this.#clock = clock;
@@ -473,6 +478,7 @@ export class UserspaceTransport implements Transport, StackInsight {
     // A lease that is given back.
     this.#engine.flush();
     this.#engine.close();
+    this.#onClosed();
   }
 
   /** Resolves when every connection is gone, or after `graceMs`. */

@@ -239,4 +239,13 @@ describe('unixsocket', () => {
     }
     expect(spawnSync('test', ['-e', file]).status).toBe(1);
   });
+
+  test.each([
+    ['a folder that is not there', () => path('no/such'), 'is the folder there, and may we write to it?'],
+    ['a folder', () => path('.'), 'EISDIR'],
+  ])('%s is refused in words', async (_what, file, why) => {
+    const refused = OurServer.start({ unixsocket: file(), port: 0 });
+    await expect(refused).rejects.toThrow(file());
+    await expect(refused).rejects.toThrow(why);
+  });
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Lab } from '../../src/cli/lab/lab.ts';
 import { run } from '../../src/cli/lab/process.ts';
-import { describeLab, type Engine, openLab, root, serverCommand } from './fixture.ts';
+import { describeLab, type Engine, LabServer, openLab, root, serverCommand } from './fixture.ts';
 
 describeLab('a server that cannot start', () => {
   let lab: Lab;
@@ -83,6 +83,17 @@ describeLab('a server that cannot start', () => {
     }
   });
 
+  it.each(['afxdp', 'afpacket', 'pcap'] as const)('%s beside a server of the same address', async (engine) => {
+    const first = await LabServer.start(lab, { over: 'afpacket' });
+    try {
+      const said = await refusal(engine, same);
+      expect(said).toContain(`another process of this machine serves ${first.address}`);
+      expect((await first.cli(['PING'])).stdout.trim()).toBe('PONG');
+    } finally {
+      await first.stop();
+    }
+  });
+
   it('pcap without libpcap', async () => {
     const paths = [...(await run(['ldconfig', '-p'])).stdout.matchAll(/libpcap\.so\S* .*=> (\S+)/g)].map((m) => m[1]);
     expect(paths.length).toBeGreaterThan(0);
@@ -102,5 +113,21 @@ describeLab('a server that cannot start', () => {
     const said = await refusal('afpacket', (conf) => `${conf}receive-bufer = 1\n`);
     expect(said).toMatch(/netdev\.conf:4\b/);
     expect(said).toContain('receive-bufer');
+  });
+
+  it('starts where there is no carrier, and says so', async () => {
+    const { veth } = lab.plan.links.direct;
+    await lab.must('client', ['ip', 'link', 'set', veth, 'down']);
+    try {
+      const command = serverCommand(lab, { over: 'afpacket' }, lab.netdevFile('direct'));
+      const server = lab.start('server', command, { cwd: directory, stdio: ['ignore', 'pipe', 'ignore'] });
+      let said = '';
+      server.stdout!.on('data', (chunk) => (said += chunk));
+      await expect.poll(() => said, { timeout: 30_000 }).toContain('Ready to accept connections');
+      server.kill('SIGKILL');
+      expect(said).toContain(`${veth} has no carrier`);
+    } finally {
+      await lab.must('client', ['ip', 'link', 'set', veth, 'up']);
+    }
   });
 });

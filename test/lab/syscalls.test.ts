@@ -1,4 +1,7 @@
 // What servers spend on system calls, as `wiredis doctor --syscalls` tells it of running ones.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Lab } from '../../src/cli/lab/lab.ts';
 import { hasProgram, run } from '../../src/cli/lab/process.ts';
@@ -81,6 +84,27 @@ describeLab('system calls', () => {
       } finally {
         load.kill('SIGKILL');
       }
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it.skipIf(needsStrace !== '')(`Ctrl-C shows what was counted, and lets the server go${needsStrace}`, async () => {
+    const server = await LabServer.start(lab, { over: 'kernel' });
+    const tracer = (): string | undefined =>
+      /^TracerPid:\s+(\d+)/m.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))?.[1];
+    try {
+      const words = [cliScript, 'doctor', '--syscalls', '600', '--json', '--server', String(server.pid)];
+      const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+      let said = '';
+      child.stdout.on('data', (chunk) => (said += chunk));
+      await expect.poll(tracer, { timeout: 20_000 }).not.toBe('0');
+      child.kill('SIGTERM');
+      const [code] = await once(child, 'close');
+      expect(code).toBe(0);
+      expect(JSON.parse(said)).toMatchObject({ by: 'strace', pid: server.pid });
+      expect(JSON.parse(said).seconds).toBeLessThan(600);
+      expect(tracer()).toBe('0');
     } finally {
       await server.stop();
     }

@@ -235,6 +235,13 @@ describeLab('tools on a running server', () => {
       expect([code, stderr]).toEqual([1, "wiredis: this server is no relay ('core relay')\n"]);
     });
 
+    it('end as they would when nobody hears what they have to say', async () => {
+      const child = spawn(process.execPath, [cliScript, 'nosuchtool'], { stdio: 'pipe' });
+      child.stdout.destroy();
+      child.stderr.destroy();
+      expect((await once(child, 'exit'))[0]).toBe(2);
+    });
+
     it('say in one line when there is nobody to ask', async () => {
       for (const name of ['netstat', 'arp', 'route', 'top']) {
         const words = [cliScript, name, '--server', '/nowhere/at/all.sock'];

@@ -30,6 +30,12 @@ export interface Load {
   readonly reconnects?: boolean;
 }
 
+/** What redis-benchmark's -t knows. */
+export const TESTS: readonly string[] = (
+  'ping ping_inline ping_mbulk set get incr lpush rpush lpop rpop sadd hset spop zadd zpopmin lrange lrange_100 lrange_300 ' +
+  'lrange_500 lrange_600 mset'
+).split(' ');
+
 /** Keys that one run of redis-cli --pipe sets. */
 const FILL_KEYS_MAX = 500_000;
 

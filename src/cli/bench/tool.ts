@@ -18,6 +18,7 @@ import {
 } from '../tool.ts';
 import { page } from './chart.ts';
 import { combine, document, readResults } from './document.ts';
+import { TESTS } from './load.ts';
 import { obstacle, type Path, paths, RunningServer, redisVersion } from './paths.ts';
 import { machine, type Results, tables } from './report.ts';
 import { type Row, type Sample, summarise } from './sample.ts';
@@ -131,7 +132,7 @@ function readPlan(
     clients: wholeNumber(values.clients, 'clients', 1),
     valueBytes: wholeNumber(values['value-bytes'], 'value-bytes', 1),
     pipelines: values.pipeline.split(',').map((depth) => wholeNumber(depth, 'pipeline', 1)),
-    tests: values.tests.split(',').map((test) => test.trim()),
+    tests: chooseNames('test', values.tests, TESTS),
   };
   const all = scenariosWith(settings);
   return {
@@ -147,11 +148,16 @@ function readPlan(
 
 function choose<T extends { readonly name: string }>(kind: string, list: string, all: readonly T[]): T[] {
   const names = all.map(({ name }) => name);
+  return chooseNames(kind, list, names).map((name) => all[names.indexOf(name)]);
+}
+
+/** @throws UsageError unless every word of the list is a name. */
+function chooseNames(kind: string, list: string, names: readonly string[]): string[] {
   return list.split(',').map((word) => {
-    const found = all.find(({ name }) => name === word.trim());
-    if (found !== undefined) return found;
-    const nearest = nearestName(word, names);
-    throw new UsageError(`unknown ${kind} '${word}'; ${nearest ? `did you mean '${nearest}'?` : names.join(', ')}`);
+    const name = word.trim();
+    if (names.includes(name)) return name;
+    const nearest = nearestName(name, names);
+    throw new UsageError(`unknown ${kind} '${name}'; ${nearest ? `did you mean '${nearest}'?` : names.join(', ')}`);
   });
 }
 

@@ -2,6 +2,8 @@
 // attaching slows the process down for as long as it lasts and loses it nothing. For `wiredis doctor --syscalls`.
 import type { ChildProcess } from 'node:child_process';
 import { sleep } from '../../platform/sleep.ts';
+import { systemStopwatch } from '../../platform/stopwatch.ts';
+import { onInterrupt } from '../interrupt.ts';
 import { hasProgram, start } from '../lab/process.ts';
 import { CliError } from '../tool.ts';
 
@@ -39,7 +41,7 @@ const COUNTERS: readonly Counter[] = [
 ];
 
 /**
- * Counts for `seconds`. @param during called when counting has begun, and once more when it is about to end.
+ * Counts for `seconds`, or until Ctrl-C. @param during called when counting has begun, and once more when it is about to end.
  * @throws CliError NO_PROGRAM, or NO_PRIVILEGE with what the program said.
  */
 export async function countSyscalls(
@@ -55,17 +57,23 @@ export async function countSyscalls(
   let said = '';
   child.stderr!.on('data', (chunk: Buffer) => (said += chunk));
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  // A program that is left attached would keep the next one out.
+  const interrupted = new AbortController();
+  onInterrupt(() => interrupted.abort());
+  let counted = seconds;
   try {
     await attached(child, counter, () => said);
     await during('begin');
-    await sleep(seconds * 1000);
+    const beganUs = systemStopwatch();
+    await sleep(seconds * 1000, interrupted.signal);
+    if (interrupted.signal.aborted) counted = Math.max(0.1, Math.round((systemStopwatch() - beganUs) / 1e5) / 10);
     await during('end');
   } finally {
     child.kill('SIGINT');
     await ended;
   }
   const calls = counter.parse(said);
-  return { by: counter.by, seconds, calls: new Map([...calls].sort(([, a], [, b]) => b - a)) };
+  return { by: counter.by, seconds: counted, calls: new Map([...calls].sort(([, a], [, b]) => b - a)) };
 }
 
 async function attached(child: ChildProcess, { by, program }: Counter, said: () => string): Promise<void> {
@@ -76,7 +84,8 @@ async function attached(child: ChildProcess, { by, program }: Counter, said: () 
     await sleep(20);
   }
   const why = said().trim().split('\n', 1)[0] || 'no answer';
-  throw new CliError('NO_PRIVILEGE', `${by} cannot look at the server (${why}): run this with sudo`);
+  const mend = process.getuid?.() === 0 ? 'does another debugger look at it?' : 'run this with sudo';
+  throw new CliError('NO_PRIVILEGE', `${by} cannot look at the server (${why}): ${mend}`);
 }
 
 /** The table of `strace -c`: `% time, seconds, usecs/call, calls, errors, syscall`. */

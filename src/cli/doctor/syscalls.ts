@@ -10,7 +10,15 @@ export async function showSyscalls(server: string, seconds: number, asJson: bool
   const { pid, transport } = await askServer<ServerFacts>(server, 'server');
   const { counted, requests } = await countBoth(server, pid, seconds);
   const total = [...counted.calls.values()].reduce((sum, count) => sum + count, 0);
-  const facts = { pid, transport, by: counted.by, seconds, requests, total, calls: Object.fromEntries(counted.calls) };
+  const facts = {
+    pid,
+    transport,
+    by: counted.by,
+    seconds: counted.seconds,
+    requests,
+    total,
+    calls: Object.fromEntries(counted.calls),
+  };
   const lines = asJson ? [JSON.stringify(facts, null, 2)] : describe(facts);
   process.stdout.write(`${lines.join('\n')}\n`);
   return EXIT_OK;

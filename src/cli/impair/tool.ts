@@ -47,6 +47,7 @@ async function run(args: string[]): Promise<number> {
   });
   const given = values as Given;
   if (positionals.length !== 2) throw new UsageError("impair wants two interfaces; 'wiredis help impair' tells more");
+  if (positionals[0] === positionals[1]) throw new UsageError('impair wants two interfaces, not the same one twice');
   const options = {
     impairments: [impairment(given, ''), impairment(given, '-back')] as const,
     seed: wholeNumber(String(given.seed ?? '1'), 'seed', 0),

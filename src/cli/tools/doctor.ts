@@ -9,7 +9,7 @@ import { type DoctorOptions, Situation } from '../doctor/situation.ts';
 import { showSyscalls } from '../doctor/syscalls.ts';
 import { printDocument } from '../doctor/syscalls-document.ts';
 import { SERVER_HELP, SERVER_OPTION } from '../observe/server-option.ts';
-import { EXIT_FAILED, EXIT_OK, parseOptions, type Tool, UsageError, wholeNumber } from '../tool.ts';
+import { EXIT_FAILED, EXIT_OK, parseOptions, portNumber, type Tool, UsageError, wholeNumber } from '../tool.ts';
 
 const help = `Usage: wiredis doctor [--netdev FILE] [--engine NAME] [--peer ADDRESS] [--bind ADDRESS] [--json]
        wiredis doctor --transport kernel [--port PORT] [--bind ADDRESS] [--json]
@@ -41,7 +41,6 @@ Examples:
 const ENGINES: readonly EngineChoice[] = ['auto', 'afxdp', 'afpacket', 'pcap', 'tap', 'raw'];
 const TRANSPORTS = ['userspace', 'kernel'] as const;
 const DEFAULT_PORT = 6379;
-const PORT_MAX = 65535;
 
 export const doctor: Tool = {
   help,
@@ -68,8 +67,7 @@ export const doctor: Tool = {
       const here = values.server === '' ? await runningServers() : [];
       return showSyscalls(here.length === 1 ? here[0].path : values.server, seconds, values.json);
     }
-    const port = wholeNumber(values.port, 'port', 1);
-    if (port > PORT_MAX) throw new UsageError(`--port wants at most ${PORT_MAX}, not '${values.port}'`);
+    const port = portNumber(values.port);
     const engine = oneOf(values.engine, 'engine', ENGINES);
     const transport = oneOf(values.transport, 'transport', TRANSPORTS);
     const running = await runningServers();

@@ -5,7 +5,7 @@ import { basename, dirname, resolve } from 'node:path';
 import { sleep } from '../../platform/sleep.ts';
 import { onInterrupt } from '../interrupt.ts';
 import { RespConnection } from '../resp-connection.ts';
-import { CliError, EXIT_OK, parseOptions, type Tool, UsageError, wholeNumber } from '../tool.ts';
+import { CliError, EXIT_OK, parseOptions, portNumber, type Tool, UsageError } from '../tool.ts';
 
 const help = `Usage: wiredis module watch PATH [--host HOST] [--port PORT] [--user NAME]
 
@@ -49,7 +49,7 @@ async function watchModule(args: string[]): Promise<number> {
   });
   if (positionals.length !== 1) throw new UsageError('module watch wants one path');
   const path = resolve(positionals[0]);
-  const port = wholeNumber(values.port, 'port', 1);
+  const port = portNumber(values.port);
   let seen = await stampOf(path);
   if (seen === null) throw new CliError('NO_FILE', `there is no file ${path}`);
   const password = process.env.REDISCLI_AUTH ?? '';
