@@ -20,6 +20,7 @@ const CONTENT_SECURITY_POLICY = [
 ].join('; ');
 /** What the page's style carries on elements is set by script, which the policy allows. */
 const COOKIE = 'wiredis_token';
+const HERE = 'http://localhost';
 const LOCAL_NAMES = ['localhost', '127.0.0.1', '[::1]'];
 
 export class ObserveError extends ServerStartError {}
@@ -91,7 +92,10 @@ export class ObserveDoor {
   }
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '/', 'http://localhost');
+    const target = request.url ?? '/';
+    // What anybody can send is no line of the log.
+    if (!URL.canParse(target, HERE)) return send(response, 400, 'text/plain', 'not a path\n');
+    const url = new URL(target, HERE);
     response.setHeader('Content-Security-Policy', CONTENT_SECURITY_POLICY);
     response.setHeader('X-Content-Type-Options', 'nosniff');
     response.setHeader('Referrer-Policy', 'no-referrer');

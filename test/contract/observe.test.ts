@@ -119,6 +119,7 @@ describe('who may read', () => {
     expect((await get('/metrics', { host: `localhost:${port}` })).status).toBe(200);
     expect((await get('/metrics', { host: 'evil.example' })).status).toBe(421);
     expect((await get('/metrics', {}, 'POST')).status).toBe(405);
+    expect((await get('//')).status).toBe(400);
   });
 
   it('with a token: by header, or by a cookie that the address with the token gives', async () => {
