@@ -55,6 +55,7 @@ async function scriptComplaints(path: string, words: readonly string[]): Promise
 }
 
 async function npmComplaints([what, name, ...rest]: readonly string[]): Promise<string[]> {
+  if ([name, ...rest].includes('wiredis')) return ["npm's registry has no package of ours: whose would that be?"];
   if (what !== 'run') return ['ci', 'pack', 'install', 'link'].includes(what) ? [] : [`npm ${what}?`];
   if (scripts[name] === undefined) return [`there is no npm script ${name}`];
   return name === 'bench' ? toolComplaints(['bench', ...rest.slice(rest.indexOf('--') + 1)]) : [];
