@@ -24,6 +24,7 @@ import { packageVersion } from './package-version.ts';
 import { type ServerClock, SystemClock } from './platform/clock.ts';
 import { JsonLog } from './platform/json-log.ts';
 import { fileSink, Log, type LogSink, standardOutput } from './platform/log.ts';
+import { limitClients } from './platform/open-files.ts';
 import { type Random, SystemRandom } from './platform/random.ts';
 import { type Stopwatch, systemStopwatch } from './platform/stopwatch.ts';
 import { type Scheduler, SystemScheduler } from './platform/timers.ts';
@@ -121,6 +122,7 @@ export async function startServer(
   const { config } = settings;
   const asGiven = settingsOf(config);
   prepareProcess(config);
+  if (config.transport === 'kernel') limitClients(config, world.log);
   const transport = await openTransport(config, world);
   const server = createServer(settings, world, transport.name);
   const running = new RunningServer(server, transport, settings.unclaimed, await socketCalls());
