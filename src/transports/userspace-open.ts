@@ -13,9 +13,9 @@ import type { Dhcp } from '../../stack/dhcp.ts';
 import { formatMac } from '../../stack/wire/ethernet.ts';
 import type { Log } from '../platform/log.ts';
 import type { Scheduler } from '../platform/timers.ts';
-import { AddressSeat } from './address-seat.ts';
 import { TransportError } from './transport.ts';
 import { type UserspaceParts, UserspaceTransport } from './userspace.ts';
+import { AddressSeat } from './userspace-seat.ts';
 
 export interface UserspaceSettings extends Omit<UserspaceParts, 'engine' | 'config' | 'claims' | 'suspended'> {
   readonly log: Log;

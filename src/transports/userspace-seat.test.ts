@@ -1,6 +1,6 @@
 import { afterEach, expect, it } from 'vitest';
 import { parseNetdevConf } from '../../stack/config.ts';
-import { AddressSeat } from './address-seat.ts';
+import { AddressSeat } from './userspace-seat.ts';
 
 const config = (text: string) => parseNetdevConf(`interface = seat${process.pid}\n${text}`, 'netdev.conf');
 const seats: AddressSeat[] = [];
