@@ -30,9 +30,9 @@ export const halfLoad: Scenario = {
     const words = [server.address, server.port, rate, seconds, load.clients, keyspace].map(String);
     const [output, coresOver] = await withCores(lab, () => lab.run('client', [process.execPath, worker, ...words]));
     if (output.code !== 0) throw new CliError('LOAD_FAILED', `paced load failed: ${output.stderr.trim()}`);
-    const { answered, p50Us, p99Us, maxUs } = JSON.parse(output.stdout) as PacedResult;
+    const { asked, answered, p50Us, p99Us, maxUs } = JSON.parse(output.stdout) as PacedResult;
     context.progress(`${context.path.name}: ${rate} rps on schedule, p99 ${Math.round(p99Us)} us`);
     const times = { p50Ms: p50Us / 1000, p99Ms: p99Us / 1000, maxMs: maxUs / 1000 };
-    return [{ test: 'GET', pipeline: 1, values: { rate: answered / seconds, ...times, ...coresOver(answered) } }];
+    return [{ test: 'GET', pipeline: 1, values: { rate: answered / seconds, ...times, ...coresOver(asked) } }];
   },
 };

@@ -15,6 +15,8 @@ import {
 import { systemStopwatch } from '../../../platform/stopwatch.ts';
 
 export interface PacedResult {
+  /** All of them, those of the warm-up too. */
+  readonly asked: number;
   readonly answered: number;
   /** From when a request should have left until its answer was there. */
   readonly p50Us: number;
@@ -84,6 +86,7 @@ const [address, ...numbers] = process.argv.slice(2);
 const [port, rate, seconds, connections, keyspace] = numbers.map(Number);
 const timesUs = new Float64Array(Math.ceil(rate * (seconds + 1)));
 let startUs = Number.POSITIVE_INFINITY;
+let asked = 0;
 let answered = 0;
 
 function note(nowUs: number, dueUs: number): void {
@@ -105,12 +108,11 @@ function drive(lines: readonly Line[], endUs: number): void {
   );
   const gapUs = 1e6 / rate;
   let next = systemStopwatch();
-  let turn = 0;
   let key = 1;
   while (next < endUs) {
     for (const now = systemStopwatch(); next <= now && next < endUs; next += gapUs) {
       key = (Math.imul(key, 1_664_525) + 1_013_904_223) >>> 0;
-      lines[turn++ % lines.length].ask(key % keyspace, next);
+      lines[asked++ % lines.length].ask(key % keyspace, next);
     }
     read(poll, lines, next);
   }
@@ -124,5 +126,5 @@ startUs = systemStopwatch() + WARM_UP_US;
 drive(lines, startUs + seconds * 1e6);
 const sorted = timesUs.subarray(0, answered).sort();
 const at = (share: number): number => sorted[Math.min(answered - 1, Math.floor(answered * share))] ?? 0;
-const result: PacedResult = { answered, p50Us: at(0.5), p99Us: at(0.99), maxUs: at(1) };
+const result: PacedResult = { asked, answered, p50Us: at(0.5), p99Us: at(0.99), maxUs: at(1) };
 process.stdout.write(`${JSON.stringify(result)}\n`);
