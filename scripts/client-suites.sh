@@ -2,7 +2,7 @@
 # Runs the test suites that Redis clients have of their own against redis-server and against wiredis on kernel sockets,
 # and prints what fails with wiredis alone; the exit code is 1 when something does. Each server and its tests are in a
 # network namespace made for them (root), where the port 6379 is free.
-#   scripts/client-suites.sh redis-py|ioredis|hiredis|bullmq [FOLDER] [--dist FOLDER]
+#   scripts/client-suites.sh redis-py|ioredis|node-redis|hiredis|bullmq [FOLDER] [--dist FOLDER]
 #   FOLDER  a checkout of the client, with what its tests need; without it one is made in $WIREDIS_SUITE (default
 #           /var/tmp/wiredis-suite) from its repository (git; npm; python3-pytest, -asyncio, -timeout of $PYTHON or of Debian;
 #           make, cc)
@@ -33,9 +33,10 @@ done
 case $client in
   redis-py) version=v4.3.4 suite=redis_py ;;
   ioredis) version=v6.0.0 suite=io_redis ;;
+  node-redis) version=redis@6.2.1 suite=node_redis ;;
   hiredis) version=v1.4.1 suite=hiredis ;;
   bullmq) version=v6.2.0 suite=bull_mq owner=taskforcesh ;;
-  *) fail "which client, redis-py, ioredis, hiredis or bullmq? See --help" ;;
+  *) fail "which client, redis-py, ioredis, node-redis, hiredis or bullmq? See --help" ;;
 esac
 
 # checkout: the client's repository, at the version that was looked at.
@@ -47,6 +48,10 @@ checkout() {
   git clone -q --depth 1 --branch "$version" "https://github.com/$owner/$client" "$folder" || fail 'it could not be fetched'
   case $client in
     ioredis) (cd "$folder" && npm ci --silent) ;;
+    node-redis) (
+      cd "$folder" && npm ci --silent --ignore-scripts &&
+        npx tsc --build packages/client packages/bloom packages/test-utils
+    ) ;;
     # Its own build makes far more than its tests need.
     bullmq) (
       cd "$folder" && npm install --silent --ignore-scripts &&
@@ -73,6 +78,66 @@ redis_py() {
 io_redis() {
   TS_NODE_TRANSPILE_ONLY=true NODE_ENV=test npx mocha --exit --reporter json --reporter-option output="$2" \
     'test/helpers/*.ts' 'test/unit/**/*.ts' 'test/functional/**/*.ts' >"$2.said" 2>&1 || :
+  mocha_results "$1" "$2"
+}
+
+# Its tests have docker start each server; what stands in for docker starts the one under test.
+node_redis() {
+  mkdir -p "$work/bin"
+  cat >"$work/bin/docker" <<'DOCKER'
+#!/bin/sh
+# run ... -e PORT=N ... IMAGE WORDS: that server with these words. rm -f ID: ends it. Nothing else.
+refuse() { echo "docker: no $1 here" >&2; exit 1; }
+action=$1
+shift
+case $action in
+  run)
+    port=
+    while :; do
+      case $1 in
+        -e)
+          case $2 in
+            PORT=*) port=${2#PORT=} ;;
+            TLS_ENABLED=*) refuse TLS ;;
+          esac
+          shift 2
+          ;;
+        --network) shift 2 ;;
+        -v) refuse volumes ;;
+        -*) shift ;;
+        *) break ;;
+      esac
+    done
+    [ -n "$port" ] || refuse "$1"
+    shift
+    case " $* " in *' --cluster-enabled '*) refuse clusters ;; esac
+    folder=$(mktemp -d "$SUITE_WORK/docker-XXXXXX")
+    cd "$folder"
+    # shellcheck disable=SC2086
+    $SUITE_SERVER --port "$port" --save '' "$@" >log 2>&1 </dev/null &
+    echo $! >pid
+    basename "$folder"
+    ;;
+  rm) kill "$(cat "$SUITE_WORK/$2/pid")" && rm "$SUITE_WORK/$2/pid" ;;
+  *) refuse "$action" ;;
+esac
+DOCKER
+  chmod +x "$work/bin/docker"
+  (
+    cd packages/client
+    PATH=$work/bin:$PATH SUITE_WORK=$work SUITE_SERVER=$command npx mocha -r tsx --exit --reporter json --reporter-option output="$2" \
+      --ignore 'lib/cluster/**' --ignore 'lib/sentinel/**' --ignore 'lib/tests/**' './lib/**/*.spec.ts' \
+      --redis-tag 7.0.15 --redis-version 7.0.15 >"$2.said" 2>&1 || :
+  )
+  for pid in "$work"/docker-*/pid; do
+    [ ! -e "$pid" ] || kill "$(cat "$pid")"
+  done
+  rm -rf "$work"/docker-*
+  mocha_results "$1" "$2"
+}
+
+# mocha_results FAILED JSON
+mocha_results() {
   [ -s "$2" ] || fail "the suite did not run: $(tail -n 1 "$2.said")"
   node -e 'const { readFileSync, writeFileSync } = require("node:fs");
     const { stats, failures } = JSON.parse(readFileSync(process.argv[1], "utf8"));
@@ -97,7 +162,9 @@ hiredis() {
 }
 
 bull_mq() {
-  npx vitest run --no-file-parallelism --reporter json --outputFile "$2" --exclude tests/child-pool.test.ts >"$2.said" 2>&1 || :
+  # Some measure time: on a busy machine they are asked again.
+  npx vitest run --no-file-parallelism --retry 2 --reporter json --outputFile "$2" --exclude tests/child-pool.test.ts \
+    >"$2.said" 2>&1 || :
   [ -s "$2" ] || fail "the suite did not run: $(tail -n 3 "$2.said")"
   node -e 'const { readFileSync, writeFileSync } = require("node:fs");
     const run = JSON.parse(readFileSync(process.argv[1], "utf8"));
@@ -111,6 +178,7 @@ bull_mq() {
 against() {
   name=$1
   shift
+  command=$*
   mkdir "$work/$name-data"
   socket=$work/$name.socket
   (cd "$work/$name-data" && exec "$@" --port 6379 --unixsocket "$socket" --save '' --enable-debug-command yes) >"$work/$name.server" 2>&1 &

@@ -52,6 +52,8 @@ export class Cron {
     const server = this.#server;
     this.#shutDownIfScheduled();
     server.pendingShutdown.cron();
+    // The server has gone down: no save is begun behind its last one.
+    if (this.#alarm === null) return;
     const { nowMs, unixMs } = server.clock;
     if (((nowMs - this.#lastSampleMs) | 0) >= SAMPLE_MS) {
       this.#lastSampleMs = nowMs;
