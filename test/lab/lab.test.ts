@@ -131,6 +131,9 @@ describeLab('wiredis lab', () => {
     expect(up.stdout).toContain('no root: using a user namespace');
     const ping = await run([...words, 'exec', '--name', NAME, 'client', '--', 'sh', '-c', 'ip -br address; id -u']);
     expect(ping.stdout).toContain('10.77.0.2/24');
+    const here = [...words, 'exec', '--name', NAME, 'server', '--', 'sh', '-c', 'pwd; echo "$1"; exit 7', 'sh', 'a  b'];
+    const seen = await run(here.map((word) => (word === '--chdir=/' ? `--chdir=${copy}` : word)));
+    expect(seen).toMatchObject({ code: 7, stdout: `${copy}\na  b\n` });
     const down = await run([...words, 'down', '--name', NAME]);
     expect(down).toMatchObject({ code: 0 });
     rmSync(copy, { recursive: true });

@@ -25,6 +25,10 @@ const HOST_NAME = /^(server|client|switch|host\d+)$/;
 /** Seconds are for a server that saves a large dataset on SIGTERM. */
 const STOP_GRACE_MS = 5000;
 
+/** Who enters another file system stands at its root: a server would save its dataset there, and may not. */
+const LEAVE_FOLDER = ['sh', '-c', 'LAB_FOLDER=$(pwd -P); export LAB_FOLDER; exec "$@"', 'sh'];
+const FIND_FOLDER = ['sh', '-c', 'cd "$LAB_FOLDER" 2>/dev/null; unset LAB_FOLDER; exec "$@"', 'sh'];
+
 export class Lab {
   readonly plan: LabPlan;
   readonly notes: LabNotes;
@@ -53,7 +57,8 @@ export class Lab {
     const place = [...enterWords(holder), 'ip', 'netns', 'exec', this.namespaceOf(host)];
     // Many hosts share what cores there are.
     const core = bridge === null ? ['taskset', '-c', String(cores[host as Host])] : [];
-    return [...place, ...core, ...command];
+    if (holder === null) return [...place, ...core, ...command];
+    return [...LEAVE_FOLDER, ...place, ...FIND_FOLDER, ...core, ...command];
   }
 
   /** Names of the hosts, the client's last. */
