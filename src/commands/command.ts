@@ -5,6 +5,7 @@ import type { Command } from '../core/command-table.ts';
 import { globToRegExp } from '../core/glob-text.ts';
 import { hasKeys, type KeySpec } from '../core/key-specs.ts';
 import { type CommandArgument, commandArguments } from './command-details.ts';
+import { complexityOf } from './complexities.ts';
 import { DEPRECATIONS, SYSTEM_COMMANDS } from './deprecations.ts';
 import { helpRow, rowsOf } from './rows.ts';
 
@@ -149,10 +150,16 @@ function docsReply(call: Call, one: Command): void {
   const deprecation = DEPRECATIONS[spec.name];
   const flag = deprecation !== undefined ? 'deprecated' : SYSTEM_COMMANDS.has(spec.name) ? 'syscmd' : null;
   const extras = (flag === null ? 0 : 1) + (deprecation === undefined ? 0 : 2);
-  reply.map(3 + extras + (args.length > 0 ? 1 : 0) + (subcommands.length > 0 ? 1 : 0));
+  const complexity = complexityOf(spec.name);
+  const optional = [complexity !== undefined, args.length > 0, subcommands.length > 0].filter(Boolean).length;
+  reply.map(3 + extras + optional);
   for (const field of ['summary', 'since', 'group'] as const) {
     reply.bulkLatin1(field);
     reply.bulkText(spec[field]);
+  }
+  if (complexity !== undefined) {
+    reply.bulkLatin1('complexity');
+    reply.bulkLatin1(complexity);
   }
   if (flag !== null) {
     reply.bulkLatin1('doc_flags');
