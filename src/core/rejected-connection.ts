@@ -20,11 +20,11 @@ export function rejection(server: Server, connection: Connection): ConnectionHan
   return null;
 }
 
-/** Says why, and ends the connection. */
+/** Says why, and lets the connection go: whoever stays on would hold a descriptor that a save may want. */
 export function turnAway(connection: Connection, reason: string): ConnectionHandler {
   const bytes = Buffer.from(reason, 'latin1');
   connection.write(bytes, 0, bytes.length);
-  connection.end();
+  connection.close();
   return {
     onData() {},
     onDrain() {},

@@ -303,6 +303,7 @@ class KernelConnection implements Connection {
   #ending = false;
   #patient = false;
   #paused = false;
+  #closed = false;
   #reason: CloseReason = null;
 
   constructor(transport: KernelTransport, socket: Socket, ends: Ends) {
@@ -316,7 +317,7 @@ class KernelConnection implements Connection {
 
   attach(handler: ConnectionHandler | null): void {
     const socket = this.#socket;
-    this.#handler = handler;
+    this.#handler = this.#closed ? null : handler;
     socket.on('data', (chunk: Buffer) => {
       this.#transport.openTick();
       this.#handler?.onData(chunk, 0, chunk.length);
@@ -452,6 +453,7 @@ class KernelConnection implements Connection {
   }
 
   close(): void {
+    this.#closed = true;
     this.#handler = null;
     if (this.#dirty) this.flush();
     this.#socket.destroySoon();

@@ -55,7 +55,7 @@ export interface ConnectionHandler {
   onClose(reason: CloseReason): void;
 }
 
-/** Takes a new connection; null refuses it (RST). */
+/** Takes a new connection; null refuses it (RST). It may close the connection already: then its handler hears nothing. */
 export type Acceptor = (connection: Connection) => ConnectionHandler | null;
 
 export interface Listener {

@@ -44,6 +44,7 @@ export class UserspaceConnection implements Connection {
   readonly #stack: Stack;
   /** Null: the stack still knows. */
   #remoteAddress: string | null = null;
+  /** None until the connection is taken. */
   handler!: ConnectionHandler;
 
   constructor(socket: Socket, stack: Stack) {

@@ -495,7 +495,7 @@ export class UserspaceTransport implements Transport, StackInsight {
   }
 
   #adopt(connection: UserspaceConnection, handler: ConnectionHandler): void {
-    connection.handler = handler;
+    connection.handler ??= handler; // who took it may have closed it at once
     connection.socket.user = connection;
     const seconds = this.#keepAliveSeconds();
     if (seconds > 0) connection.socket.setKeepAlive(seconds * 1000);

@@ -160,17 +160,23 @@ export function transportContract(fixture: TransportFixture): void {
     let listener: Listener;
     let accepted: Recorder[];
     let refuse: boolean;
+    let turnAway: boolean;
 
     beforeEach(async () => {
       pair = await fixture.open();
       accepted = [];
       refuse = false;
+      turnAway = false;
       listener = await pair.server.listen(pair.address, pair.port, 16, (connection) => {
         if (refuse) return null;
         const recorder = new Recorder();
         recorder.connection = connection;
         accepted.push(recorder);
         for (const waiting of waiters.splice(0)) waiting();
+        if (turnAway) {
+          recorder.send(Buffer.from('no room'));
+          connection.close();
+        }
         return recorder;
       });
     });
@@ -215,6 +221,20 @@ export function transportContract(fixture: TransportFixture): void {
       await client.until(() => client.length >= wantedDown.length);
       expect(server.bytes.equals(wanted)).toBe(true);
       expect(client.bytes.equals(wantedDown)).toBe(true);
+    });
+
+    test('who is turned away hears why, and holds nothing open by staying', async () => {
+      turnAway = true;
+      const [client, server] = await connected();
+      await client.until(() => client.ended);
+      expect(client.bytes.toString()).toBe('no room');
+      // The kernel tells of the first one's reset when there is a second one.
+      while (client.closes.length === 0) {
+        client.send(Buffer.from('and yet'));
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      expect(client.closes).toEqual(['ECONNRESET']);
+      expect([server.length, server.ended, server.closes]).toEqual([0, false, []]);
     });
 
     test('after one side has ended the other still writes; then both close once, in order', async () => {
