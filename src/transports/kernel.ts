@@ -349,11 +349,10 @@ class KernelConnection implements Connection {
 
   write(bytes: Uint8Array, offset: number, length: number): number {
     if (this.#ending || this.#socket.destroyed) return length;
-    const taken = Math.min(length, QUEUE_MAX - this.queuedBytes);
+    const taken = Math.max(0, Math.min(length, QUEUE_MAX - this.queuedBytes));
     if (taken < length) this.#drainWanted = true;
-    if (taken <= 0) return 0;
-    this.#stage(bytes, offset, taken);
-    this.#markDirty();
+    if (taken > 0) this.#stage(bytes, offset, taken);
+    this.#markDirty(); // also when nothing was taken: it is the flush that waits for room
     return taken;
   }
 

@@ -296,6 +296,22 @@ export function transportContract(fixture: TransportFixture): void {
       expect(server.drains).toBeGreaterThan(0);
     });
 
+    test('a queue that one write has filled to the last byte tells the next one when there is room', async () => {
+      const [client, server] = await connected();
+      client.connection.pause();
+      const chunk = Buffer.alloc(64 * 1024); // what one read brings, and a part of every queue
+      let sent = 0;
+      for (let taken = chunk.length; taken === chunk.length; sent += taken) {
+        taken = server.connection.write(chunk, 0, chunk.length);
+        await new Promise(setImmediate);
+      }
+      const { drains } = server;
+      client.connection.resume();
+      await server.until(() => server.drains > drains);
+      await client.until(() => client.length >= sent);
+      expect(client.length).toBe(sent);
+    });
+
     test('destroy resets the peer, and each side closes once', async () => {
       const [client, server] = await connected();
       server.connection.destroy();
