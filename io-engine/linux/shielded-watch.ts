@@ -80,7 +80,7 @@ function shieldWatch(handle: Pointer): number {
   const callback = fields.getBigUint64(Number(uv.handleSize(UV_HANDLE)), true);
   if (fd < 0 || fields.getInt32(size - FD_FROM_END, true) !== fd || callback === 0n) return -1;
   const shield = epollCreate(EPOLL_CLOEXEC);
-  const event = new Uint8Array(12); // struct epoll_event, packed: events u32, data u64
+  const event = new Uint8Array(16); // struct epoll_event: events u32, then data u64, packed on x86-64 only
   event[0] = EPOLLIN;
   if (shield < 0 || epollControl(shield, EPOLL_CTL_ADD, fd, event) < 0) {
     if (shield >= 0) close(shield);

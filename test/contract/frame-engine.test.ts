@@ -319,6 +319,7 @@ describe.skipIf(onVethPair.length === 0)('an open engine', () => {
     try {
       engine.wait(() => {});
       await hears(pair, 1);
+      engine.wait(() => void receiveAll(engine)); // what is left where it lies is told of at every turn
       fixture.tearDown?.();
       const before = process.cpuUsage();
       await sleep(500);
