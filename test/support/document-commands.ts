@@ -100,6 +100,7 @@ export const ELSEWHERE: readonly (readonly [start: string, how: Elsewhere])[] = 
   ['npm link', { why: "it changes npm's own folder; the module guide's test makes the same link" }],
   ['npm run generate', { by: 'test/unit/generated.test.ts', word: 'WIREDIS_GENERATE' }],
   ['npm run bench:micro', { by: 'test/unit/micro.test.ts', word: 'micro' }],
+  ['npx vitest run --project unit test/unit/micro.test.ts', { by: 'test/unit/micro.test.ts', word: 'micro' }],
   ['npm run bench:connections', { by: 'test/lab/connections.test.ts', word: 'WIREDIS_CONNECTIONS' }],
   ['npm run bench', BENCH],
   ['wiredis bench', BENCH],
