@@ -127,8 +127,8 @@ export function openAfPacket(options: EngineOptions): FrameEngine {
     const slotBytes = slotLength(options.mtu || info.mtu);
     const mapping = mapDevice(fd, (options.rxRing + options.txRing) * slotBytes, 0);
     bindPacketSocket(fd, info.index);
-    const drop = openDrop(info, options);
-    return new AfPacketEngine(fd, mapping, info, options, openFilter(fd, info, options), drop, 0, 0);
+    const filter = openFilter(fd, info, options);
+    return new AfPacketEngine(fd, mapping, info, options, filter, openDrop(info, options), 0, 0);
   } catch (error) {
     close(fd);
     throw error;
@@ -154,8 +154,11 @@ function classicFilter(info: InterfaceInfo, { mac, vlan, ipv6, share }: EngineOp
 }
 
 function openDrop({ index }: InterfaceInfo, { allFrames, addresses }: EngineOptions): number {
-  const own = addresses.map(({ ip }) => ip);
-  return allFrames === true ? -1 : dropBehindSockets(index, own);
+  if (allFrames === true) return -1;
+  return dropBehindSockets(
+    index,
+    addresses.map(({ ip }) => ip),
+  );
 }
 
 function openFilter(fd: number, info: InterfaceInfo, options: EngineOptions): SynFilter | null {

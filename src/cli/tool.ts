@@ -68,9 +68,9 @@ export function wholeNumber(text: string, option: string, minimum: number): numb
 const PORT_MAX = 65535;
 
 /** @throws UsageError unless `text` is the number of a port. */
-export function portNumber(text: string, option = 'port'): number {
-  const port = wholeNumber(text, option, 1);
-  if (port > PORT_MAX) throw new UsageError(`--${option} wants at most ${PORT_MAX}, not '${text}'`);
+export function portNumber(text: string): number {
+  const port = wholeNumber(text, 'port', 1);
+  if (port > PORT_MAX) throw new UsageError(`--port wants at most ${PORT_MAX}, not '${text}'`);
   return port;
 }
 

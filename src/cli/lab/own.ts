@@ -6,6 +6,7 @@ import { dirname } from 'node:path';
 import { buildLab } from './build.ts';
 import { type Lab, takeDown } from './lab.ts';
 import { defaultCores, planLab } from './plan.ts';
+import { isAlive } from './process.ts';
 
 type Progress = (line: string) => void;
 
@@ -17,9 +18,10 @@ export async function buildOwnLab(kind: string, progress: Progress): Promise<Lab
 
 /** Takes down the labs `KIND-PID` and `KIND-PID-...` of this user whose processes are gone. */
 export async function takeDownLeft(kind: string, progress: Progress): Promise<void> {
+  const own = new RegExp(`^${kind}-(\\d+)(-|$)`);
   for (const name of labNames()) {
-    const pid = name.startsWith(`${kind}-`) ? Number(/^\d+(?=-|$)/.exec(name.slice(kind.length + 1))?.[0] ?? 0) : 0;
-    if (pid === 0 || lives(pid)) continue;
+    const pid = own.exec(name)?.[1];
+    if (pid === undefined || isAlive(Number(pid))) continue;
     progress(`${name}: left by a process that is gone`);
     await takeDown(name, progress);
   }
@@ -31,14 +33,5 @@ function labNames(): string[] {
     return readdirSync(dirname(planLab('any').directory));
   } catch {
     return []; // the directory goes with the last lab
-  }
-}
-
-function lives(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
 }
