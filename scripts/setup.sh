@@ -32,6 +32,8 @@ needed() {
 redis-server redis-server
 redis-benchmark redis-tools
 ip iproute2
+ss iproute2
+ping iputils-ping
 ethtool ethtool
 taskset util-linux
 /usr/include/pcap/pcap.h libpcap-dev
@@ -42,14 +44,14 @@ LIST
   [ "$tests" = yes ] || return 0
   cat <<LIST
 redis-sentinel redis-sentinel
-ss iproute2
+openssl openssl
+script bsdutils
 tcpdump tcpdump
 tshark tshark
 nft nftables
 iptables iptables
 nmap nmap
 hping3 hping3
-ping iputils-ping
 dnsmasq dnsmasq-base
 curl curl
 nc netcat-openbsd
