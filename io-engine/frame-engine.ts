@@ -37,6 +37,16 @@ export interface Link {
   readonly tsoPayloadMax: number;
 }
 
+/** `gone`: removed, or moved to another network namespace; an open engine does not come back from that. */
+export type LinkState = 'up' | 'no-carrier' | 'down' | 'gone';
+
+/** How an open engine's interface is now, as far as anybody watches it. */
+export interface LinkCondition {
+  readonly state: LinkState;
+  /** How often `state` has changed. */
+  readonly changes: number;
+}
+
 /** The frames of the last `receive()`, as parallel arrays: a batch costs no objects. */
 export interface FrameBatch {
   readonly capacity: number;

@@ -1,6 +1,6 @@
 // What a stack knows of itself, as plain data that JSON can carry: connections, listeners, neighbours, routes, counters.
 // For tools; walks everything and allocates. The transport hands it on (src/transports/userspace.ts), src/observe shows it.
-import type { EngineCounters, FrameEngine } from '../io-engine/frame-engine.ts';
+import type { EngineCounters, FrameEngine, LinkCondition, LinkState } from '../io-engine/frame-engine.ts';
 import { isIpv6 } from './ipv6-book.ts';
 import type { Stack } from './stack.ts';
 import { DROP_NAMES, type Stats } from './stats.ts';
@@ -106,6 +106,7 @@ export interface StackFacts {
   /** How the engine uses the device; empty: there is one way only. */
   readonly engineMode: string;
   readonly interface: string;
+  readonly link: LinkState;
   readonly mac: string;
   readonly mtu: number;
   readonly addresses: readonly string[];
@@ -130,17 +131,19 @@ export interface StackFacts {
 export interface DeviceFacts {
   readonly name: string;
   readonly mtu: number;
+  readonly link: LinkCondition;
   readonly counters: Readonly<EngineCounters>;
 }
 
 /** Everything but the connections, which may be many. */
-export function stackFacts(stack: Stack, engine: FrameEngine): StackFacts {
+export function stackFacts(stack: Stack, engine: FrameEngine, linkState: LinkState): StackFacts {
   const { ip, tcp, stats } = stack;
   const { link } = engine;
   return {
     engine: engine.name,
     engineMode: engine.mode ?? '',
     interface: link.name,
+    link: linkState,
     mac: formatMac(link.mac, 0),
     mtu: link.mtu,
     addresses: ip.addressTexts(),

@@ -28,7 +28,7 @@ export class TransportMetrics {
   #addDevice(samples: Samples, facts: readonly (readonly [name: string, value: string | number])[]): void {
     const { insight } = this.#transport;
     if (insight === undefined) return;
-    const { name, mtu, counters } = insight.deviceFacts();
+    const { name, mtu, link, counters } = insight.deviceFacts();
     const device = this.#devices.get(name);
     let dropped = counters.rxDropped;
     for (const [fact, value] of facts) if (fact.startsWith('drop-')) dropped += Number(value);
@@ -39,7 +39,8 @@ export class TransportMetrics {
     samples.add(device.transmitPackets, counters.txFrames);
     samples.add(device.transmitBytes, counters.txBytes);
     samples.add(device.transmitErrs, counters.txErrors);
-    samples.add(device.up, 1);
+    samples.add(device.up, link.state === 'up' ? 1 : 0);
+    samples.add(device.carrierChanges, link.changes);
     samples.add(device.mtu, mtu);
     samples.add(device.wakeups, counters.wakeups);
     samples.add(device.syscalls, counters.syscalls);
@@ -57,7 +58,8 @@ function deviceSeries(device: string): Readonly<Record<DeviceSeries, Series>> {
     transmitPackets: total('transmit_packets'),
     transmitBytes: total('transmit_bytes'),
     transmitErrs: total('transmit_errs'),
-    up: gauge('node_network_up', 'Whether the interface is open', { device }),
+    up: gauge('node_network_up', 'Whether the interface is up and has a carrier', { device }),
+    carrierChanges: total('carrier_changes'),
     mtu: gauge('node_network_mtu_bytes', 'Largest IP packet', { device }),
     wakeups: counter('wiredis_engine_wakeups_total', 'Times the device woke the server', { device }),
     syscalls: counter('wiredis_engine_syscalls_total', 'System calls made for frames', { device }),
@@ -73,6 +75,7 @@ type DeviceSeries =
   | 'transmitBytes'
   | 'transmitErrs'
   | 'up'
+  | 'carrierChanges'
   | 'mtu'
   | 'wakeups'
   | 'syscalls';

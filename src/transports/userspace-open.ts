@@ -4,7 +4,6 @@
 import { readFileSync } from 'node:fs';
 import { adoptEngine } from '../../io-engine/adopt.ts';
 import type { HandedEngine } from '../../io-engine/frame-engine.ts';
-import { findInterface } from '../../io-engine/linux/interfaces.ts';
 import { openEngine, type SharedInterface, shareInterface } from '../../io-engine/open.ts';
 import type { EngineChoice, EngineShare } from '../../io-engine/options.ts';
 import type { Conflict } from '../../stack/claim.ts';
@@ -15,6 +14,7 @@ import type { Log } from '../platform/log.ts';
 import type { Scheduler } from '../platform/timers.ts';
 import { TransportError } from './transport.ts';
 import { type UserspaceParts, UserspaceTransport } from './userspace.ts';
+import { watchLink } from './userspace-link.ts';
 import { AddressSeat } from './userspace-seat.ts';
 
 export interface UserspaceSettings extends Omit<UserspaceParts, 'engine' | 'config' | 'claims' | 'suspended'> {
@@ -41,19 +41,22 @@ export async function openUserspace(settings: UserspaceSettings): Promise<Usersp
   // Of several, one asks for all.
   const isFirst = share === undefined || share.index === 0;
   const seat = isFirst ? await AddressSeat.take(config) : null;
-  const onClosed = (): void => seat?.close();
   const engine = await openEngine(shared, (line) => log.notice(line)).catch((error: unknown) => {
-    onClosed();
+    seat?.close();
     throw error;
   });
+  let closeLink = (): void => {};
+  const onClosed = (): void => {
+    seat?.close();
+    closeLink();
+  };
   const { link } = engine;
   const asks = config.addressCheckMs > 0 && isFirst;
   const transport = new UserspaceTransport({ ...settings, engine, config, claims: asks, onClosed });
   const { ip } = transport.stack;
   const addresses = ip.addressTexts().join(', ');
   log.notice(`User-space TCP/IP on ${link.name}: engine ${engine.name}, ${addresses}, mtu ${link.mtu}`);
-  if (engine.name !== 'tap' && findInterface(link.name)?.isRunning === false)
-    log.warning(`${link.name} has no carrier: nobody can reach us until its other end is up`);
+  closeLink = watchLink(transport, engine, settings);
   logConflicts(transport, log);
   if (asks) await claimAddresses(transport, config.addressCheckMs);
   if (ip.dhcp !== null) await leaseAddress(transport, ip.dhcp, settings);
@@ -85,8 +88,14 @@ export function prepareAdoption(settings: UserspaceSettings): (handed: HandedEng
   const { log } = settings;
   return (handed) => {
     const engine = adoptEngine(handed, config.engine);
-    const onClosed = takeSeatLater(config, settings.scheduler);
+    const giveSeatBack = takeSeatLater(config, settings.scheduler);
+    let closeLink = (): void => {};
+    const onClosed = (): void => {
+      giveSeatBack();
+      closeLink();
+    };
     const transport = new UserspaceTransport({ ...settings, engine, config, suspended: true, onClosed });
+    closeLink = watchLink(transport, engine, settings);
     logConflicts(transport, log);
     const { dhcp } = transport.stack.ip;
     if (dhcp !== null) logLease(transport, dhcp, log);
@@ -129,8 +138,11 @@ export async function openWaiting(settings: UserspaceSettings): Promise<Userspac
       "taking another host's place wants the address that it has, not 'address = dhcp'",
     );
   const engine = await openEngine(config.engine, (line) => log.notice(line));
-  const transport = new UserspaceTransport({ ...settings, engine, config, suspended: true });
+  let closeLink = (): void => {};
+  const onClosed = (): void => closeLink();
+  const transport = new UserspaceTransport({ ...settings, engine, config, suspended: true, onClosed });
   log.notice(`User-space TCP/IP on ${engine.link.name}: engine ${engine.name}, waiting`);
+  closeLink = watchLink(transport, engine, settings);
   logConflicts(transport, log);
   return transport;
 }

@@ -1,7 +1,7 @@
 // The transport over our own stack: drives the tick. One wake-up of the engine is one run to completion:
 // receive, TCP, commands, append-only file, output, one kick. Nothing is queued between the NIC and the reply.
 import { isIPv6 } from 'node:net';
-import type { FrameEngine, HandedEngine } from '../../io-engine/frame-engine.ts';
+import type { FrameEngine, HandedEngine, LinkCondition } from '../../io-engine/frame-engine.ts';
 import { linkTypeOf } from '../../io-engine/pcapng.ts';
 import { CLOSE_REASONS } from '../../stack/close-reasons.ts';
 import type { StackConfig } from '../../stack/config.ts';
@@ -89,6 +89,8 @@ function idOfUser(idOf: (handler: ConnectionHandler) => number): (user: unknown)
 export class UserspaceTransport implements Transport, StackInsight {
   readonly name = 'userspace' as const;
   readonly insight = this;
+  /** As whoever opened it watches it; until then it is what it was when it was opened. */
+  link: LinkCondition = { state: 'up', changes: 0 };
   beforeOutput: () => void = () => {};
   /** The stack, for tools that show its insides. */
   readonly stack: Stack;
@@ -143,6 +145,7 @@ export class UserspaceTransport implements Transport, StackInsight {
     return [
       ['engine', name],
       ['interface', link.name],
+      ['link', this.link.state],
       ['addresses', this.stack.ip.addressTexts().join(',')],
       ['mtu', link.mtu],
       ['receive-drops', this.#engine.counters.rxDropped],
@@ -162,11 +165,11 @@ export class UserspaceTransport implements Transport, StackInsight {
 
   deviceFacts(): DeviceFacts {
     const { link, counters } = this.#engine;
-    return { name: link.name, mtu: link.mtu, counters };
+    return { name: link.name, mtu: link.mtu, link: this.link, counters };
   }
 
   stackFacts(): StackFacts {
-    return stackFacts(this.stack, this.#engine);
+    return stackFacts(this.stack, this.#engine, this.link.state);
   }
 
   startCapture(request: CaptureRequest, idOf: (handler: ConnectionHandler) => number): () => void {
@@ -353,6 +356,7 @@ export class UserspaceTransport implements Transport, StackInsight {
 
   /** Tells the network that our addresses are at this hardware address now (RFC 5227 2.3, RFC 4861 7.2.6). */
   announce(): void {
+    if (this.#suspended || this.#closed) return;
     this.stack.start();
     this.#tickSoon();
   }

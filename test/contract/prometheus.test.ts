@@ -95,6 +95,18 @@ const CASES: readonly Case[] = [
     ...{ silentUntil: 9, firesAt: 15, severity: 'warning', summary: 'db:9121 sends 3% of its segments again' },
   },
   {
+    alert: 'WiredisInterfaceDown',
+    bad: { ...ENGINE, [`node_network_up{${SITE},device="eth1"}`]: '0x30' },
+    // One that has nothing to do with us is node_exporter's to tell.
+    good: {
+      ...ENGINE,
+      [`node_network_up{${SITE},device="eth1"}`]: '1x30',
+      'node_network_up{instance="db:9100",job="node",device="eth9"}': '0x30',
+    },
+    ...{ silentUntil: 0, firesAt: 2, severity: 'critical', summary: 'db:9121: nobody reaches it over eth1' },
+    labels: { device: 'eth1' },
+  },
+  {
     alert: 'WiredisInterfaceDrops',
     bad: { ...ENGINE, [DROPS]: '0+9000x30' },
     good: { ...ENGINE, [DROPS]: '0+3000x30' },

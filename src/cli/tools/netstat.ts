@@ -118,7 +118,7 @@ async function look(server: string, limit: number): Promise<Shown> {
 
 function describe({ stack, connections }: Shown, parts: readonly Part[], before: Shown | null): string[] {
   const lines: string[] = [
-    `${stack.interface}  ${stack.engine}  ${stack.addresses.join(' ')}  mtu ${stack.mtu}  ` +
+    `${stack.interface}${LINK_TEXTS[stack.link]}  ${stack.engine}  ${stack.addresses.join(' ')}  mtu ${stack.mtu}  ` +
       `connections ${stack.connections} of ${stack.maxConnections}, half-open ${stack.handshakes}, ` +
       `TIME-WAIT ${stack.timeWaits}, buffers ${shortBytes(stack.bufferBytes)} of ${shortBytes(stack.bufferBytesMax)}`,
   ];
@@ -127,6 +127,14 @@ function describe({ stack, connections }: Shown, parts: readonly Part[], before:
   }
   return lines;
 }
+
+/** Behind the interface's name. */
+const LINK_TEXTS: Readonly<Record<StackFacts['link'], string>> = {
+  up: '',
+  'no-carrier': ' (no carrier)',
+  down: ' (down)',
+  gone: ' (gone)',
+};
 
 const PARTS: Readonly<Record<Part, (shown: Shown, before: Shown | null) => string[]>> = {
   listeners: ({ stack }) =>
