@@ -6,6 +6,7 @@
 // `rx-checksum = auto` those are trusted, as those that the device verified; under `verify` they are checked like
 // all others and fail: turn the peer's offloads off (`ethtool -K PEER tx off tso off gso off`) to use it on veth.
 import {
+  BATCH_MAX,
   createBatch,
   createCounters,
   type EngineCounters,
@@ -81,7 +82,6 @@ const TP_STATUS_WRONG_FORMAT = 4;
 
 const SLOT_MIN = 2048;
 const BLOCK_LENGTH = 1 << 16;
-const BATCH_MAX = 256;
 
 /** Smallest power of two that holds a frame and what the kernel writes before it. */
 export function slotLength(mtu: number): number {
@@ -341,8 +341,8 @@ class AfPacketEngine implements FrameEngine {
 
   kick(): void {}
 
-  rest(): void {
-    sleepUs(this.#coalesceUs);
+  rest(waitUs: number): void {
+    sleepUs(waitUs);
   }
 
   linger(): void {

@@ -10,6 +10,7 @@
 // veth peer must have its offloads off. Behind the chunks the same memory has a slot for a frame longer than the MTU, which
 // leaves through a packet socket where the device cuts those (linux/long-frames.ts).
 import {
+  BATCH_MAX,
   createBatch,
   createCounters,
   type EngineCounters,
@@ -27,6 +28,7 @@ import {
 } from './frame-engine.ts';
 import { DeviceWait } from './linux/device-wait.ts';
 import { EAGAIN } from './linux/errno.ts';
+import { waitsUpTo } from './linux/gathering.ts';
 import { cutsSegments, type InterfaceInfo, queuesCommand, receiveQueues, requireEthernet } from './linux/interfaces.ts';
 import { InterruptHold } from './linux/interrupt-hold.ts';
 import {
@@ -63,7 +65,6 @@ import type { EngineOptions, EngineShare } from './options.ts';
 /** The kernel keeps this much before each received frame (XDP_PACKET_HEADROOM). */
 const RX_HEADROOM = 256;
 const CHUNK_MAX = 4096;
-const BATCH_MAX = 64;
 /** Receiving chunks per rx slot. */
 const CHUNKS_PER_SLOT = 2;
 /** Frames that one kick sends in copy mode on kernels whose budget cannot be raised. */
@@ -407,12 +408,12 @@ class AfXdpEngine implements FrameEngine {
     this.#txPending = tx.waiting() > 0;
   }
 
-  rest(): void {
+  rest(waitUs: number): void {
     if (this.#isHeld) {
       this.linger();
       return;
     }
-    this.#sleep.wait(this.#coalesceUs);
+    this.#sleep.wait(waitUs);
     this.#txPending = this.#rings.tx.waiting() > 0;
   }
 
@@ -423,11 +424,11 @@ class AfXdpEngine implements FrameEngine {
   }
 
   /** Not where frames are not copied: what we send would wait for the driver's next turn as well. */
-  hold(isOn: boolean): boolean {
+  hold(holdUs: number): boolean {
     if (this.#interruptHold === null && isZeroCopy(this.#device.fd)) return false;
-    this.#interruptHold ??= InterruptHold.open(this.#device.fd, this.#interfaceIndex, this.#coalesceUs);
-    const isDone = this.#interruptHold?.set(isOn) ?? false;
-    this.#isHeld = isOn && isDone;
+    this.#interruptHold ??= InterruptHold.open(this.#device.fd, this.#interfaceIndex, waitsUpTo(this.#coalesceUs));
+    const isDone = this.#interruptHold?.set(holdUs) ?? false;
+    this.#isHeld = holdUs > 0 && isDone;
     return isDone;
   }
 

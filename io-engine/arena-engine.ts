@@ -13,9 +13,6 @@ import {
   NO_FRAME,
 } from './frame-engine.ts';
 
-/** Frames a `receive()` hands over at most. */
-export const DEFAULT_BATCH = 64;
-
 /** Frames in a ring unless the options say otherwise. */
 export const DEFAULT_RING = 256;
 

@@ -78,6 +78,9 @@ export interface EngineCounters {
   syscalls: number;
 }
 
+/** Frames of a batch at most. */
+export const BATCH_MAX = 32;
+
 /** Where SYNs can be held back before they cost a slot: in the kernel, by the program that sorts our frames. */
 export interface SynGate {
   /**

@@ -3,8 +3,8 @@
 // `auto`. Opened through open.ts; doctor's packages.ts asks whether the package is there.
 import { createRequire } from 'node:module';
 import koffi from 'koffi';
-import { ArenaEngine, DEFAULT_BATCH } from './arena-engine.ts';
-import { EngineError, ETHERNET_HEADER_MAX, type Link, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
+import { ArenaEngine } from './arena-engine.ts';
+import { BATCH_MAX, EngineError, ETHERNET_HEADER_MAX, type Link, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
 import { requireEthernet } from './linux/interfaces.ts';
 import { close } from './linux/libc.ts';
 import { shieldWatchOf } from './linux/shielded-watch.ts';
@@ -100,7 +100,7 @@ class LibpcapEngine extends ArenaEngine {
   readonly #views = new Map<number, Uint8Array>();
 
   constructor(link: Link, options: EngineOptions, socket: CapSocket, packet: Uint8Array, shield: number) {
-    super(link, { rxRing: options.rxRing, txRing: options.txRing, batch: DEFAULT_BATCH });
+    super(link, { rxRing: options.rxRing, txRing: options.txRing, batch: BATCH_MAX });
     this.#socket = socket;
     this.#shield = shield;
     this.#packet = new DataView(packet.buffer, packet.byteOffset, packet.length);

@@ -5,9 +5,9 @@
 // Without time (unit tests): with no delay configured, what one end flushes is there for the other's `receive()`
 // when `flush()` returns. With time (simulator, `wake: 'advance'`): go on to `min(nextArrivalUs(), own timers)` and
 // call `advance`, which delivers what is due and then calls the reader of each end that has frames waiting.
-import { ArenaEngine, DEFAULT_BATCH, DEFAULT_RING } from './arena-engine.ts';
+import { ArenaEngine, DEFAULT_RING } from './arena-engine.ts';
 import { FlightQueue } from './flight-queue.ts';
-import { ETHERNET_HEADER_MAX, IP_PACKET_MAX, type Link, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
+import { BATCH_MAX, ETHERNET_HEADER_MAX, IP_PACKET_MAX, type Link, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
 
 const ETHERNET_HEADER = 14;
 const ETHERTYPE_IPV4 = 0x0800;
@@ -314,7 +314,7 @@ export class MemoryEngine extends ArenaEngine {
     super(memoryLink(index, options), {
       rxRing: options.rxRing ?? DEFAULT_RING,
       txRing: options.txRing ?? DEFAULT_RING,
-      batch: options.batch ?? DEFAULT_BATCH,
+      batch: options.batch ?? BATCH_MAX,
     });
     this.#wire = wire;
     this.index = index;

@@ -5,8 +5,8 @@
 // Package `pcap-parser` reads the classic pcap format with microsecond timestamps only.
 import { closeSync, openSync, readSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { ArenaEngine, DEFAULT_BATCH, DEFAULT_RING } from './arena-engine.ts';
-import { EngineError, type Link } from './frame-engine.ts';
+import { ArenaEngine, DEFAULT_RING } from './arena-engine.ts';
+import { BATCH_MAX, EngineError, type Link } from './frame-engine.ts';
 
 const LINKTYPE_ETHERNET = 1;
 const LINKTYPE_RAW = 101;
@@ -73,7 +73,7 @@ export class PcapReplay extends ArenaEngine {
     super(link, {
       rxRing: options.rxRing ?? DEFAULT_RING,
       txRing: options.txRing ?? DEFAULT_RING,
-      batch: DEFAULT_BATCH,
+      batch: BATCH_MAX,
     });
     this.#frames = capture.frames;
     this.#onEnd = options.onEnd ?? null;

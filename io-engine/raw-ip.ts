@@ -4,8 +4,8 @@
 // requests are left to it. Two system calls and an exception per burst: compatible, not fast. Opened through open.ts; doctor's
 // packages.ts asks whether the package is there.
 import { createRequire } from 'node:module';
-import { ArenaEngine, DEFAULT_BATCH } from './arena-engine.ts';
-import { EngineError, IP_PACKET_MAX, type Link, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
+import { ArenaEngine } from './arena-engine.ts';
+import { BATCH_MAX, EngineError, IP_PACKET_MAX, type Link, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
 import { type InterfaceInfo, interfaceInfo, ipText, kernelOwnsAddress } from './linux/interfaces.ts';
 import type { EngineOptions } from './options.ts';
 import { type FirewallListing, listFirewall, requireResetRule, SENT_MARK } from './reset-rule.ts';
@@ -103,7 +103,7 @@ class RawIpEngine extends ArenaEngine {
   readonly #destinations = new Map<number, string>();
 
   constructor(link: Link, options: EngineOptions, sockets: readonly RawSocket[]) {
-    super(link, { rxRing: options.rxRing, txRing: options.txRing, batch: DEFAULT_BATCH });
+    super(link, { rxRing: options.rxRing, txRing: options.txRing, batch: BATCH_MAX });
     this.#sockets = sockets;
     this.#flags = options.rxChecksum === 'trust' ? RX_CHECKSUM_TRUSTED : 0;
     this.#own = options.addresses.map(({ ip }) => ip | 0);

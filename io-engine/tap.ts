@@ -4,6 +4,7 @@
 // Opened through open.ts; nobody else imports it.
 import { randomBytes } from 'node:crypto';
 import {
+  BATCH_MAX,
   createBatch,
   createCounters,
   type EngineCounters,
@@ -132,7 +133,7 @@ class TapEngine implements FrameEngine {
   #closed = false;
 
   constructor(fd: number, info: InterfaceInfo, options: EngineOptions) {
-    const rxSlots = Math.min(options.rxRing, SLOTS_MAX);
+    const rxSlots = Math.min(options.rxRing, BATCH_MAX);
     const txSlots = Math.min(options.txRing, SLOTS_MAX);
     const mapping = mapAnonymous((rxSlots + txSlots) * SLOT_LENGTH, false);
     this.#fd = fd;

@@ -389,9 +389,9 @@ export const KEYS = {
     ...time('us', '1us', '1ms', 'never, every wake-up is a tick of its own'),
     description:
       'Longest wait after a wake-up for more frames to share a tick and a kick. Only while frames come so fast\n' +
-      'that some will: a lone client never waits. For afxdp and afpacket. Over afxdp (Linux 6.13) the device\n' +
-      'holds its interrupts back for as long, while the process may set that: a service that has given its\n' +
-      'privileges up may not.',
+      'that some will: a lone client never waits. Quarters of it are tried too, and the one with which clients\n' +
+      'are fastest is used. For afxdp and afpacket. Over afxdp (Linux 6.13) the device holds its interrupts back\n' +
+      'for as long, while the process may set that: a service that has given its privileges up may not.',
   },
   'max-connections': {
     group: TCP_GROUP,

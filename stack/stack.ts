@@ -20,9 +20,12 @@ import { SegmentTrace } from './tcp/segment-trace.ts';
 import { Tcp } from './tcp/tcp.ts';
 import { TimerWheel } from './timer-wheel.ts';
 
-/** Full batches taken in one poll, so that output and everybody else get their turn. */
-const BATCHES_MAX = 8;
-/** The same in bytes: about a millisecond's work for a server of short requests, so that nobody waits longer for his reply. */
+/**
+ * Frames in one poll that end what somebody sent: who sent it is answered, and sends again, while we look at the next
+ * ones. With all of a long queue in one tick our core and theirs take turns instead.
+ */
+const POLL_ENDS_MAX = 32;
+/** About a millisecond's work for a server of short requests, so that nobody waits longer for his reply. */
 const POLL_BYTES_MAX = 128 * 1024;
 /** Kicks of a device whose outgoing slots are all in use before the rest waits for the next tick. */
 const FLUSHES_MAX = 4;
@@ -72,17 +75,22 @@ export class Stack {
   /** First half of a tick. @returns frames received. */
   poll(): number {
     const engine = this.#engine;
-    const { batch, memory } = engine;
+    const { batch, memory, link } = engine;
     this.tcp.beginTick();
     let frames = 0;
+    let ends = 0;
     let bytes = 0;
-    for (let round = 0; round < BATCHES_MAX && bytes < POLL_BYTES_MAX; round++) {
+    while (ends < POLL_ENDS_MAX && bytes < POLL_BYTES_MAX) {
       // Every frame may bring an address that nobody has heard of, and have another one asked for.
       if (this.ip.book.room < batch.capacity * 8) this.#sweepAddresses();
       const count = engine.receive();
       if (this.#tap !== null) this.#inputTapped(count, this.#tap);
       else for (let i = 0; i < count; i++) this.ip.input(memory, batch.offset[i], batch.length[i], batch.flags[i]);
-      for (let i = 0; i < count; i++) bytes += batch.length[i];
+      for (let i = 0; i < count; i++) {
+        bytes += batch.length[i];
+        // A full segment is a part of something longer: an answer to a part would be one more for its sender to take.
+        if (batch.length[i] < link.mtu) ends++;
+      }
       frames += count;
       // Before the next receive() takes the frames away.
       deliverAll(this.tcp);

@@ -14,7 +14,7 @@ class BusyDevice {
   restUs = 0;
   lingers = 0;
   kicks = 0;
-  held: boolean[] = [];
+  held: number[] = [];
   /** Of wake-ups that were over with frames left behind. */
   forgotten = 0;
   framesWaiting = (): number => this.waiting;
@@ -34,8 +34,8 @@ class BusyDevice {
     this.lingers++;
     this.left = 0;
   }
-  hold(isOn: boolean): boolean {
-    this.held.push(isOn);
+  hold(holdUs: number): boolean {
+    this.held.push(holdUs);
     return true;
   }
 }
@@ -104,12 +104,12 @@ describe.skipIf(process.platform !== 'linux')('DeviceWait', () => {
         const elapsedMs = performance.now() - startMs;
         counters.rxFrames = Math.floor(elapsedMs * 100);
         wait.takeRest();
-        if (device.held.at(-1) === true || elapsedMs > 10_000) resolve();
+        if (device.held.length > 0 || elapsedMs > 10_000) resolve();
       });
     });
-    expect(device.held.at(-1)).toBe(true);
+    expect(device.held.at(-1)).toBeGreaterThan(0);
     wait.stop();
-    expect(device.held.at(-1)).toBe(false);
+    expect(device.held.at(-1)).toBe(0);
   });
 
   it('waits on the spot for the next frame while frames are near each other, and sends with it', async () => {

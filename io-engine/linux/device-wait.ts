@@ -25,14 +25,13 @@ export interface WaitableDevice {
   /** Sends what a flush has left to us (`takeRest`). */
   kick(): void;
   /**
-   * The same, and sleeps as long as `coalesceUs` says: in one system call where the device can. While frames are held, until
-   * they come.
+   * The same, and sleeps that long: in one system call where the device can. While frames are held, until they come.
    */
-  rest(): void;
+  rest(waitUs: number): void;
   /** Sends as well, and sleeps until a frame comes, or work for the event loop; twice as long at most. */
   linger(): void;
-  /** Whether frames are kept back in the device for as long as `coalesceUs`. @returns false: it cannot. Absent: never. */
-  hold?(isOn: boolean): boolean;
+  /** Keeps frames back in the device for that long, 0: no longer. @returns false: it cannot. Absent: never. */
+  hold?(holdUs: number): boolean;
   /** Called when the callback has returned: the last chance to make the descriptor's readiness true again. */
   afterTick(): void;
 }
@@ -49,7 +48,7 @@ export class DeviceWait {
   #restFollows = false;
   /** The last wake-up ended with a sleep in which frames came. */
   #hasRested = false;
-  #holds = false;
+  #heldUs = 0;
   #canHold: boolean;
 
   constructor(
@@ -84,8 +83,8 @@ export class DeviceWait {
   /** Must run before the descriptor is closed. */
   stop(): void {
     this.#restFollows = false;
-    if (this.#holds) this.#device.hold?.(false);
-    this.#holds = false;
+    if (this.#heldUs > 0) this.#device.hold?.(0);
+    this.#heldUs = 0;
     this.#watch?.close();
     this.#watch = null;
   }
@@ -116,10 +115,10 @@ export class DeviceWait {
   #gather(): void {
     const device = this.#device;
     const startUs = monotonicUs();
-    if (this.#pays(startUs) && !this.#hasRested && !this.#holds) this.#rest(startUs);
+    if (this.#pays(startUs) && !this.#hasRested && this.#heldUs === 0) this.#rest(startUs);
     this.#hasRested = false;
     for (;;) {
-      this.#restFollows = this.#gathering.waits || this.#lingers();
+      this.#restFollows = this.#gathering.waitUs > 0 || this.#lingers();
       this.#onReadable();
       if (this.#watch === null) return;
       const nowUs = monotonicUs();
@@ -138,10 +137,11 @@ export class DeviceWait {
   #pays(nowUs: number): boolean {
     const gathering = this.#gathering;
     const pays = gathering.pays(nowUs, this.#counters.rxFrames, this.#device.framesWaiting());
-    if (gathering.holds !== this.#holds && this.#canHold) {
+    const holdUs = gathering.holdUs;
+    if (holdUs !== this.#heldUs && this.#canHold) {
       this.#counters.syscalls++;
-      this.#canHold = this.#device.hold?.(gathering.holds) === true;
-      this.#holds = this.#canHold && gathering.holds;
+      this.#canHold = this.#device.hold?.(holdUs) === true;
+      this.#heldUs = this.#canHold ? holdUs : 0;
     }
     return pays;
   }
@@ -159,11 +159,12 @@ export class DeviceWait {
   #rest(nowUs: number): void {
     const device = this.#device;
     this.#counters.syscalls++;
-    device.rest();
-    if (!this.#holds && device.framesWaiting() === 0) {
+    const { waitUs } = this.#gathering;
+    device.rest(waitUs);
+    if (this.#heldUs === 0 && device.framesWaiting() === 0) {
       // At such rates something will come, and the event loop would only sleep for it as well.
       this.#counters.syscalls++;
-      device.rest();
+      device.rest(waitUs);
     }
     this.#gathering.rested((monotonicUs() - nowUs) | 0);
   }

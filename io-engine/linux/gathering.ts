@@ -1,9 +1,9 @@
-// Decides after a wake-up whether to wait a little for more frames, so that they share one tick and one kick. A wake-up
+// Decides after a wake-up how long to wait for more frames, so that they share one tick and one kick. A wake-up
 // and a kick cost as much as several requests, so with many clients this is most of the work there is to save; with
-// few, who send again only when they were answered, the wait just holds them up. Nobody can tell from the frames
-// alone which of the two it is, so it is tried: epochs with and without waiting, and the faster way is kept. Where waiting
-// leaves the core time to spare, the device may keep the frames back meanwhile, so that they cost no wake-ups of the kernel's
-// either.
+// few, who send again only when they were answered, a wait just holds them up, and so does too long a one where
+// clients are fast. Nobody can tell from the frames alone how it is, so it is tried: epochs with waits of several
+// lengths and without one, and the best way is kept. Where waiting leaves the core time to spare, the device may keep the
+// frames back meanwhile, so that they cost no wake-ups of the kernel's either.
 
 /** What a wait has to be expected to bring, frames; below that it is mere latency and not tried. */
 const FRAMES_WORTHWHILE = 2;
@@ -15,11 +15,13 @@ const RATE_NEAR = 15;
 export const FRAMES_ENOUGH = 16;
 /** Rates are compared over epochs this long. Times are int32, wrapping: as fractions they would be objects of V8's heap. */
 const EPOCH_US = 10_000;
-/** Every so many epochs the other way is tried again. */
-const EPOCHS_BETWEEN_TRIALS = 32;
-/** Waiting saves work, so it is kept when it is this much slower at most: what epochs differ by anyway. */
-const AS_FAST = 0.94;
-/** Weight of the newest epoch in a rate. */
+/** Every so many epochs the next shorter or the next longer wait is tried again. */
+const EPOCHS_BETWEEN_TRIALS = 16;
+/** Each is tried so often before one is chosen. */
+const TRIALS_AT_FIRST = 3;
+/** A core that does nothing but wait is worth this much of the rate: of two ways that are as fast the one with less work wins. */
+const WORTH_OF_IDLENESS = 0.1;
+/** Weight of the newest epoch at least. */
 const NEWEST = 0.15;
 /** Share of an epoch that is spent waiting from which on the device keeps frames back, and below which it does no longer. */
 const IDLE_WORTHWHILE = 0.35;
@@ -27,9 +29,17 @@ const IDLE_KEPT = 0.15;
 /** Frames a millisecond above which it does not: its ring may be as short as 256. */
 const HELD_RATE_MAX = 250;
 
+/** The waits that are tried, microseconds, shortest first: none, and quarters of the longest. */
+export function waitsUpTo(longestUs: number): number[] {
+  return longestUs === 0 ? [0] : [0, 0.25, 0.5, 0.75, 1].map((share) => Math.round(share * longestUs));
+}
+
 export class Gathering {
-  readonly #waitMs: number;
-  #waits = false;
+  readonly #waitsUs: readonly number[];
+  /** Frames a millisecond that make waiting worth a trial. */
+  readonly #worthwhile: number;
+  /** Which of the waits is used at present. */
+  #step = 0;
   /** Of the last epoch that waited. */
   #hasTime = false;
   #restedUs = 0;
@@ -38,23 +48,27 @@ export class Gathering {
   #epochStartUs = 0;
   #epochStartFrames = 0;
   #epochsSinceTrial = 0;
-  /** Frames per millisecond with and without waiting; 0: not tried since the last lull. */
-  #rateWaiting = 0;
-  #rateAtOnce = 0;
+  #triesLonger = false;
+  /** Of each wait: how well it did, and the epochs that tell, since the last lull. */
+  readonly #scores: Float64Array;
+  readonly #epochs: Uint8Array;
 
-  /** @param waitUs length of a wait; 0: never. */
-  constructor(waitUs: number) {
-    this.#waitMs = waitUs / 1000;
+  /** @param longestUs of the waits; 0: never one. */
+  constructor(longestUs: number) {
+    this.#waitsUs = waitsUpTo(longestUs);
+    this.#worthwhile = Math.max(RATE_WORTHWHILE, (FRAMES_WORTHWHILE * 1000) / longestUs);
+    this.#scores = new Float64Array(this.#waitsUs.length);
+    this.#epochs = new Uint8Array(this.#waitsUs.length);
   }
 
-  /** Whether waiting is what is done at present. */
-  get waits(): boolean {
-    return this.#waits;
+  /** How long to wait at present, microseconds; 0: not at all. */
+  get waitUs(): number {
+    return this.#waitsUs[this.#step] as number;
   }
 
-  /** Whether the device should keep frames back for as long as a wait. */
-  get holds(): boolean {
-    return this.#holds;
+  /** How long the device should keep frames back at present, microseconds; 0: not at all. */
+  get holdUs(): number {
+    return this.#holds ? this.waitUs : 0;
   }
 
   /** Whether the next frame is worth sleeping for on the spot: it ends the sleep, so that nobody is held up. */
@@ -74,41 +88,67 @@ export class Gathering {
   pays(nowUs: number, frames: number, waiting: number): boolean {
     const elapsedUs = (nowUs - this.#epochStartUs) | 0;
     if (elapsedUs >= EPOCH_US || elapsedUs < 0) this.#endEpoch(nowUs, elapsedUs, frames);
-    return this.#waits && waiting < FRAMES_ENOUGH;
+    return this.#step > 0 && waiting < FRAMES_ENOUGH;
   }
 
   #endEpoch(nowUs: number, elapsedUs: number, frames: number): void {
     const rate = ((frames - this.#epochStartFrames) * 1000) / elapsedUs;
+    const idle = this.#restedUs / elapsedUs;
     this.#epochStartUs = nowUs;
     this.#epochStartFrames = frames;
-    const idle = this.#restedUs / elapsedUs;
     this.#restedUs = 0;
-    this.#isNear = this.#waitMs > 0 && rate >= RATE_NEAR;
+    this.#isNear = this.#waitsUs.length > 1 && rate >= RATE_NEAR;
     // Waiting itself slows a few clients down: only a rate far lower says that they are gone.
-    const worthwhile = Math.max(RATE_WORTHWHILE, FRAMES_WORTHWHILE / this.#waitMs);
-    if (rate < (this.#waits ? worthwhile / 4 : worthwhile)) {
-      this.#waits = this.#holds = this.#hasTime = false;
-      this.#rateWaiting = this.#rateAtOnce = 0;
+    if (this.#waitsUs.length === 1 || rate < (this.#step > 0 ? this.#worthwhile / 4 : this.#worthwhile)) {
+      this.#forget();
       return;
     }
-    if (this.#waits) {
-      this.#rateWaiting = mixed(this.#rateWaiting, rate);
-      this.#hasTime = idle >= (this.#hasTime ? IDLE_KEPT : IDLE_WORTHWHILE);
-    } else this.#rateAtOnce = mixed(this.#rateAtOnce, rate);
-    this.#waits = this.#next();
-    this.#holds = this.#waits && this.#hasTime && rate < HELD_RATE_MAX;
+    if (this.#step > 0) this.#hasTime = idle >= (this.#hasTime ? IDLE_KEPT : IDLE_WORTHWHILE);
+    this.#learn(rate * (1 + WORTH_OF_IDLENESS * idle));
+    this.#step = this.#next();
+    this.#holds = this.#step > 0 && this.#hasTime && rate < HELD_RATE_MAX;
+  }
+
+  #forget(): void {
+    this.#step = 0;
+    this.#holds = this.#hasTime = false;
+    this.#epochs.fill(0);
+    this.#epochsSinceTrial = 0;
+  }
+
+  #learn(score: number): void {
+    const step = this.#step;
+    const epochs = this.#epochs[step] as number;
+    this.#epochs[step] = Math.min(epochs + 1, 255);
+    const known = this.#scores[step] as number;
+    const learnt = epochs === 0 ? score : known + (score - known) * Math.max(NEWEST, 1 / (epochs + 1));
+    // The load has changed, not this wait alone: what is known of the others goes with what is used most of the time.
+    if (this.#epochsSinceTrial > 0) {
+      for (let i = 0; i < this.#scores.length; i++) this.#scores[i] *= learnt / known;
+    }
+    this.#scores[step] = learnt;
   }
 
   /** Which way the next epoch goes. */
-  #next(): boolean {
-    if (this.#rateWaiting === 0 || this.#rateAtOnce === 0) return this.#rateWaiting === 0;
-    const best = this.#rateWaiting >= this.#rateAtOnce * AS_FAST;
+  #next(): number {
+    const unknown = this.#leastTried();
+    if ((this.#epochs[unknown] as number) < TRIALS_AT_FIRST) return unknown;
+    const best = this.#best();
     if (++this.#epochsSinceTrial < EPOCHS_BETWEEN_TRIALS) return best;
     this.#epochsSinceTrial = 0;
-    return !best;
+    this.#triesLonger = best === 0 || (best < this.#scores.length - 1 && !this.#triesLonger);
+    return this.#triesLonger ? best + 1 : best - 1;
   }
-}
 
-function mixed(rate: number, newest: number): number {
-  return rate === 0 ? newest : rate + (newest - rate) * NEWEST;
+  #leastTried(): number {
+    let least = this.#epochs.length - 1;
+    for (let i = least - 1; i >= 0; i--) if ((this.#epochs[i] as number) < (this.#epochs[least] as number)) least = i;
+    return least;
+  }
+
+  #best(): number {
+    let best = this.#scores.length - 1;
+    for (let i = best - 1; i >= 0; i--) if ((this.#scores[i] as number) > (this.#scores[best] as number)) best = i;
+    return best;
+  }
 }

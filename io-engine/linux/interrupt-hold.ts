@@ -146,21 +146,21 @@ export function findQueue(socketFd: number, interfaceIndex: number): Queue | nul
 
 export class InterruptHold {
   readonly #fd: number;
-  readonly #on: Uint8Array;
-  readonly #off: Uint8Array;
+  readonly #setting: (defer: number, timeoutNs: number) => Uint8Array;
+  readonly #before: Uint8Array;
 
-  private constructor(fd: number, on: Uint8Array, off: Uint8Array) {
+  private constructor(fd: number, setting: (defer: number, timeoutNs: number) => Uint8Array, before: Uint8Array) {
     this.#fd = fd;
-    this.#on = on;
-    this.#off = off;
+    this.#setting = setting;
+    this.#before = before;
   }
 
   /**
    * For the queue that a socket has its frames from, at first as the machine's owner has set it, which it is again whenever
    * nothing is held. Call it after the first frame.
-   * @param holdUs how long frames gather at most. @returns null where the kernel, or the driver, cannot.
+   * @param holdsUs how long frames may be held. @returns null where the kernel, or the driver, cannot.
    */
-  static open(socketFd: number, interfaceIndex: number, holdUs: number): InterruptHold | null {
+  static open(socketFd: number, interfaceIndex: number, holdsUs: readonly number[]): InterruptHold | null {
     const fd = openNetlink();
     if (fd < 0) return null;
     const family = netdevFamily(fd);
@@ -172,24 +172,23 @@ export class InterruptHold {
           [NETDEV_A_NAPI_DEFER_HARD_IRQS, uint32(defer)],
           [NETDEV_A_NAPI_GRO_FLUSH_TIMEOUT, uint32(timeoutNs)],
         ]);
-      const timeoutNs = holdUs * 1000;
       // A process that was killed while it held them has left this behind.
-      const isLeft = queue.defer === HELD_LOOKS && queue.timeoutNs === timeoutNs;
+      const isLeft = queue.defer === HELD_LOOKS && holdsUs.includes(queue.timeoutNs / 1000);
       const before = isLeft ? setting(0, 0) : setting(queue.defer, queue.timeoutNs);
-      const hold = new InterruptHold(fd, setting(HELD_LOOKS, timeoutNs), before);
-      if (hold.set(false)) return hold;
+      const hold = new InterruptHold(fd, setting, before);
+      if (hold.set(0)) return hold;
     }
     close(fd);
     return null;
   }
 
-  /** @returns false when the kernel refuses. */
-  set(isOn: boolean): boolean {
-    return ask(this.#fd, isOn ? this.#on : this.#off).length > 0;
+  /** @param holdUs how long frames gather at most; 0: none is held. @returns false when the kernel refuses. */
+  set(holdUs: number): boolean {
+    return ask(this.#fd, holdUs > 0 ? this.#setting(HELD_LOOKS, holdUs * 1000) : this.#before).length > 0;
   }
 
   close(): void {
-    this.set(false);
+    this.set(0);
     close(this.#fd);
   }
 }

@@ -347,19 +347,19 @@ describe.skipIf(afxdp.unavailable !== null)('interrupts of a queue', () => {
         const queue = findQueue(-1, index);
         return queue === null ? null : [queue.defer, queue.timeoutNs];
       };
-      const hold = InterruptHold.open(-1, index, HOLD_US);
+      const hold = InterruptHold.open(-1, index, [0, HOLD_US]);
       if (hold === null) return; // before Linux 6.13
       expect(setting()).toEqual([0, 0]);
-      expect(hold.set(true)).toBe(true);
+      expect(hold.set(HOLD_US)).toBe(true);
       expect(setting()).toEqual([1, HOLD_US * 1000]);
       // The same program, after this one was killed: what it finds is no owner's.
-      InterruptHold.open(-1, index, HOLD_US)?.close();
+      InterruptHold.open(-1, index, [0, HOLD_US])?.close();
       expect(setting()).toEqual([0, 0]);
-      hold.set(true);
+      hold.set(HOLD_US);
       // To a program with another setting it might be: it is what it goes back to.
-      const other = InterruptHold.open(-1, index, 2 * HOLD_US);
+      const other = InterruptHold.open(-1, index, [0, 2 * HOLD_US]);
       expect(setting()).toEqual([1, HOLD_US * 1000]);
-      other?.set(true);
+      other?.set(2 * HOLD_US);
       expect(setting()).toEqual([1, 2 * HOLD_US * 1000]);
       other?.close();
       expect(setting()).toEqual([1, HOLD_US * 1000]);

@@ -476,3 +476,36 @@ describe('closing (RFC 9293 3.6)', () => {
     expect(net.seen.every(({ flags }) => (flags & FIN) === 0)).toBe(true);
   });
 });
+
+describe('a tick', () => {
+  /** How many frames a poll takes of 100 that wait, and whether it leaves the rest to the next. */
+  function framesOfTicks(lengths: readonly number[]): number[] {
+    const net = new TwoStacks();
+    const [client, server] = net.connect();
+    client.socket.connection!.cwnd = 1 << 20;
+    for (const length of lengths) {
+      client.write(new Uint8Array(length));
+      net.a.flush();
+    }
+    net.wire.advance(net.clock.nowUs);
+    const ticks: number[] = [];
+    for (let frames = net.b.poll(); frames > 0; frames = net.b.poll()) {
+      ticks.push(frames);
+      net.b.flush();
+    }
+    expect(server.received.length).toBe(lengths.reduce((sum, length) => sum + length, 0));
+    return ticks;
+  }
+
+  it('answers 32 requests before it looks at the next ones', () => {
+    expect(framesOfTicks(Array(100).fill(40))).toEqual([32, 32, 32, 4]);
+  });
+
+  it('does not end amid what somebody sends in full segments, up to 128 KiB', () => {
+    const mss = 1448;
+    // A writer of 4 KiB and more, thirty times: two segments that are full, one that is not.
+    expect(framesOfTicks(Array(14).fill([mss, mss, 500]).flat())).toEqual([42]);
+    const [first = 0] = framesOfTicks(Array(40).fill(mss));
+    expect(first).toBe(40);
+  });
+});
