@@ -7,10 +7,10 @@
 // owned by a free stack or the kernel. There are twice as many receiving chunks as rx slots, the fill ring holds them
 // all, and it is refilled before each look at the rx ring: an empty fill ring is how AF_XDP servers lose frames.
 // Completions are reaped only when free chunks run out. XDP sees no checksum state, so `rx-checksum = auto` verifies; a
-// veth peer must have its offloads off. Behind the chunks the same memory has a slot for a frame longer than the MTU, which
-// leaves through a packet socket where the device cuts those (linux/long-frames.ts).
+// veth peer must have its offloads off. Where the MTU is too large for a chunk, frames have several (linux/xsk-parts.ts).
+// Behind the chunks the same memory has a slot for a frame longer than the MTU, which leaves through a packet socket where
+// the device cuts those (linux/long-frames.ts).
 import {
-  BATCH_MAX,
   createBatch,
   createCounters,
   type EngineCounters,
@@ -44,43 +44,39 @@ import {
   raiseSendBuffer,
   unmap,
 } from './linux/libc.ts';
-import { LONG_SLOT_LENGTH, LongFrames, openLongFrames } from './linux/long-frames.ts';
+import { LongFrames, openLongFrames } from './linux/long-frames.ts';
 import { openMembership } from './linux/packet-socket.ts';
 import { KernelSynGate } from './linux/syn-gate.ts';
 import { loopDescriptor } from './linux/uv-poll.ts';
-import { type AttachedProgram, attachRedirect, detach, steerQueue } from './linux/xdp-program.ts';
+import { type AttachedProgram, attachRedirect, detach, type FrameShape, steerQueue } from './linux/xdp-program.ts';
+import { layOut, WHOLE_MTU_MAX, type XskLayout } from './linux/xsk-memory.ts';
+import { FrameAssembly, FrameParts, type OpenFrame } from './linux/xsk-parts.ts';
 import {
   bindXsk,
   isZeroCopy,
+  knowsBindFlags,
   makeRings,
   mapRings,
   openXskSocket,
   raiseTransmitBudget,
   registerUmem,
+  XDP_USE_SG,
   type XskRings,
   XskStatistics,
 } from './linux/xsk-socket.ts';
 import type { EngineOptions, EngineShare } from './options.ts';
 
-/** The kernel keeps this much before each received frame (XDP_PACKET_HEADROOM). */
-const RX_HEADROOM = 256;
-const CHUNK_MAX = 4096;
-/** Receiving chunks per rx slot. */
-const CHUNKS_PER_SLOT = 2;
+/** Descriptors that are looked at for each frame of a batch, where frames have several. */
+const PARTS_PER_FRAME = 4;
 /** Frames that one kick sends in copy mode on kernels whose budget cannot be raised. */
 const KICK_BUDGET = 32;
-
-/** UMEM chunk for an MTU, bytes: 2048 or 4096; 0 when no chunk holds such frames. */
-export function chunkLength(mtu: number): number {
-  const needed = mtu + ETHERNET_HEADER_MAX + RX_HEADROOM;
-  return needed <= CHUNK_MAX / 2 ? CHUNK_MAX / 2 : needed <= CHUNK_MAX ? CHUNK_MAX : 0;
-}
 
 interface XskDevice {
   readonly fd: number;
   /** The memory that frames lie in, by a descriptor too: another process may go on with it. */
   readonly umemFd: number;
   readonly umem: MappedMemory;
+  readonly layout: XskLayout;
   readonly rings: XskRings;
   readonly program: AttachedProgram;
   /** A socket that has the interface take more than its own frames; -1: not needed. */
@@ -99,14 +95,36 @@ function requireQueues({ name }: InterfaceInfo, wanted: number): void {
   );
 }
 
-/** Where frames say what they carry. */
-const typeOffset = ({ vlan }: EngineOptions): number => (vlan === 0 ? 12 : 16);
+/** Whether this kernel takes frames longer than a chunk. @throws EngineError where it has no AF_XDP, or not for us. */
+export function carriesParts(): boolean {
+  const fd = openXskSocket();
+  try {
+    return knowsBindFlags(fd, XDP_USE_SG);
+  } finally {
+    close(fd);
+  }
+}
+
+function requireRoom({ name }: InterfaceInfo, mtu: number, takesParts = carriesParts): void {
+  if (mtu <= WHOLE_MTU_MAX || takesParts()) return;
+  throw new EngineError(
+    'NOT_SUPPORTED',
+    `afxdp carries an mtu of at most ${WHOLE_MTU_MAX} before Linux 6.6, ${name} has ${mtu}: sudo ip link set ${name} mtu 1500, or use engine = afpacket`,
+  );
+}
+
+const frameShape = ({ vlan }: EngineOptions, mtu: number): FrameShape => ({
+  typeOffset: vlan === 0 ? 12 : 16,
+  inParts: mtu > WHOLE_MTU_MAX,
+});
 
 /** The program for several processes, a queue each: they put their sockets into its map. @throws EngineError */
 export function attachForWorkers(options: EngineOptions, workers: number): AttachedProgram {
   const info = requireEthernet(options);
+  const mtu = options.mtu || info.mtu;
+  requireRoom(info, mtu);
   requireQueues(info, workers);
-  return attachRedirect(info.name, info.index, workers, typeOffset(options));
+  return attachRedirect(info.name, info.index, workers, frameShape(options, mtu));
 }
 
 /** Somebody else's program: only the map is needed, and its gate for SYNs stays open. */
@@ -114,18 +132,14 @@ function sharedProgram({ map, generic }: EngineShare): AttachedProgram {
   return { map, link: -1, mode: generic ? 'generic' : 'driver', synGate: null };
 }
 
-/** @throws EngineError that says what to do */
-export function openAfXdp(options: EngineOptions): FrameEngine {
+/**
+ * @param takesParts of tests.
+ * @throws EngineError that says what to do
+ */
+export function openAfXdp(options: EngineOptions, takesParts = carriesParts): FrameEngine {
   const info = requireEthernet(options);
   const mtu = options.mtu || info.mtu;
-  const chunkBytes = chunkLength(mtu);
-  if (chunkBytes === 0) {
-    const limit = CHUNK_MAX - RX_HEADROOM - ETHERNET_HEADER_MAX;
-    throw new EngineError(
-      'NOT_SUPPORTED',
-      `afxdp carries an mtu of at most ${limit}, ${info.name} has ${mtu}: sudo ip link set ${info.name} mtu 1500, or use engine = afpacket`,
-    );
-  }
+  requireRoom(info, mtu, takesParts);
   const { share } = options;
   requireQueues(info, share?.count ?? 1);
   const queue = share?.index ?? 0;
@@ -134,29 +148,28 @@ export function openAfXdp(options: EngineOptions): FrameEngine {
     const fd = openXskSocket();
     undo.push(() => close(fd));
     const program =
-      share === undefined ? attachRedirect(info.name, info.index, 1, typeOffset(options)) : sharedProgram(share);
+      share === undefined ? attachRedirect(info.name, info.index, 1, frameShape(options, mtu)) : sharedProgram(share);
     undo.push(() => detach(program));
-    const rxChunks = options.rxRing * CHUNKS_PER_SLOT;
-    const umemLength = (rxChunks + options.txRing) * chunkBytes;
-    const umemFd = createSharedMemory('wiredis-umem', umemLength + LONG_SLOT_LENGTH);
+    const layout = layOut(mtu, options.rxRing, options.txRing);
+    const umemFd = createSharedMemory('wiredis-umem', layout.length);
     undo.push(() => close(umemFd));
-    const umem = mapDevice(umemFd, umemLength + LONG_SLOT_LENGTH, 0);
+    const umem = mapDevice(umemFd, layout.length, 0);
     undo.push(() => unmap(umem));
-    registerUmem(fd, umem, umemLength, chunkBytes);
-    const rings = makeRings(fd, { rx: options.rxRing, fill: rxChunks, tx: options.txRing });
+    registerUmem(fd, umem, layout.umemLength, layout.chunkBytes);
+    const rings = makeRings(fd, { rx: options.rxRing, fill: layout.rxChunks, tx: options.txRing });
     undo.push(() => rings.mappings.forEach(unmap));
-    raiseSendBuffer(fd, options.txRing * chunkBytes * 2);
+    raiseSendBuffer(fd, options.txRing * layout.chunkBytes * 2);
     raiseTransmitBudget(fd, options.txRing);
-    bindXsk(fd, info.name, info.index, queue, program.mode === 'generic');
+    bindXsk(fd, info.name, info.index, { queue, copy: program.mode === 'generic', inParts: layout.inParts });
     const foreignMac = options.mac?.some((byte, i) => byte !== info.mac[i]) ?? false;
     const membership = openMembership(info.index, foreignMac, options.ipv6);
     undo.push(() => membership >= 0 && close(membership));
     const isCut = options.tso === 'auto' && options.vlan === 0 && cutsSegments(info.name);
     const longFd = isCut ? openLongFrames(info.index) : -1;
     undo.push(() => longFd >= 0 && close(longFd));
-    const long = longFd < 0 ? null : new LongFrames(longFd, umem, umemLength);
-    const device = { fd, umemFd, umem, rings, program, membership, long };
-    const engine = new AfXdpEngine(device, info, options, chunkBytes, freeChunks(rxChunks, options.txRing, chunkBytes));
+    const long = longFd < 0 ? null : new LongFrames(longFd, umem, layout.longSlot);
+    const device = { fd, umemFd, umem, layout, rings, program, membership, long };
+    const engine = new AfXdpEngine(device, info, options, { free: freeSlots(layout) });
     engine.fill();
     steerQueue(program, queue, fd);
     return engine;
@@ -166,27 +179,35 @@ export function openAfXdp(options: EngineOptions): FrameEngine {
   }
 }
 
-/** Every sending chunk, the first one on top. */
-function freeChunks(rxChunks: number, txRing: number, chunkBytes: number): number[] {
-  return Array.from({ length: txRing }, (_, i) => (rxChunks + txRing - 1 - i) * chunkBytes);
+/** What a new process has to know of an engine's frames. */
+interface FrameState {
+  /** Slots for frames to send. */
+  readonly free: readonly number[];
+  /** Of the others, parts that the kernel has. */
+  readonly underWay?: readonly number[];
+  readonly openFrame?: OpenFrame;
+}
+
+/** Every slot for frames to send, the first one on top. */
+function freeSlots({ rxChunks, chunkBytes, slotBytes, txSlots }: XskLayout): number[] {
+  return Array.from({ length: txSlots }, (_, i) => rxChunks * chunkBytes + (txSlots - 1 - i) * slotBytes);
 }
 
 /** Goes on with what `handOver` of another process described. Rings and MTU stay what they are. */
 export function adoptAfXdp(handed: HandedEngine, options: EngineOptions): FrameEngine {
   const info = requireEthernet(options);
   const [fd, umemFd, map, link, ...more] = handed.fds;
-  const values = handed.values as { readonly [name: string]: number } & { readonly free: readonly number[] };
-  const { rxRing, txRing, mtu, chunkBytes, generic, gated, free, long: isCut } = values;
-  const rxChunks = rxRing * CHUNKS_PER_SLOT;
-  const umemLength = (rxChunks + txRing) * chunkBytes;
-  const umem = mapDevice(umemFd, isCut === 1 ? umemLength + LONG_SLOT_LENGTH : umemLength, 0);
-  const rings = mapRings(fd, { rx: rxRing, fill: rxChunks, tx: txRing });
+  const values = handed.values as { readonly [name: string]: number } & FrameState;
+  const { rxRing, txRing, mtu, generic, gated, long: isCut } = values;
+  const layout = layOut(mtu, rxRing, txRing);
+  const umem = mapDevice(umemFd, layout.length, 0);
+  const rings = mapRings(fd, { rx: rxRing, fill: layout.rxChunks, tx: txRing });
   const synGate = gated === 1 ? KernelSynGate.adopt(more.shift() as number) : null;
-  const long = isCut === 1 ? new LongFrames(more.shift() as number, umem, umemLength) : null;
+  const long = isCut === 1 ? new LongFrames(more.shift() as number, umem, layout.longSlot) : null;
   const [membership = -1] = more;
   const program: AttachedProgram = { map, link, mode: generic === 1 ? 'generic' : 'driver', synGate };
-  const device = { fd, umemFd, umem, rings, program, membership, long };
-  return new AfXdpEngine(device, info, { ...options, rxRing, txRing, mtu }, chunkBytes, free);
+  const device = { fd, umemFd, umem, layout, rings, program, membership, long };
+  return new AfXdpEngine(device, info, { ...options, rxRing, txRing, mtu }, values);
 }
 
 class AfXdpEngine implements FrameEngine {
@@ -206,14 +227,17 @@ class AfXdpEngine implements FrameEngine {
   readonly #coalesceUs: number;
   readonly #interfaceIndex: number;
   readonly #counters: EngineCounters = createCounters();
-  readonly #statistics = new XskStatistics();
-  readonly #chunkBytes: number;
+  readonly #statistics: XskStatistics;
   readonly #chunkMask: number;
   readonly #rxFlags: number;
+  /** Null: every frame is received in one chunk. */
+  readonly #assembly: FrameAssembly | null;
+  /** Null: every frame to send fits into one. */
+  readonly #parts: FrameParts | null;
   /** Chunks to give back at the next `receive()`. */
   readonly #held: Int32Array;
   #heldCount = 0;
-  /** Free outgoing chunks; the top one is what `reserve` shows. */
+  /** Free outgoing slots; the top one is what `reserve` shows. */
   readonly #free: Int32Array;
   #freeCount: number;
   #txPending = false;
@@ -221,29 +245,27 @@ class AfXdpEngine implements FrameEngine {
   #longWaits = false;
   #closed = false;
 
-  constructor(
-    device: XskDevice,
-    info: InterfaceInfo,
-    options: EngineOptions,
-    chunkBytes: number,
-    free: readonly number[],
-  ) {
+  constructor(device: XskDevice, info: InterfaceInfo, options: EngineOptions, frames: FrameState) {
     const mtu = options.mtu || info.mtu;
-    const { rxRing, txRing } = options;
+    const { layout } = device;
+    const { free } = frames;
     this.#device = device;
     this.#rings = device.rings;
     // Of another process's the device may not have taken all.
     this.#txPending = device.rings.tx.waiting() > 0;
     this.synGate = device.program.synGate;
     this.memory = new Uint8Array(device.umem.buffer);
-    this.#chunkMask = ~(chunkBytes - 1);
+    this.#statistics = new XskStatistics(layout.inParts);
+    this.#chunkMask = ~(layout.chunkBytes - 1);
     this.#rxFlags = options.rxChecksum === 'trust' ? RX_CHECKSUM_TRUSTED : 0;
-    this.batch = createBatch(Math.max(1, Math.min(BATCH_MAX, rxRing >> 1)));
-    this.#held = new Int32Array(this.batch.capacity);
-    this.#free = new Int32Array(txRing);
+    this.batch = createBatch(layout.batch);
+    this.#assembly = layout.inParts ? new FrameAssembly(this.memory, layout, frames.openFrame) : null;
+    const isSentInParts = layout.slotBytes > layout.chunkBytes;
+    this.#parts = isSentInParts ? new FrameParts(layout, frames.underWay) : null;
+    this.#held = new Int32Array(layout.batch * (layout.inParts ? PARTS_PER_FRAME : 1));
+    this.#free = new Int32Array(layout.txSlots);
     this.#free.set(free);
     this.#freeCount = free.length;
-    this.#chunkBytes = chunkBytes;
     this.link = {
       name: info.name,
       medium: 'ethernet',
@@ -263,14 +285,15 @@ class AfXdpEngine implements FrameEngine {
   /** The kernel gets every receiving chunk: once, when the device is new. */
   fill(): void {
     const { fill } = this.#rings;
-    for (let i = 0; i < fill.size; i++) fill.pushAddress(i * this.#chunkBytes);
+    for (let i = 0; i < fill.size; i++) fill.pushAddress(i * this.#device.layout.chunkBytes);
     fill.publish();
   }
 
   get mode(): string {
-    const { fd, program, long } = this.#device;
+    const { fd, layout, program, long } = this.#device;
     const words = [`XDP in ${program.mode === 'driver' ? 'the driver' : 'generic mode'}`];
     words.push(isZeroCopy(fd) ? 'zero-copy' : 'frames are copied');
+    if (layout.inParts) words.push('jumbo frames in parts');
     if (long !== null) words.push('long ones are cut by the device');
     return words.join(', ');
   }
@@ -280,7 +303,7 @@ class AfXdpEngine implements FrameEngine {
     const counters = this.#counters;
     if (!this.#closed && this.#statistics.read(this.#device.fd)) {
       counters.rxDropped = this.#statistics.ringDrops;
-      counters.rxTruncated = this.#statistics.otherDrops;
+      counters.rxTruncated = this.#statistics.otherDrops + (this.#assembly?.tooLong ?? 0);
       counters.txErrors = this.#statistics.txInvalid;
     }
     return counters;
@@ -292,6 +315,7 @@ class AfXdpEngine implements FrameEngine {
     const { rx } = this.#rings;
     const available = rx.available();
     if (available === 0) return 0;
+    if (this.#assembly !== null) return this.#receiveParts(available, this.#assembly);
     const count = Math.min(available, batch.capacity);
     const counters = this.#counters;
     for (let i = 0; i < count; i++) {
@@ -305,6 +329,34 @@ class AfXdpEngine implements FrameEngine {
     }
     rx.advance(count);
     this.#heldCount = count;
+    counters.rxFrames += count;
+    return count;
+  }
+
+  #receiveParts(available: number, assembly: FrameAssembly): number {
+    const { batch } = this;
+    const { rx } = this.#rings;
+    const counters = this.#counters;
+    const most = Math.min(available, this.#held.length);
+    let parts = 0;
+    let count = 0;
+    while (parts < most && count < batch.capacity) {
+      let offset = rx.address(parts);
+      let length = rx.frameLength(parts);
+      const goesOn = rx.goesOn(parts);
+      this.#held[parts++] = offset & this.#chunkMask;
+      if (goesOn || assembly.isOpen) {
+        offset = assembly.add(offset, length, !goesOn);
+        if (offset === NO_FRAME) continue;
+        length = assembly.frameLength;
+      }
+      batch.offset[count] = offset;
+      batch.length[count] = length;
+      batch.flags[count++] = this.#rxFlags;
+      counters.rxBytes += length;
+    }
+    rx.advance(parts);
+    this.#heldCount = parts;
     counters.rxFrames += count;
     return count;
   }
@@ -342,7 +394,12 @@ class AfXdpEngine implements FrameEngine {
   #reap(): void {
     const { completion } = this.#rings;
     const count = completion.available();
-    for (let i = 0; i < count; i++) this.#free[this.#freeCount++] = completion.address(i) & this.#chunkMask;
+    if (this.#parts !== null) {
+      for (let i = 0; i < count; i++) {
+        const slot = this.#parts.finish(completion.address(i));
+        if (slot !== NO_FRAME) this.#free[this.#freeCount++] = slot;
+      }
+    } else for (let i = 0; i < count; i++) this.#free[this.#freeCount++] = completion.address(i) & this.#chunkMask;
     if (count > 0) completion.advance(count);
   }
 
@@ -351,7 +408,9 @@ class AfXdpEngine implements FrameEngine {
       this.#commitLong(length, segmentSize);
       return;
     }
-    this.#rings.tx.pushFrame(this.#free[--this.#freeCount], length);
+    const slot = this.#free[--this.#freeCount];
+    if (this.#parts === null) this.#rings.tx.pushFrame(slot, length);
+    else this.#parts.push(this.#rings.tx, slot, length);
     this.#txPending = true;
     this.#counters.txFrames++;
     this.#counters.txBytes += length;
@@ -468,11 +527,12 @@ class AfXdpEngine implements FrameEngine {
         rxRing: rings.rx.size,
         txRing: rings.tx.size,
         mtu: this.link.mtu,
-        chunkBytes: this.#chunkBytes,
         generic: mode === 'generic' ? 1 : 0,
         gated: synGate === null ? 0 : 1,
         long: this.#device.long === null ? 0 : 1,
         free: [...this.#free.subarray(0, this.#freeCount)],
+        underWay: this.#parts?.underWay ?? [],
+        openFrame: this.#assembly?.openFrame ?? [0, 0],
       },
     };
   }

@@ -4,13 +4,16 @@ import { execFileSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { release } from 'node:os';
 import koffi from 'koffi';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PLAIN_OPTIONS } from '../test/support/engine-options.ts';
 import { openAfPacket } from './af-packet.ts';
-import { openAfXdp } from './af-xdp.ts';
+import { carriesParts, openAfXdp } from './af-xdp.ts';
 import { type FrameEngine, RX_CHECKSUM_TRUSTED } from './frame-engine.ts';
 import { interfaceInfo } from './linux/interfaces.ts';
+import { close } from './linux/libc.ts';
+import { knowsBindFlags, openXskSocket, XDP_USE_SG } from './linux/xsk-socket.ts';
 import type { EngineOptions } from './options.ts';
 
 const CLONE_NEWNET = 0x40000000;
@@ -293,8 +296,38 @@ describe.skipIf(unavailable !== null)(`engines on a veth pair${skipped}`, () => 
     },
   );
 
-  it('afxdp: names the mtu that it can carry', () => {
+  it('afxdp: names the mtu that it can carry before Linux 6.6', () => {
     ip('link', 'set', NEAR, 'mtu', '9000');
-    expect(() => openAfXdp(options({ engine: 'afxdp' }))).toThrow(/at most 3822, wiredis-near has 9000/);
+    const refused = /at most 3822 before Linux 6\.6, wiredis-near has 9000/;
+    expect(() => openAfXdp(options({ engine: 'afxdp' }), () => false)).toThrow(refused);
+    engine = openAfXdp(options({ engine: 'afxdp', mtu: 3822 }), () => false);
+    expect(engine.link.mtu).toBe(3822);
   });
+
+  it.skipIf(withoutXdp !== null)('afxdp: the kernel says which ways of binding it knows, and nothing is bound', () => {
+    const fd = openXskSocket();
+    expect(knowsBindFlags(fd, 0)).toBe(true);
+    expect(knowsBindFlags(fd, 1 << 15)).toBe(false);
+    const kernel = release().split('.').map(Number);
+    expect(knowsBindFlags(fd, XDP_USE_SG)).toBe(kernel[0] > 6 || (kernel[0] === 6 && kernel[1] >= 6));
+    close(fd);
+  });
+
+  it.skipIf(withoutXdp !== null || !carriesParts())(
+    'afxdp: runs in the driver though the link has a larger mtu than we; what is too long is counted',
+    async () => {
+      for (const end of [NEAR, FAR]) ip('link', 'set', end, 'mtu', '9000');
+      engine = openAfXdp(options({ engine: 'afxdp', mtu: 1500 }));
+      expect(engine.mode).toContain('XDP in the driver');
+      expect(engine.mode).not.toContain('in parts');
+      announce(engine.link.mac);
+      const socket = createSocket('udp4');
+      for (const length of [5000, 9, 1400]) {
+        await new Promise<unknown>((resolve) => socket.send(new Uint8Array(length), 9, OUR_ADDRESS, resolve));
+      }
+      socket.close();
+      expect(await listen(engine, PROTOCOL_UDP, 2)).toHaveLength(2);
+      expect(engine.counters).toMatchObject({ rxTruncated: 1, rxDropped: 0 });
+    },
+  );
 });

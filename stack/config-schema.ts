@@ -262,7 +262,7 @@ export const KEYS = {
     group: INTERFACE_GROUP,
     default: '0',
     ...integer(576, 9216, { zero: 'that of the interface', unit: 'bytes' }),
-    description: 'Largest IP packet, without the Ethernet header.',
+    description: 'Largest IP packet, without the Ethernet header. Over afxdp more than 3822 bytes take Linux 6.6.',
   },
   vlan: {
     group: INTERFACE_GROUP,
@@ -351,13 +351,15 @@ export const KEYS = {
     ...integer(64, 65536, { powerOfTwo: true, unit: 'frames' }),
     description:
       'Frames that may wait for us. What does not fit while we are busy is lost and sent again by the peer.\n' +
-      'tap takes at most 256.',
+      'tap takes at most 256. Over afxdp a frame of more than 3840 bytes counts as two or three.',
   },
   'tx-ring': {
     group: DEVICE_GROUP,
     default: '2048',
     ...integer(64, 65536, { powerOfTwo: true, unit: 'frames' }),
-    description: 'Frames that may wait for the device. tap takes at most 256.',
+    description:
+      'Frames that may wait for the device. tap takes at most 256. Over afxdp with an mtu of more than 4078 bytes a half\n' +
+      'or a third as many.',
   },
   'rx-checksum': {
     group: DEVICE_GROUP,

@@ -87,7 +87,7 @@ export function createMappableMemory(bytes: number): number {
 }
 
 /** @throws EngineError */
-export function loadProgram(type: number, program: Uint8Array, attachType: number): number {
+export function loadProgram(type: number, program: Uint8Array, attachType: number, flags = 0): number {
   const license = pinned(8);
   license.set([0x47, 0x50, 0x4c]); // "GPL"
   const load = attribute((view) => {
@@ -95,6 +95,7 @@ export function loadProgram(type: number, program: Uint8Array, attachType: numbe
     view.setUint32(4, program.length / 8, true);
     view.setBigUint64(8, addressOf(program), true);
     view.setBigUint64(16, addressOf(license), true);
+    view.setUint32(44, flags, true);
     view.setUint32(68, attachType, true);
   });
   let fd = bpf(BPF_PROG_LOAD, load);

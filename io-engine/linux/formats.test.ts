@@ -2,13 +2,13 @@
 import { describe, expect, it } from 'vitest';
 import { runClassicBpf } from '../../test/support/classic-bpf.ts';
 import { ringRequest, slotLength } from '../af-packet.ts';
-import { chunkLength } from '../af-xdp.ts';
 import { errnoText, openingError, systemError } from './errno.ts';
 import { interfaceRequest, ipText } from './interfaces.ts';
 import { frameFilter } from './packet-filter.ts';
 import { packetAddress } from './packet-socket.ts';
 import { VNET_HEADER_LENGTH, writeVnetHeader } from './vnet-header.ts';
 import { redirectProgram } from './xdp-program.ts';
+import { chunkLength, layOut } from './xsk-memory.ts';
 import { parseMmapOffsets, xdpAddress } from './xsk-socket.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
@@ -90,9 +90,26 @@ describe('ring geometry', () => {
     [1500, 2048, 2048],
     [1774, 2048, 2048],
     [1775, 2048, 4096],
-    [9000, 16384, 0],
+    [9000, 16384, 4096],
   ])('mtu %i: packet slot %i, UMEM chunk %i', (mtu, slot, chunk) => {
     expect([slotLength(mtu), chunkLength(mtu)]).toEqual([slot, chunk]);
+  });
+
+  it.each([
+    [1500, 2048, 2048, 128, false],
+    [3822, 4096, 4096, 128, false],
+    // Received in two parts, sent in one: nothing is kept free before a frame to send.
+    [3823, 4096, 4096, 128, true],
+    [4078, 4096, 4096, 128, true],
+    [4079, 4096, 8192, 64, true],
+    [9000, 4096, 12288, 42, true],
+    [9216, 4096, 12288, 42, true],
+  ])('mtu %i: chunks of %i bytes, slots of %i, %i of them in a tx ring of 128', (mtu, chunk, slot, slots, inParts) => {
+    const layout = layOut(mtu, 64, 128);
+    expect(layout).toMatchObject({ chunkBytes: chunk, slotBytes: slot, txSlots: slots, inParts });
+    expect(layout.txSlots * layout.slotBytes).toBeLessThanOrEqual(128 * chunk);
+    expect(layout).toMatchObject({ rxChunks: 128, batch: 32, umemLength: 256 * chunk });
+    expect(layout.length).toBe(layout.assembly + (inParts ? 33 * slot : 0));
   });
 
   it.each([

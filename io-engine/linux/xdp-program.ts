@@ -14,7 +14,7 @@ import {
   MOV,
   MOV_IMM,
 } from './bpf.ts';
-import { EBUSY, errnoText, isPrivilegeErrno, openingError } from './errno.ts';
+import { EBUSY, EINVAL, errnoText, isPrivilegeErrno, openingError } from './errno.ts';
 import { addressOf, bpf, close, errno, pinned } from './libc.ts';
 import { type FrameView, KernelSynGate } from './syn-gate.ts';
 
@@ -22,8 +22,8 @@ const BPF_MAP_UPDATE_ELEM = 2;
 const BPF_MAP_TYPE_XSKMAP = 17;
 const BPF_PROG_TYPE_XDP = 6;
 const BPF_XDP = 37;
-const XDP_FLAGS_SKB_MODE = 1 << 1;
-const XDP_FLAGS_DRV_MODE = 1 << 2;
+/** Of a program: frames may have several parts (Linux 5.18). */
+const BPF_F_XDP_HAS_FRAGS = 1 << 5;
 const XDP_DROP = 1;
 const XDP_PASS = 2;
 /** In struct xdp_md. */
@@ -35,6 +35,9 @@ const CAPABILITIES = 'CAP_NET_ADMIN and CAP_BPF (or root; not in an unprivileged
 
 /** How the program runs: in the driver, or on the kernel's socket buffers where the driver cannot. */
 export type XdpMode = 'driver' | 'generic';
+
+/** XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE. */
+const XDP_FLAGS: Readonly<Record<XdpMode, number>> = { driver: 1 << 2, generic: 1 << 1 };
 
 /** A program attached to an interface. It is detached when `link` is closed, be it by a crash. */
 export interface AttachedProgram {
@@ -79,52 +82,83 @@ export function redirectProgram(mapFd: number, synGate: KernelSynGate | null, ty
   return code.assemble();
 }
 
-/** With a gate if the kernel takes it, or without. */
-function loadRedirect(map: number, typeOffset: number): { program: number; synGate: KernelSynGate | null } {
-  const load = (synGate: KernelSynGate | null): number =>
-    loadProgram(BPF_PROG_TYPE_XDP, redirectProgram(map, synGate, typeOffset), BPF_XDP);
+interface Loaded {
+  readonly program: number;
+  readonly synGate: KernelSynGate | null;
+}
+
+/** With a gate if the kernel takes it, or without. @returns null: it does not know the flags. */
+function loadRedirect(map: number, typeOffset: number, flags: number): Loaded | null {
+  const load = (synGate: KernelSynGate | null): Loaded => {
+    const code = redirectProgram(map, synGate, typeOffset);
+    return { program: loadProgram(BPF_PROG_TYPE_XDP, code, BPF_XDP, flags), synGate };
+  };
   let synGate: KernelSynGate | null = null;
   try {
     synGate = KernelSynGate.open();
-    return { program: load(synGate), synGate };
+    return load(synGate);
   } catch {
     synGate?.close();
-    return { program: load(null), synGate: null };
+  }
+  try {
+    return load(null);
+  } catch (error) {
+    if (flags !== 0 && error instanceof EngineError && error.code === 'SYSTEM') return null;
+    throw error;
   }
 }
 
-/**
- * Attaches the program to the interface: in the driver, or else in generic mode.
- * @param typeOffset where frames say what they carry: 12, behind a VLAN tag 16.
- */
+/** What is tried, in this order. */
+const WHOLE_FRAMES: readonly Attempt[] = [
+  { mode: 'driver', flags: 0 },
+  // Some drivers want this where an MTU is long, be it the other end's (veth).
+  { mode: 'driver', flags: BPF_F_XDP_HAS_FRAGS },
+  { mode: 'generic', flags: 0 },
+];
+const FRAMES_IN_PARTS: readonly Attempt[] = [
+  { mode: 'driver', flags: BPF_F_XDP_HAS_FRAGS },
+  { mode: 'generic', flags: BPF_F_XDP_HAS_FRAGS },
+];
+
+interface Attempt {
+  readonly mode: XdpMode;
+  readonly flags: number;
+}
+
+/** How frames lie that the program is to read. */
+export interface FrameShape {
+  /** Where they say what they carry: at 12, behind a VLAN tag at 16. */
+  readonly typeOffset: number;
+  /** They may have several parts; the headers are in the first. */
+  readonly inParts: boolean;
+}
+
+/** Attaches the program to the interface: in the driver, or else in generic mode. */
 export function attachRedirect(
   interfaceName: string,
   interfaceIndex: number,
   queues: number,
-  typeOffset: number,
+  shape: FrameShape,
 ): AttachedProgram {
   const map = createMap(BPF_MAP_TYPE_XSKMAP, 4, queues);
-  let program = -1;
-  let synGate: KernelSynGate | null = null;
+  let code = EINVAL;
   try {
-    ({ program, synGate } = loadRedirect(map, typeOffset));
-    let mode: XdpMode = 'driver';
-    let link = attachProgramTo(program, interfaceIndex, BPF_XDP, XDP_FLAGS_DRV_MODE);
-    let code = errno();
-    if (link < 0 && code !== EBUSY && !isPrivilegeErrno(code)) {
-      mode = 'generic';
-      link = attachProgramTo(program, interfaceIndex, BPF_XDP, XDP_FLAGS_SKB_MODE);
+    for (const { mode, flags } of shape.inParts ? FRAMES_IN_PARTS : WHOLE_FRAMES) {
+      const loaded = loadRedirect(map, shape.typeOffset, flags);
+      if (loaded === null) continue;
+      const { program, synGate } = loaded;
+      const link = attachProgramTo(program, interfaceIndex, BPF_XDP, XDP_FLAGS[mode]);
       code = errno();
+      // The link holds the program, the program holds the map.
+      close(program);
+      if (link >= 0) return { map, link, mode, synGate };
+      synGate?.close();
+      if (code === EBUSY || isPrivilegeErrno(code)) break;
     }
-    if (link < 0) throw attachError(interfaceName, code);
-    return { map, link, mode, synGate };
+    throw attachError(interfaceName, code);
   } catch (error) {
     close(map);
-    synGate?.close();
     throw error;
-  } finally {
-    // The link holds the program, the program holds the map.
-    if (program >= 0) close(program);
   }
 }
 
@@ -136,10 +170,7 @@ function attachError(name: string, code: number): EngineError {
     );
   }
   if (isPrivilegeErrno(code)) return openingError(`attaching an XDP program to ${name}`, code, CAPABILITIES);
-  return new EngineError(
-    'NOT_SUPPORTED',
-    `${name} takes no XDP program, ${errnoText(code)}: use engine = afpacket (an mtu over 3,500 also prevents XDP)`,
-  );
+  return new EngineError('NOT_SUPPORTED', `${name} takes no XDP program, ${errnoText(code)}: use engine = afpacket`);
 }
 
 /** From now on frames of `queue` go to the socket. */

@@ -11,6 +11,8 @@ export interface RingOffsets {
 }
 
 const NEED_WAKEUP = 1;
+/** Of a descriptor: the frame goes on in the next one (XDP_PKT_CONTD). */
+const GOES_ON = 1;
 
 abstract class Ring {
   readonly words: Int32Array;
@@ -57,13 +59,22 @@ export class ProducerRing extends Ring {
     this.#position = (this.#position + 1) | 0;
   }
 
-  /** Queues a frame (tx ring). */
+  /** Queues a frame, or the last part of one (tx ring). */
   pushFrame(address: number, length: number): void {
+    this.#pushDescriptor(address, length, 0);
+  }
+
+  /** Queues a part of a frame that goes on with what is pushed next (tx ring). */
+  pushPart(address: number, length: number): void {
+    this.#pushDescriptor(address, length, GOES_ON);
+  }
+
+  #pushDescriptor(address: number, length: number, options: number): void {
     const word = this.wordOf(this.#position);
     this.words[word] = address;
     this.words[word + 1] = 0;
     this.words[word + 2] = length;
-    this.words[word + 3] = 0;
+    this.words[word + 3] = options;
     this.#position = (this.#position + 1) | 0;
   }
 
@@ -95,6 +106,11 @@ export class ConsumerRing extends Ring {
   /** Length in the `i`-th available slot (rx ring). */
   frameLength(i: number): number {
     return this.words[this.wordOf((this.#position + i) | 0) + 2];
+  }
+
+  /** Whether the frame in the `i`-th available slot goes on in the next one (rx ring). */
+  goesOn(i: number): boolean {
+    return (this.words[this.wordOf((this.#position + i) | 0) + 3] & GOES_ON) !== 0;
   }
 
   /** Gives the first `count` slots back. */

@@ -1,7 +1,7 @@
 // An AF_XDP socket with its UMEM and four rings, mapped and bound: the cold half of the afxdp engine. Structures as
 // in linux/if_xdp.h. For io-engine on Linux only.
 import { EngineError } from '../frame-engine.ts';
-import { EBUSY, ENOBUFS, errnoText, isPrivilegeErrno, openingError, systemError } from './errno.ts';
+import { EBUSY, EINVAL, ENOBUFS, errnoText, isPrivilegeErrno, openingError, systemError } from './errno.ts';
 import { bind, errno, getsockopt, type MappedMemory, mapDevice, pinned, setsockopt, socket } from './libc.ts';
 import { ConsumerRing, ProducerRing, type RingOffsets } from './xsk-ring.ts';
 
@@ -20,6 +20,8 @@ const XDP_MAX_TX_SKB_BUDGET = 9;
 const XDP_OPTIONS_ZEROCOPY = 1;
 const XDP_COPY = 1 << 1;
 const XDP_USE_NEED_WAKEUP = 1 << 3;
+/** Frames of several descriptors. */
+export const XDP_USE_SG = 1 << 4;
 const PGOFF_RX = 0;
 const PGOFF_TX = 0x80000000;
 const PGOFF_FILL = 0x100000000;
@@ -132,9 +134,26 @@ export function xdpAddress(interfaceIndex: number, queue: number, flags: number)
   return address;
 }
 
-/** Binds to a queue. Unless `copy` is forced the kernel tries zero-copy first and falls back by itself. */
-export function bindXsk(fd: number, name: string, interfaceIndex: number, queue: number, copy: boolean): void {
-  const address = xdpAddress(interfaceIndex, queue, XDP_USE_NEED_WAKEUP | (copy ? XDP_COPY : 0));
+/** Whether this kernel knows these flags of `bindXsk`: it looks at them before it looks for the interface. */
+export function knowsBindFlags(fd: number, flags: number): boolean {
+  const nowhere = xdpAddress(0, 0, flags);
+  return bind(fd, nowhere, nowhere.length) === 0 || errno() !== EINVAL;
+}
+
+/** How a socket is bound. */
+export interface XskBinding {
+  readonly queue: number;
+  /** Forced. Otherwise the kernel tries zero-copy first and falls back by itself, also where a driver has it for whole frames only. */
+  readonly copy: boolean;
+  /** Frames may have several descriptors. */
+  readonly inParts: boolean;
+}
+
+/** Binds to a queue of an interface. */
+export function bindXsk(fd: number, name: string, interfaceIndex: number, binding: XskBinding): void {
+  const { queue, copy, inParts } = binding;
+  const flags = XDP_USE_NEED_WAKEUP | (copy ? XDP_COPY : 0) | (inParts ? XDP_USE_SG : 0);
+  const address = xdpAddress(interfaceIndex, queue, flags);
   const giveUpMs = performance.now() + BIND_PATIENCE_MS;
   while (bind(fd, address, address.length) < 0) {
     // The kernel lets go of a closed socket's queue a little later: a restarted server must not trip over it.
@@ -173,6 +192,12 @@ export function raiseTransmitBudget(fd: number, frames: number): void {
 export class XskStatistics {
   readonly #fields = new BigUint64Array(6);
   readonly #length = Uint32Array.of(48);
+  readonly #inParts: boolean;
+
+  /** @param inParts the socket takes frames of any length. */
+  constructor(inParts: boolean) {
+    this.#inParts = inParts;
+  }
 
   /** Reads the kernel's counts since the socket was made; false when it does not answer. */
   read(fd: number): boolean {
@@ -181,15 +206,16 @@ export class XskStatistics {
 
   /**
    * Frames lost because our rx ring was full or the fill ring empty. The kernel counts a frame that found no
-   * buffer as dropped as well, and a driver's idle look at an empty fill ring as empty only: the smaller is real.
+   * buffer as dropped as well, and a driver's idle look at an empty fill ring as empty only: the smaller is real. One of
+   * several parts that found too few is counted as dropped only.
    */
   get ringDrops(): number {
-    return Number(this.#fields[3]) + Math.min(this.#dropped, this.#foundNoBuffer);
+    return Number(this.#fields[3]) + this.#dropped - this.otherDrops;
   }
 
   /** Frames lost for other reasons: those longer than a chunk. */
   get otherDrops(): number {
-    return Math.max(0, this.#dropped - this.#foundNoBuffer);
+    return this.#inParts ? 0 : Math.max(0, this.#dropped - this.#foundNoBuffer);
   }
 
   get #dropped(): number {

@@ -9,7 +9,7 @@ import type { EngineChoice, EngineOptions } from '../../io-engine/options.ts';
 import { PLAIN_OPTIONS } from '../support/engine-options.ts';
 import { ENGINE_IP, FrameMaker } from './frame-engine-suite.ts';
 import { PacketSocket } from './packet-socket.ts';
-import { createVethPair, enterPrivateNetwork, FAR, macOf, NEAR, removeVethPair } from './private-network.ts';
+import { createVethPair, enterPrivateNetwork, FAR, macOf, NEAR, removeVethPair, setMtu } from './private-network.ts';
 
 const unavailable = enterPrivateNetwork();
 
@@ -39,24 +39,36 @@ function readAll(engine: FrameEngine, frames: FrameMaker): string[] {
 }
 
 describe.skipIf(unavailable !== null)(unavailable ?? 'an open device', () => {
-  it.each(['afxdp', 'afpacket'] as const)('%s goes from one engine to another', async (choice) => {
+  it.each([
+    ['afxdp', 1500],
+    ['afxdp', 9000],
+    ['afpacket', 1500],
+  ] as const)('%s with an mtu of %i goes from one engine to another', async (choice, mtu) => {
     createVethPair();
+    setMtu(mtu);
     const peer = new PacketSocket(FAR);
     try {
-      const first = await openEngine(options(choice));
+      // Long and short ones in turns; a long one has up to three slots of the ring.
+      const length = (number: number): number => (number % 3 === 0 ? 74 : mtu + 14 - number);
+      const first = await openEngine({ ...options(choice), rxRing: mtu > 1500 ? 2048 : 512 });
       const frames = new FrameMaker('ethernet', macOf(NEAR), macOf(FAR));
       const send = (from: number, to: number): string[] =>
         Array.from({ length: to - from }, (_, i) => {
-          const frame = frames.toEngine(from + i);
+          const frame = frames.toEngine(from + i, length(i));
           peer.send(frame);
           return numberOf(frame);
         });
+      const exchange = (engine: FrameEngine): void => {
+        const sent = Array.from({ length: 100 }, (_, i) => frames.fromEngine(i, length(i)));
+        for (const frame of sent) sendFrame(engine, frame);
+        const came = peer.receive().filter((frame) => frames.isOurs(frame));
+        expect(came.map(numberOf)).toEqual(sent.map(numberOf));
+      };
       // More than once around the rings.
       for (let round = 0; round < 5; round++) {
         const sent = send(round * 200, round * 200 + 200);
         expect(readAll(first, frames)).toEqual(sent);
-        for (let i = 0; i < 100; i++) sendFrame(first, frames.fromEngine(i));
-        expect(peer.receive().filter((frame) => frames.isOurs(frame))).toHaveLength(100);
+        exchange(first);
       }
       const early = send(1000, 1150);
       const handed = structuredClone(first.handOver!());
@@ -66,8 +78,7 @@ describe.skipIf(unavailable !== null)(unavailable ?? 'an open device', () => {
       for (let round = 0; round < 5; round++) {
         const sent = send(2000 + round * 200, 2200 + round * 200);
         expect(readAll(second, frames)).toEqual(sent);
-        for (let i = 0; i < 100; i++) sendFrame(second, frames.fromEngine(i));
-        expect(peer.receive().filter((frame) => frames.isOurs(frame))).toHaveLength(100);
+        exchange(second);
       }
       expect(second.link).toEqual(first.link);
       // With everything that was opened under privileges: nothing new.

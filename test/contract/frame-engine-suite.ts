@@ -48,6 +48,8 @@ export interface Fixture {
   readonly unavailable: string | null;
   /** Parts of the contract that this kind of device cannot have, and why. */
   readonly without: Partial<Record<Feature, string>>;
+  /** Of packets that it is to carry besides those that every engine does, bytes. */
+  readonly lengths?: readonly number[];
   setUp?(): void;
   tearDown?(): void;
   open(options: PairOptions): Promise<Pair>;
@@ -198,8 +200,9 @@ export function describeFrameEngine(fixture: Fixture): void {
       if (fixture.without[feature] === undefined) it(title, run);
     };
 
-    describeInput(openPair, needs);
-    describeOutput(openPair, needs);
+    const lengths = [46, 61, 64, 127, 576, 1499, 1500, ...(fixture.lengths ?? [])];
+    describeInput(openPair, needs, lengths);
+    describeOutput(openPair, needs, lengths);
     describeWaiting(openPair, needs);
     describeLife(openPair, needs);
   });
@@ -208,13 +211,11 @@ export function describeFrameEngine(fixture: Fixture): void {
 type OpenPair = (options?: PairOptions) => Promise<Pair>;
 type Needs = (feature: Feature, title: string, run: () => Promise<void>) => void;
 
-function describeInput(openPair: OpenPair, needs: Needs): void {
+function describeInput(openPair: OpenPair, needs: Needs, lengths: readonly number[]): void {
   it('receives frames of every length from least to MTU, whole and in order', async () => {
-    const lengths = (frames: FrameMaker) =>
-      [46, 61, 64, 127, 576, 1499, 1500].map((length) => length + frames.linkHeader);
-    const make = (frames: FrameMaker) => lengths(frames).map((length, i) => frames.toEngine(i, length));
+    const make = (frames: FrameMaker) => lengths.map((length, i) => frames.toEngine(i, length + frames.linkHeader));
     const pair = await openPair({ incoming: make });
-    expect(await collect(pair, 7)).toEqual(make(pair.frames));
+    expect(await collect(pair, lengths.length)).toEqual(make(pair.frames));
   });
 
   it('hands over more waiting frames than a batch holds, batch by batch', async () => {
@@ -276,11 +277,10 @@ function describeInput(openPair: OpenPair, needs: Needs): void {
   });
 }
 
-function describeOutput(openPair: OpenPair, needs: Needs): void {
+function describeOutput(openPair: OpenPair, needs: Needs, lengths: readonly number[]): void {
   needs('output', 'sends frames of every length from least to MTU, whole and in order', async () => {
     const pair = await openPair();
-    const lengths = [46, 61, 64, 127, 576, 1499, 1500].map((length) => length + pair.frames.linkHeader);
-    const sent = lengths.map((length, i) => pair.frames.fromEngine(i, length));
+    const sent = lengths.map((length, i) => pair.frames.fromEngine(i, length + pair.frames.linkHeader));
     for (const frame of sent) expect(queueFrame(pair.engine, frame)).toBe(true);
     pair.engine.flush();
     expect(await collectAtPeer(pair, sent.length)).toEqual(sent);

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { carriesParts } from '../../io-engine/af-xdp.ts';
 import { queueFrame, receiveAll, receiveBatch, sendFrame } from '../../io-engine/frame-copies.ts';
 import { EngineError, type EngineErrorCode, type FrameEngine } from '../../io-engine/frame-engine.ts';
 import { loadCap, openLibpcap } from '../../io-engine/libpcap.ts';
@@ -27,7 +28,16 @@ import {
   type Peer,
 } from './frame-engine-suite.ts';
 import { PacketSocket } from './packet-socket.ts';
-import { createVethPair, enterPrivateNetwork, FAR, ip, macOf, NEAR, removeVethPair } from './private-network.ts';
+import {
+  createVethPair,
+  enterPrivateNetwork,
+  FAR,
+  ip,
+  macOf,
+  NEAR,
+  removeVethPair,
+  setMtu,
+} from './private-network.ts';
 
 const unavailable = enterPrivateNetwork();
 
@@ -170,16 +180,15 @@ function devicePair(engine: FrameEngine, peerInterface: string, frames: FrameMak
     receive: () => socket.receive(),
     sendOversize: () => {
       // After the engine chose its slots the link becomes a larger one.
-      ip('link', 'set', NEAR, 'mtu', '9000');
-      ip('link', 'set', FAR, 'mtu', '9000');
-      socket.send(frames.toEngine(1, 5000));
+      setMtu(engine.link.mtu * 6);
+      socket.send(frames.toEngine(1, engine.link.mtu * 4));
     },
   };
   for (const frame of options.incoming?.(frames) ?? []) peer.send(frame);
   const close = (): void => {
     engine.close();
     socket.close();
-    for (const name of [NEAR, FAR]) if (peerInterface === FAR) ip('link', 'set', name, 'mtu', '1500');
+    if (peerInterface === FAR) setMtu(1500);
   };
   return { engine, peer, frames, close };
 }
@@ -187,6 +196,30 @@ function devicePair(engine: FrameEngine, peerInterface: string, frames: FrameMak
 const afpacket = await vethFixture('afpacket', {});
 const pcap = await vethFixture('pcap', {});
 const afxdp = await vethFixture('afxdp', { oversize: 'the kernel refuses an MTU beyond a page while XDP is attached' });
+
+const JUMBO_MTU = 9000;
+
+const noParts = afxdp.unavailable ?? (carriesParts() ? null : 'needs Linux 6.6');
+
+/** Frames that have several descriptors, in an XDP program of the driver's or of the kernel's. */
+const jumbo = (mode: 'driver' | 'generic'): Fixture => ({
+  ...afxdp,
+  unavailable: noParts,
+  name: `afxdp, jumbo frames, ${mode === 'driver' ? 'in the driver' : 'generic mode'}`,
+  without: {},
+  // A part received is 3840 bytes at most, one sent 4096, and the Ethernet header counts.
+  lengths: [3840, 4096, 7680, 8192, JUMBO_MTU + 14 - 2]
+    .flatMap((frame) => [frame - 2, frame - 1, frame, frame + 1, frame + 2])
+    .map((frame) => frame - 14),
+  // veth refuses a program where its other end sends by more queues than this one reads.
+  setUp: () => createVethPair(mode === 'driver' ? 1 : 2),
+  open: async (options) => {
+    setMtu(JUMBO_MTU);
+    const pair = await afxdp.open(options);
+    expect(pair.engine.mode).toContain(mode === 'driver' ? 'XDP in the driver' : 'XDP in generic mode');
+    return pair;
+  },
+});
 
 const TAP = 'wt-tap';
 
@@ -230,8 +263,7 @@ const raw: Fixture = {
       send,
       receive: () => wire.receive().map((frame) => frame.subarray(14)),
       sendOversize: () => {
-        ip('link', 'set', NEAR, 'mtu', '9000');
-        ip('link', 'set', FAR, 'mtu', '9000');
+        setMtu(9000);
         send(frames.toEngine(1, 5000));
       },
     };
@@ -240,7 +272,8 @@ const raw: Fixture = {
   },
 };
 
-for (const fixture of [memory, recorded, replay, pcap, afpacket, afxdp, tap, raw]) describeFrameEngine(fixture);
+const devices = [pcap, afpacket, afxdp, jumbo('driver'), jumbo('generic'), tap, raw];
+for (const fixture of [memory, recorded, replay, ...devices]) describeFrameEngine(fixture);
 
 /** The one line that opening gives instead of an engine. */
 async function refusal(open: () => FrameEngine | Promise<FrameEngine>): Promise<EngineError> {

@@ -34,10 +34,17 @@ export function enterPrivateNetwork(): string | null {
   return null;
 }
 
-export function createVethPair(): void {
-  ip('link', 'add', NEAR, 'type', 'veth', 'peer', 'name', FAR);
+/** @param farQueues by which the far end sends. */
+export function createVethPair(farQueues = 1): void {
+  ip('link', 'add', NEAR, 'type', 'veth', 'peer', 'name', FAR, 'numtxqueues', String(farQueues));
+  if (farQueues > 1) execFileSync('ethtool', ['-L', FAR, 'tx', String(farQueues)], { stdio: 'pipe' });
   ip('link', 'set', NEAR, 'up');
   ip('link', 'set', FAR, 'up');
+}
+
+/** Of both ends. */
+export function setMtu(mtu: number): void {
+  for (const name of [NEAR, FAR]) ip('link', 'set', name, 'mtu', String(mtu));
 }
 
 export function removeVethPair(): void {

@@ -9,11 +9,13 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Lab } from '../../src/cli/lab/lab.ts';
 import {
+  badChecksums,
   Capture,
   checksumErrors,
   cliScript,
   describeLab,
   eventually,
+  LabServer,
   linkOf,
   OVER,
   openLab,
@@ -30,8 +32,10 @@ const SLOW_BYTES = FULL ? 64 << 20 : 4 << 20;
 const PORT = 22100;
 const OUR_IPV6 = 'fd77::1';
 const PEER_IPV6 = 'fd77::2';
-/** What the engine can carry: a UMEM chunk is a page, and veth's driver wants a part of it for XDP. */
-const JUMBO = { afxdp: 3400, afpacket: 9000, pcap: 9000, tap: 9000 } as const;
+const JUMBO_MTU = 9000;
+
+const range = (from: number, to: number, step: number): number[] =>
+  Array.from({ length: Math.ceil((to - from) / step) }, (_, i) => from + i * step);
 
 const engines = OVER.filter((over) => over !== 'redis' && over !== 'kernel');
 
@@ -86,6 +90,22 @@ describeLab('bulk transfer', () => {
     await lab?.down();
     rmSync(folder, { recursive: true, force: true });
   });
+
+  /** Runs `body` on a link of jumbo frames. */
+  async function withMtu(over: (typeof engines)[number], body: () => Promise<void>): Promise<void> {
+    const { veth } = linkOf(lab, over);
+    const devices = over === 'tap' ? [lab.plan.tapDevice, veth, lab.plan.bridge] : [veth];
+    const set = async (value: number): Promise<void> => {
+      await lab.must('client', ['ip', 'link', 'set', veth, 'mtu', String(value)]);
+      for (const device of devices) await lab.must('server', ['ip', 'link', 'set', device, 'mtu', String(value)]);
+    };
+    await set(JUMBO_MTU);
+    try {
+      await body();
+    } finally {
+      await set(1500);
+    }
+  }
 
   /** The two links share IPv6 addresses: only the one in use has the client's. */
   async function withIpv6<T>(veth: string, body: () => Promise<T>): Promise<T> {
@@ -148,16 +168,10 @@ describeLab('bulk transfer', () => {
       }
     }
 
-    it(`${over}: with an mtu of ${JUMBO[over]}`, async () => {
+    it(`${over}: with an mtu of ${JUMBO_MTU}`, async () => {
       const { veth } = linkOf(lab, over);
-      const mtu = JUMBO[over];
-      const devices = over === 'tap' ? [lab.plan.tapDevice, veth, lab.plan.bridge] : [veth];
-      const set = async (value: number): Promise<void> => {
-        await lab.must('client', ['ip', 'link', 'set', veth, 'mtu', String(value)]);
-        for (const device of devices) await lab.must('server', ['ip', 'link', 'set', device, 'mtu', String(value)]);
-      };
-      await set(mtu);
-      try {
+      const mtu = JUMBO_MTU;
+      await withMtu(over, async () => {
         for (const family of [4, 6] as const) {
           await withIpv6(veth, async () => {
             const [ours, theirs] =
@@ -171,9 +185,32 @@ describeLab('bulk transfer', () => {
             for (const { code } of await Promise.all(long)) expect(code).toBe(0);
           });
         }
-      } finally {
-        await set(1500);
-      }
+      });
+    });
+
+    it(`${over}: large values, and pings of the whole mtu of ${JUMBO_MTU}, none of them lost`, async () => {
+      const { serverAddress, veth } = linkOf(lab, over);
+      await withMtu(over, async () => {
+        const server = await LabServer.start(lab, { over, netdev: `mtu = ${JUMBO_MTU}`, arguments: ['--save', ''] });
+        const capture = await Capture.start(lab, veth, `icmp and src host ${serverAddress}`);
+        try {
+          const ping = ['ping', '-c', '50', '-i', '0.01', '-M', 'do', '-s', String(JUMBO_MTU - 28), serverAddress];
+          expect(await lab.must('client', ping)).toContain(' 0% packet loss');
+          const answers = await capture.stop();
+          expect(answers).toHaveLength(50);
+          expect(badChecksums(answers)).toEqual([]);
+          // Every length of a segment there is, in both directions.
+          for (const length of [...range(3700, 3900, 7), ...range(8000, 9100, 13), 65_536, 1 << 20]) {
+            const value = `${length} `.repeat(length).slice(0, length);
+            const set = ['redis-cli', '-h', serverAddress, '-x', 'SET', 'key'];
+            expect((await lab.run('client', set, value)).stdout).toBe('OK\n');
+            expect((await server.cli(['GET', 'key'])).stdout === `${value}\n`, `${length} bytes`).toBe(true);
+          }
+          expect((await server.info()).get('receive-drops')).toBe('0');
+        } finally {
+          await server.stop();
+        }
+      });
     });
   }
 });

@@ -1,6 +1,6 @@
 // What the machine and this process have to bring along: Node, privileges, memory that may be locked, a clock.
 import { readFileSync } from 'node:fs';
-import { chunkLength } from '../../../io-engine/af-xdp.ts';
+import { layOut } from '../../../io-engine/linux/xsk-memory.ts';
 import type { EngineChoice } from '../../../io-engine/options.ts';
 import { asRoot, type Check, type Finding, fail, pass, warn, writeCommand } from './check.ts';
 import { packages } from './packages.ts';
@@ -111,14 +111,13 @@ function bindPrivilege(port: number) {
 
 // --- memory ---
 
-const CHUNKS_PER_RX_SLOT = 2;
 const DEFAULT_MTU = 1500;
 
 /** What the kernel locks for AF_XDP's frames, bytes. */
 function lockedBytes({ config, info }: Situation): number {
   if (config === null) return 0;
   const { mtu, rxRing, txRing } = config.engine;
-  return (rxRing * CHUNKS_PER_RX_SLOT + txRing) * chunkLength(mtu || (info?.mtu ?? DEFAULT_MTU));
+  return layOut(mtu || (info?.mtu ?? DEFAULT_MTU), rxRing, txRing).umemLength;
 }
 
 const memlock: Check = {

@@ -1,7 +1,8 @@
 // netdev.conf, and the interface that it names.
 import { existsSync, readFileSync } from 'node:fs';
-import { chunkLength } from '../../../io-engine/af-xdp.ts';
+import { carriesParts } from '../../../io-engine/af-xdp.ts';
 import { findInterface, listInterfaces, queuesCommand, receiveQueues } from '../../../io-engine/linux/interfaces.ts';
+import { WHOLE_MTU_MAX } from '../../../io-engine/linux/xsk-memory.ts';
 import { NetdevConfigError } from '../../../stack/config.ts';
 import { KEY_NAMES } from '../../../stack/config-schema.ts';
 import { formatMac } from '../../../stack/wire/ethernet.ts';
@@ -163,19 +164,30 @@ const driver: Check = {
     const peer = await vethPeer(info.name);
     if (peer === null || peer === 'elsewhere') return warn(text);
     const { name, enter } = peer;
-    if (chunkLength(peer.mtu) === 0) {
-      const mend = asRoot(`${enter}ip link set ${name} mtu ${Math.min(info.mtu, SAFE_MTU)}`);
-      return warn(`${text}; the mtu of ${name}, its other end, is too large for more`, mend);
+    if (peer.txQueues > 1) {
+      const mend = asRoot(`${enter}ethtool -L ${name} tx 1`);
+      return warn(`${text}; ${name}, its other end, must not send by more queues than it receives by`, mend);
     }
-    if (peer.txQueues === 1) return warn(text);
-    const mend = asRoot(`${enter}ethtool -L ${name} tx 1`);
-    return warn(`${text}; ${name}, its other end, must not send by more queues than it receives by`, mend);
+    // Up to Linux 5.17.
+    if (peer.mtu <= WHOLE_MTU_MAX) return warn(text);
+    const mend = asRoot(`${enter}ip link set ${name} mtu ${Math.min(info.mtu, SAFE_MTU)}`);
+    return warn(`${text}; the mtu of ${name}, its other end, is too large for more`, mend);
   },
 };
 
 async function openedFacts(situation: Situation) {
   const opened = await situation.open();
   return opened !== null && 'transport' in opened ? opened.transport.stackFacts() : null;
+}
+
+/** Whether AF_XDP carries such packets. Where it cannot be asked, others say why. */
+function hasRoom(packetLength: number): boolean {
+  if (packetLength <= WHOLE_MTU_MAX) return true;
+  try {
+    return carriesParts();
+  } catch {
+    return true;
+  }
 }
 
 const mtu: Check = {
@@ -189,8 +201,8 @@ const mtu: Check = {
         asRoot(`ip link set ${info.name} mtu ${wanted}`),
       );
     }
-    if (chunkLength(wanted) === 0 && (engine === 'afxdp' || engine === 'auto')) {
-      const text = `afxdp has no room for frames of ${wanted} bytes, 3500 are always fine`;
+    if ((engine === 'afxdp' || engine === 'auto') && !hasRoom(wanted)) {
+      const text = `afxdp has no room for frames of ${wanted} bytes before Linux 6.6, 3500 are always fine`;
       const lower =
         config.engine.mtu > 0
           ? setKeyCommand(options.netdev, 'mtu', '1500')
