@@ -115,6 +115,7 @@ function setRing(fd: number, option: number, slots: number, slotBytes: number, k
 export function openAfPacket(options: EngineOptions): FrameEngine {
   const info = requireEthernet(options);
   const fd = openPacketSocket();
+  const undo: (() => void)[] = [() => close(fd)];
   try {
     if (!setOption(fd, PACKET_VERSION, TPACKET_V2)) throw systemError('PACKET_VERSION', errno());
     if (!setOption(fd, PACKET_IGNORE_OUTGOING, 1)) {
@@ -126,11 +127,15 @@ export function openAfPacket(options: EngineOptions): FrameEngine {
     prepareSocket(fd, info, options);
     const slotBytes = slotLength(options.mtu || info.mtu);
     const mapping = mapDevice(fd, (options.rxRing + options.txRing) * slotBytes, 0);
+    undo.push(() => unmap(mapping));
     bindPacketSocket(fd, info.index);
     const filter = openFilter(fd, info, options);
-    return new AfPacketEngine(fd, mapping, info, options, filter, openDrop(info, options), 0, 0);
+    undo.push(() => filter !== null && closeSynFilter(filter));
+    const drop = openDrop(info, options);
+    undo.push(() => drop >= 0 && close(drop));
+    return new AfPacketEngine(fd, mapping, info, options, filter, drop, 0, 0);
   } catch (error) {
-    close(fd);
+    for (const step of undo.reverse()) step();
     throw error;
   }
 }

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Config, createConfig } from './core/config.ts';
+import { ServerStartError } from './core/server.ts';
 import { silentLog } from './platform/log.ts';
-import { type RunningServer, startServer, systemWorld } from './server.ts';
+import { isPersonsError, type RunningServer, startServer, systemWorld } from './server.ts';
 
 const home = process.cwd();
 let folder = '';
@@ -146,4 +147,21 @@ test('half a command and a vanished client leave nothing', async () => {
   );
   for (const socket of sockets) socket.resetAndDestroy();
   await expect.poll(() => server.server.clients.size, { timeout: 10_000 }).toBe(0);
+});
+
+test("errors for a person: ours and those of system calls, not Node's own about a call", () => {
+  expect(isPersonsError(new ServerStartError('no'))).toBe(true);
+  expect(isPersonsError(Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES', errno: -13 }))).toBe(
+    true,
+  );
+  expect(isPersonsError(Object.assign(new Error('no start line'), { code: 'ERR_OSSL_PEM_NO_START_LINE' }))).toBe(true);
+  expect(isPersonsError(new TypeError('x is undefined'))).toBe(false);
+  let thrown: unknown = null;
+  try {
+    Buffer.alloc('1' as unknown as number);
+  } catch (error) {
+    thrown = error;
+  }
+  expect(thrown).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' });
+  expect(isPersonsError(thrown)).toBe(false);
 });

@@ -375,9 +375,15 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Whether this is an error meant for a person: print its message, not its stack. */
+/** Node's own: calls that a program should not have made. What OpenSSL says of a person's files is no such thing. */
+const PROGRAMMING_ERROR = /^ERR_(?!OSSL|SSL)/;
+
+/** Whether this is an error meant for a person: print its message, not its stack. Ours have a code, and those of system calls. */
 export function isPersonsError(error: unknown): error is Error {
-  return error instanceof Error && ('code' in error || error instanceof DirectiveError);
+  if (!(error instanceof Error)) return false;
+  if (error instanceof DirectiveError) return true;
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' && !PROGRAMMING_ERROR.test(code);
 }
 
 /** Paths of the command line are relative to where the process began. */

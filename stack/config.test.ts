@@ -135,6 +135,11 @@ describe('parseNetdevConf', () => {
       "netdev.conf:3: 'intreface' is not a key; the keys are",
     );
     expect(failure(`${MINIMAL}mtu 1500`)).toMatchObject({ code: 'SYNTAX', line: 3 });
+    const binary = failure(`${MINIMAL}\x1b[2J\x00\uFFFD\u202e é${'x'.repeat(1000)}`);
+    expect(binary.message).toContain("'\\u001b[2J\\u0000\\ufffd\\u202e éxxx");
+    expect(binary.message.length).toBeLessThan(500);
+    for (const line of ['mtu = \x1b[2J', '\x1b[2J = 1', 'address = \x1b[2J/24'])
+      expect(failure(`${MINIMAL.replace(/address.*\n/, '')}${line}`).message).not.toContain('\x1b');
     expect(failure(`${MINIMAL}mtu =`)).toMatchObject({ code: 'BAD_VALUE', line: 3 });
     expect(failure(`${MINIMAL}mtu = 100`).message).toBe(
       "netdev.conf:3: 'mtu' must be 576 to 9216 bytes, or 0: that of the interface (it is '100')",

@@ -87,6 +87,20 @@ export type NetdevConfigErrorCode =
   | 'MISSING_KEY'
   | 'CONFLICT';
 
+/** As much of a line as is worth showing. */
+const LINE_SHOWN_MAX = 200;
+
+/** What would move a terminal's cursor, or is no text at all, as its number. */
+function escaped(text: string): string {
+  return text.replace(
+    /[\p{C}\u2028\u2029\uFFFD]/gu,
+    (character) => `\\u${(character.codePointAt(0) as number).toString(16).padStart(4, '0')}`,
+  );
+}
+
+const shortened = (text: string): string =>
+  text.length <= LINE_SHOWN_MAX ? text : `${text.slice(0, LINE_SHOWN_MAX)}...`;
+
 /** A netdev.conf that cannot be used. The message is one line: `FILE:LINE: what is wrong`. */
 export class NetdevConfigError extends Error {
   readonly code: NetdevConfigErrorCode;
@@ -139,7 +153,11 @@ class Settings {
     if (content === '') return;
     const match = /^([^\s=]+)\s*=\s*(.*)$/.exec(content);
     if (match === null) {
-      throw this.error('SYNTAX', line, `'${content}' is not a setting: write 'key = value', comments start with '#'`);
+      throw this.error(
+        'SYNTAX',
+        line,
+        `'${shortened(content)}' is not a setting: write 'key = value', comments start with '#'`,
+      );
     }
     const [, key, value] = match;
     if (overridden.has(key) && isKeyName(key)) return;
@@ -190,7 +208,7 @@ class Settings {
   error(code: NetdevConfigErrorCode, line: number, message: string, key = ''): NetdevConfigError {
     const isOverride = line === 0 && key !== '';
     const place = isOverride ? `--${key}` : line === 0 ? this.file : `${this.file}:${line}`;
-    return new NetdevConfigError(code, this.file, line, `${place}: ${message}`);
+    return new NetdevConfigError(code, this.file, line, `${place}: ${escaped(message)}`);
   }
 
   #read(name: KeyName, key: Key<unknown>, text: string, line: number): unknown {
@@ -198,7 +216,7 @@ class Settings {
       return key.read(text);
     } catch (error) {
       if (!(error instanceof BadValue)) throw error;
-      throw this.error('BAD_VALUE', line, `'${name}' ${error.message} (it is '${text}')`, name);
+      throw this.error('BAD_VALUE', line, `'${name}' ${error.message} (it is '${shortened(text)}')`, name);
     }
   }
 

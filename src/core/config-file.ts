@@ -78,6 +78,27 @@ export class ConfigLoader {
       const place = this.#places.get(named);
       throw new ConfigFileError(this.#version, place?.file ?? '', place?.line ?? 0, place?.text ?? '', message);
     }
+    this.#refuseSamePort();
+  }
+
+  /** Two listeners of ours on one port: the second to come would blame another process. */
+  #refuseSamePort(): void {
+    const config = this.#config;
+    // The user-space transport's ports are not the kernel's, whose `metrics-port` is.
+    if (config.metricsPort === 0 || config.transport !== 'kernel' || !listensOn(config.bind, config.metricsBind))
+      return;
+    for (const [name, port] of [
+      ['port', config.port],
+      ['tls-port', config.tlsPort],
+    ] as const) {
+      if (port !== config.metricsPort) continue;
+      const other = this.#places.get(findDirective(name) as NamedDirective);
+      const where =
+        other === undefined ? `its default` : other.file === '' ? 'on the command line' : `${other.file}:${other.line}`;
+      const { file, line, text } = this.#places.get(findDirective('metrics-port') as NamedDirective) as Place;
+      const problem = `metrics-port and ${name} are both ${port} (${name}: ${where}): give one of them another number`;
+      throw new ConfigFileError(this.#version, file, line, text, problem);
+    }
   }
 
   #line(line: string, place: Place, depth: number): string | null {
@@ -144,6 +165,18 @@ export class ConfigLoader {
     for (const path of globSync(pattern)) this.loadFile(path, depth + 1);
     return null;
   }
+}
+
+/** Whether one of the addresses of `bind` takes what comes for `address`, or the other way round. */
+function listensOn(bind: readonly string[], address: string): boolean {
+  const isSix = address.includes(':');
+  const anywhere = ['*', '0.0.0.0', '::', '::*'];
+  return bind
+    .map((word) => word.replace(/^-/, ''))
+    .some(
+      (word) =>
+        word === address || ((anywhere.includes(word) || anywhere.includes(address)) && word.includes(':') === isSix),
+    );
 }
 
 /** Lines are read byte by byte, so that `\xHH` means a byte; values are text. */

@@ -290,3 +290,31 @@ describe('redis.conf', () => {
     rmSync(folder, { recursive: true });
   });
 });
+
+describe('metrics-port on the number of another port', () => {
+  const problem = (text: string): string => {
+    const config = createConfig();
+    const loader = new ConfigLoader(config, '7.0.15');
+    loader.loadText(text, 'redis.conf');
+    try {
+      loader.finish();
+      return '';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+
+  test('is told with file and line of both', () => {
+    const told = problem('transport kernel\nport 7000\n\nmetrics-port 7000');
+    expect(told).toContain('at line 4 of redis.conf');
+    expect(told).toContain('metrics-port and port are both 7000 (port: redis.conf:2): give one of them another number');
+    expect(problem('transport kernel\nmetrics-port 6379')).toContain('(port: its default)');
+    expect(problem('transport kernel\ntls-port 7000\nmetrics-port 7000')).toContain('metrics-port and tls-port');
+  });
+
+  test('is allowed where both can be listened on', () => {
+    expect(problem('transport userspace\nport 7000\nmetrics-port 7000')).toBe('');
+    expect(problem('transport kernel\nbind 10.0.0.1 -::*\nport 7000\nmetrics-port 7000')).toBe('');
+    expect(problem('transport kernel\nport 7000\nmetrics-port 7001')).toBe('');
+  });
+});
