@@ -4,12 +4,16 @@
 // segments of new data, whose loss is no sign of congestion (RFC 4821 7). Used by stack/tcp only.
 import { isIpv6 } from '../ipv6-book.ts';
 import { atOrAfter, before, distance } from '../sequence.ts';
+import { IPV6_MTU_MIN } from '../wire/ipv6.ts';
 import { type Connection, OPTION_TIMESTAMPS, TIMER_PROBE } from './connection.ts';
 import { type Flight, PHASE_OPEN } from './flight.ts';
 import { pipe } from './recovery.ts';
 import type { Tcp } from './tcp.ts';
 
-/** No believable path takes less (RFC 5927 7.2 leaves it to us; Linux's min_pmtu): an attacker would like tiny segments. */
+/**
+ * No believable path takes less (RFC 5927 7.2 leaves it to us; Linux's min_pmtu): an attacker would like tiny segments. Over IPv6
+ * every link takes `IPV6_MTU_MIN` (RFC 8200 5), and nothing smaller is to be tried (RFC 8899 5.1.2, MIN_PLPMTU).
+ */
 const PATH_MTU_MIN = 552;
 const HEADERS_IPV4 = 40;
 const HEADERS_IPV6 = 60;
@@ -60,6 +64,7 @@ export function suspectPath(tcp: Tcp, c: Connection): void {
   }
   if (f.first === f.next || c.retries < BLACK_HOLE_TIMEOUTS || f.lengthOf(f.first) < c.mss) return;
   for (const mtu of BLACK_HOLE_MTUS) {
+    if (mtu < IPV6_MTU_MIN && isIpv6(c.remoteIp)) return;
     const mss = mssFor(c, mtu);
     if (mss >= c.mss) continue;
     tcp.stats.tcpBlackHoles++;

@@ -209,7 +209,7 @@ describe('loss', () => {
     }
   });
 
-  it('two duplicate ACKs release two new segments (limited transmit, RFC 3042)', () => {
+  it('two duplicate ACKs release two new segments (limited transmit, RFC 3042 2)', () => {
     const { net } = transfer([8], 12, true);
     expect(net.a.stats.tcpTimeouts).toBe(0);
     expect(net.a.stats.tcpRetransSegs).toBe(1);

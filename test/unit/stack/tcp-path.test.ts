@@ -146,6 +146,36 @@ describe('probing upwards (RFC 4821 7.3 to 7.6)', () => {
   });
 });
 
+// RFC 8899 is for datagrams; what it asks of a packetization layer holds for TCP where RFC 4821 says the same, or nothing.
+describe('what a layer that probes may believe (RFC 8899)', () => {
+  it('no message raises the size (RFC 8899 3, item 6; 4.6.2)', () => {
+    const { client, net, c, data, tooBig } = transfer();
+    client.write(data);
+    net.run(1);
+    tooBig(c.sndUna, 1000);
+    expect(c.mss).toBe(1000 - 52);
+    for (const mtu of [1001, 1500, 9000, 65535]) tooBig(c.sndUna, mtu);
+    expect(c.mss).toBe(1000 - 52);
+    expect(c.flight?.mssHigh).toBe(1000 - 52);
+  });
+
+  it('the size found is tried again after PMTU_RAISE_TIMER, 600 s, and not before (RFC 8899 5.1.1)', () => {
+    const { net, client, c, data, arrives, tooBig } = transfer();
+    client.write(data);
+    net.run(1);
+    tooBig(c.sndUna, 1000);
+    expect(arrives(1000)).toBe(true);
+    net.run(597_000);
+    client.write(data);
+    net.run(1000);
+    expect(net.a.stats.tcpPathProbes).toBe(0);
+    net.run(3000);
+    client.write(data);
+    net.run(1000);
+    expect([net.a.stats.tcpPathProbes, c.mss]).toEqual([1, 1448]);
+  });
+});
+
 describe('user timeout (RFC 5482)', () => {
   it('gives a connection up whose data nobody acknowledges', () => {
     const { net, client } = transfer();
