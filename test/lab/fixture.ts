@@ -16,7 +16,8 @@ import { hasProgram, type Result, stopProcesses } from '../../src/cli/lab/proces
 export const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 /** WIREDIS_DIST: a build in another folder. */
 export const dist = process.env.WIREDIS_DIST ?? join(root, 'dist');
-export const serverScript = join(dist, 'src', 'cli', 'wiredis-server.js');
+const serverScriptOf = (built: string): string => join(built, 'src', 'cli', 'wiredis-server.js');
+export const serverScript = serverScriptOf(dist);
 export const cliScript = join(dist, 'src', 'cli', 'wiredis.js');
 /** A Redis client over `wiredis/net`, for links that Linux's own TCP is not on; its words: configuration, host, port, commands. */
 export const netClient = [
@@ -104,6 +105,8 @@ export interface ServerOptions {
   readonly address?: string;
   /** What it binds, where that is more than its address. */
   readonly bind?: string;
+  /** A build in another folder. */
+  readonly dist?: string;
   /** Working directory, kept; else one of its own that goes when it stops. */
   readonly directory?: string;
 }
@@ -123,7 +126,7 @@ export function serverCommand(lab: Lab, options: ServerOptions, netdevPath: stri
   ];
   const common = [...place, ...(options.arguments ?? [])];
   if (over === 'redis') return ['redis-server', ...common];
-  const words = [process.execPath, serverScript];
+  const words = [process.execPath, serverScriptOf(options.dist ?? dist)];
   if (over === 'kernel') return [...words, '--transport', 'kernel', ...common];
   return [...words, '--transport', 'userspace', '--netdev', netdevPath, '--engine', over, ...common];
 }

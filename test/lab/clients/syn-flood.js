@@ -1,7 +1,8 @@
 // SYNs from random addresses and ports as fast as this core can make them, through AF_PACKET rings, for a bounded time:
 //   syn-flood.js DIST INTERFACE DESTINATION-MAC ADDRESS PORT SECONDS RATE [SOURCE-PREFIX]
-// INTERFACE may be several, with commas between: each has its turn for a second, and every turn is told on standard error.
-// Sources are 198.18.0.0/15 (RFC 2544, for tests) or 2001:2::/48 (RFC 5180) unless a prefix of whole bytes is given as hex. RATE is SYNs a second, 0: all it can. Prints JSON: how many went out.
+// INTERFACE may be several, with commas between: each has its turn for a second.
+// Sources are 198.18.0.0/15 (RFC 2544, for tests) or 2001:2::/48 (RFC 5180) unless a prefix of whole bytes is given as hex. RATE is SYNs a second, 0: all it can. Prints
+// JSON: how many went out, and when whose turn began.
 import { isIPv6 } from 'node:net';
 import { pathToFileURL } from 'node:url';
 
@@ -94,12 +95,13 @@ const end = start + Number(seconds) * 1000;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 let sent = 0;
 let turn = -1;
+const turns = [];
 for (let now = start; now < end; now = performance.now()) {
   const dueTurn = Math.floor((now - start) / TURN_MS);
   if (dueTurn !== turn && engines.length > 1) {
     turn = dueTurn;
     engine = engines[turn % engines.length];
-    process.stderr.write(`turn ${turn % engines.length}\n`);
+    turns.push({ turn: turn % engines.length, unixMs: Date.now() });
   }
   const due = rate === '0' ? 256 : Math.min(256, ((now - start) * Number(rate)) / 1000 - sent);
   let count = 0;
@@ -111,6 +113,6 @@ for (let now = start; now < end; now = performance.now()) {
 }
 const took = (performance.now() - start) / 1000;
 const frames = engines.map((each) => each.counters.txFrames);
-console.log(JSON.stringify({ frames, seconds: took }));
+console.log(JSON.stringify({ frames, seconds: took, turns }));
 for (const each of engines) each.close();
 process.exit(0);
