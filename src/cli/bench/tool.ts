@@ -127,8 +127,8 @@ function readPlan(
   const { quick } = values;
   const rounds = wholeNumber(values.rounds ?? (quick ? '3' : '5'), 'rounds', 1);
   const settings: LoadSettings = {
-    requests: wholeNumber(values.requests ?? (quick ? '20000' : '200000'), 'requests', 1),
-    keyspace: wholeNumber(values.keyspace ?? (quick ? '10000' : '1000000'), 'keyspace', 0),
+    requests: wholeNumber(values.requests ?? (quick ? '60000' : '200000'), 'requests', 1),
+    keyspace: wholeNumber(values.keyspace ?? (quick ? '100000' : '1000000'), 'keyspace', 0),
     clients: wholeNumber(values.clients, 'clients', 1),
     valueBytes: wholeNumber(values['value-bytes'], 'value-bytes', 1),
     pipelines: values.pipeline.split(',').map((depth) => wholeNumber(depth, 'pipeline', 1)),
