@@ -15,14 +15,16 @@ const RATE_NEAR = 15;
 export const FRAMES_ENOUGH = 16;
 /** Rates are compared over epochs this long. Times are int32, wrapping: as fractions they would be objects of V8's heap. */
 const EPOCH_US = 10_000;
-/** Every so many epochs the next shorter or the next longer wait is tried again. */
+/** Every so many epochs the next shorter or the next longer wait is tried again; more seldom while that changes nothing. */
 const EPOCHS_BETWEEN_TRIALS = 16;
+const EPOCHS_BETWEEN_TRIALS_MAX = 64;
 /** Each is tried so often before one is chosen. */
 const TRIALS_AT_FIRST = 3;
 /** A core that does nothing but wait is worth this much of the rate: of two ways that are as fast the one with less work wins. */
 const WORTH_OF_IDLENESS = 0.1;
-/** Weight of the newest epoch at least. */
+/** Weight of the newest epoch at least, and of a trial's, of which there are fewer. */
 const NEWEST = 0.15;
+const NEWEST_TRIAL = 0.3;
 /** Share of an epoch that is spent waiting from which on the device keeps frames back, and below which it does no longer. */
 const IDLE_WORTHWHILE = 0.35;
 const IDLE_KEPT = 0.15;
@@ -48,6 +50,8 @@ export class Gathering {
   #epochStartUs = 0;
   #epochStartFrames = 0;
   #epochsSinceTrial = 0;
+  #epochsBetweenTrials = EPOCHS_BETWEEN_TRIALS;
+  #bestBefore = 0;
   #triesLonger = false;
   /** Of each wait: how well it did, and the epochs that tell, since the last lull. */
   readonly #scores: Float64Array;
@@ -98,11 +102,12 @@ export class Gathering {
     this.#epochStartFrames = frames;
     this.#restedUs = 0;
     this.#isNear = this.#waitsUs.length > 1 && rate >= RATE_NEAR;
-    // Waiting itself slows a few clients down: only a rate far lower says that they are gone.
-    if (this.#waitsUs.length === 1 || rate < (this.#step > 0 ? this.#worthwhile / 4 : this.#worthwhile)) {
+    // Waiting itself slows a few clients down, and so do pauses: only a rate far lower says that they are gone.
+    if (this.#waitsUs.length === 1 || rate < this.#worthwhile / 4) {
       this.#forget();
       return;
     }
+    if (this.#step === 0 && rate < this.#worthwhile) return;
     if (this.#step > 0) this.#hasTime = idle >= (this.#hasTime ? IDLE_KEPT : IDLE_WORTHWHILE);
     this.#learn(rate * (1 + WORTH_OF_IDLENESS * idle));
     this.#step = this.#next();
@@ -114,6 +119,7 @@ export class Gathering {
     this.#holds = this.#hasTime = false;
     this.#epochs.fill(0);
     this.#epochsSinceTrial = 0;
+    this.#epochsBetweenTrials = EPOCHS_BETWEEN_TRIALS;
   }
 
   #learn(score: number): void {
@@ -121,9 +127,11 @@ export class Gathering {
     const epochs = this.#epochs[step] as number;
     this.#epochs[step] = Math.min(epochs + 1, 255);
     const known = this.#scores[step] as number;
-    const learnt = epochs === 0 ? score : known + (score - known) * Math.max(NEWEST, 1 / (epochs + 1));
+    const isTrial = this.#epochsSinceTrial === 0;
+    const weight = Math.max(isTrial ? NEWEST_TRIAL : NEWEST, 1 / (epochs + 1));
+    const learnt = epochs === 0 ? score : known + (score - known) * weight;
     // The load has changed, not this wait alone: what is known of the others goes with what is used most of the time.
-    if (this.#epochsSinceTrial > 0) {
+    if (!isTrial) {
       for (let i = 0; i < this.#scores.length; i++) this.#scores[i] *= learnt / known;
     }
     this.#scores[step] = learnt;
@@ -134,8 +142,11 @@ export class Gathering {
     const unknown = this.#leastTried();
     if ((this.#epochs[unknown] as number) < TRIALS_AT_FIRST) return unknown;
     const best = this.#best();
-    if (++this.#epochsSinceTrial < EPOCHS_BETWEEN_TRIALS) return best;
+    if (best !== this.#bestBefore) this.#epochsBetweenTrials = EPOCHS_BETWEEN_TRIALS;
+    this.#bestBefore = best;
+    if (++this.#epochsSinceTrial < this.#epochsBetweenTrials) return best;
     this.#epochsSinceTrial = 0;
+    this.#epochsBetweenTrials = Math.min(2 * this.#epochsBetweenTrials, EPOCHS_BETWEEN_TRIALS_MAX);
     this.#triesLonger = best === 0 || (best < this.#scores.length - 1 && !this.#triesLonger);
     return this.#triesLonger ? best + 1 : best - 1;
   }
