@@ -31,6 +31,8 @@ export const LAST_ACK = 9;
 export const OPTION_TIMESTAMPS = 1;
 export const OPTION_SACK = 2;
 export const OPTION_ECN = 4;
+/** None that was agreed on, kept with them for its size: what we sent last was an acknowledgement alone. */
+export const ACKNOWLEDGED_ALONE = 8;
 
 // Timers that are set, timers.ts.
 export const TIMER_RETRANSMIT = 1;

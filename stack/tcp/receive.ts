@@ -5,6 +5,7 @@ import { atOrAfter, distance } from '../sequence.ts';
 import { DROP_TCP_NO_BUFFER } from '../stats.ts';
 import { FIN, type TcpSegment } from '../wire/tcp.ts';
 import {
+  ACKNOWLEDGED_ALONE,
   CLOSE_WAIT,
   CLOSING,
   type Connection,
@@ -43,6 +44,7 @@ export function receive(tcp: Tcp, c: Connection, segment: TcpSegment, bytes: Uin
     c.ackNow = true;
   }
   if (length > c.rcvMss) c.rcvMss = Math.min(length, tcp.mssMax);
+  else if (length > 0 && isHeldUp(c, length)) c.ackNow = true;
   tcp.markDirty(c);
   if (gap > 0) {
     outOfOrder(tcp, c, seq, gap, bytes, offset, length, fin);
@@ -53,6 +55,15 @@ export function receive(tcp: Tcp, c: Connection, segment: TcpSegment, bytes: Uin
     tuneSpace(tcp, c, segment);
   }
   if (fin || (c.finAhead && c.rcvFin === c.rcvNxt)) onFin(tcp, c);
+}
+
+/**
+ * A short segment behind others that were acknowledged without an answer: our window may have cut it, and its sender keeps the
+ * rest of what he writes until it is acknowledged (Nagle, RFC 9293 3.7.4), while the reader waits for just that. An answer that
+ * is written now takes the acknowledgement along.
+ */
+function isHeldUp(c: Connection, length: number): boolean {
+  return length < c.rcvMss && (c.options & ACKNOWLEDGED_ALONE) !== 0;
 }
 
 /** RFC 2883 4: `length` bytes at `seq` came before; the next segment says so. */

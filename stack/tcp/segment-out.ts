@@ -15,7 +15,14 @@ import {
   writeTimestampsOption,
   writeWindowScaleOption,
 } from '../wire/tcp-options.ts';
-import { type Connection, OPTION_ECN, OPTION_SACK, OPTION_TIMESTAMPS, TIMER_DELAYED_ACK } from './connection.ts';
+import {
+  ACKNOWLEDGED_ALONE,
+  type Connection,
+  OPTION_ECN,
+  OPTION_SACK,
+  OPTION_TIMESTAMPS,
+  TIMER_DELAYED_ACK,
+} from './connection.ts';
 import { ECT_0, ecnFlags } from './ecn.ts';
 import { TRACE_SENT, TRACE_SENT_AGAIN } from './segment-trace.ts';
 import type { Tcp } from './tcp.ts';
@@ -69,7 +76,9 @@ export function emit(tcp: Tcp, c: Connection, seq: number, flags: number, length
   acknowledged(tcp, c);
   tcp.stats.tcpOutSegs++;
   tcp.stats.tcpOutBytes += length;
-  if (length > 0) {
+  if (length === 0) c.options |= ACKNOWLEDGED_ALONE;
+  else {
+    c.options &= ~ACKNOWLEDGED_ALONE;
     c.lastSentMs = tcp.nowMs;
     if (c === tcp.traced) tcp.trace!.add(isNewData ? TRACE_SENT : TRACE_SENT_AGAIN, tcp.nowUs, seq, length);
   }

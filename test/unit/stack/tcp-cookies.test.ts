@@ -1,5 +1,6 @@
 // A full SYN queue (RFC 4987): answered with cookies, which keep nothing here and yet the options.
 import { describe, expect, it } from 'vitest';
+import { OPTION_SACK, OPTION_TIMESTAMPS } from '../../../stack/tcp/connection.ts';
 import { ACK, PSH, RST, SYN } from '../../../stack/wire/tcp.ts';
 import { inject } from './inject.ts';
 import { IP_B, PORT, Recorder, TwoStacks, type TwoStacksOptions } from './two-stacks.ts';
@@ -34,7 +35,8 @@ describe('SYN cookies (RFC 4987 3.6)', () => {
     expect(client.opened && servers.length === 1).toBe(true);
     const c = servers[0].socket.connection!;
     const mine = client.socket.connection!;
-    expect([c.options, c.sndWindShift, c.mss]).toEqual([mine.options, mine.rcvWindShift, 1448]);
+    const agreed = OPTION_TIMESTAMPS | OPTION_SACK;
+    expect([c.options & agreed, c.sndWindShift, c.mss]).toEqual([agreed, mine.rcvWindShift, 1448]);
     client.write('question');
     servers[0].write('answer');
     net.run(100);
