@@ -143,6 +143,10 @@ export const ELSEWHERE: readonly (readonly [start: string, how: Elsewhere])[] = 
   ['scripts/lab.sh', { by: 'test/lab/lab.test.ts', word: 'lab' }],
   ['scripts/goodput', { by: 'test/lab/bad-network.test.ts', word: 'goodput' }],
   ['scripts/bench/snapshots.sh', { by: 'src/persistence/big-values.test.ts', word: 'describe' }],
+  [
+    'scripts/syn-flood.sh',
+    { why: 'it measures for minutes on a quiet machine; test/lab/syn-flood.test.ts floods too' },
+  ],
   ['scripts/bench/', { why: 'it measures for minutes on a quiet machine' }],
   [
     'scripts/redis-suite.sh',
